@@ -1,0 +1,25 @@
+// The library as PostgreSQL loads it: magic, settings, shared memory. Nothing here can throw.
+#include "pg/counters.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+
+extern "C" {
+#if PG_VERSION_NUM >= 180000
+PG_MODULE_MAGIC_EXT(.name = "fairq", .version = FAIRQ_VERSION);
+#else
+extern PGDLLEXPORT const Pg_magic_struct *PG_MAGIC_FUNCTION_NAME(void);
+PG_MODULE_MAGIC;
+#endif
+
+PGDLLEXPORT void _PG_init(void);
+
+void _PG_init(void) {
+    fairq::pg::settings::define();
+    if (IsBinaryUpgrade)
+        return;
+    // Without the preload everything works, only slower: see pg/shared_state.hpp.
+    if (process_shared_preload_libraries_in_progress)
+        fairq::pg::shared_state::install_hooks();
+    fairq::pg::counters::install_callbacks();
+}
+}

@@ -1,0 +1,98 @@
+// Every difference between PostgreSQL 14 and 18 that we meet, one shim each, under the newest version's name.
+// Included by pg.hpp only.
+#pragma once
+
+#if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 190000
+#error "fairq builds with PostgreSQL 14 to 18"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+extern "C" {
+#include "varatt.h"
+}
+#endif
+
+// Before 16 PGDLLEXPORT is empty on ELF, and -fvisibility=hidden would hide even the magic function.
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+namespace fairq::pg::compat {
+
+// 17 replaced backend ids by proc numbers; 18 added instrumentation to index scans.
+inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+    return ::index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+    return ::index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+// 16: which indexes need entries became an enum; "none" is 0 in both.
+inline bool table_tuple_update(Relation table, ItemPointer tid, TupleTableSlot *slot, Snapshot snapshot) {
+#if PG_VERSION_NUM >= 160000
+    TU_UpdateIndexes indexes = TU_None;
+    simple_table_tuple_update(table, tid, slot, snapshot, &indexes);
+    return indexes != TU_None;
+#else
+    bool indexes = false;
+    simple_table_tuple_update(table, tid, slot, snapshot, &indexes);
+    return indexes;
+#endif
+}
+
+// 16 added onlySummarizing. All indexes, no unique check has to be deferred.
+inline void insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, EState *estate) {
+#if PG_VERSION_NUM >= 160000
+    list_free(ExecInsertIndexTuples(result, slot, estate, true, false, nullptr, NIL, false));
+#else
+    list_free(ExecInsertIndexTuples(result, slot, estate, true, false, nullptr, NIL));
+#endif
+}
+
+// 16: object_aclcheck replaced the pg_*_aclcheck family.
+inline bool may_execute(Oid function, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+    return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+// 16: a membership may come without the right to SET ROLE.
+inline bool may_become(Oid role, Oid target) {
+#if PG_VERSION_NUM >= 160000
+    return member_can_set_role(role, target);
+#else
+    return is_member_of_role(role, target);
+#endif
+}
+
+// 15 added the request hook; before, memory is asked for in _PG_init itself.
+#if PG_VERSION_NUM < 150000
+inline void MarkGUCPrefixReserved(const char *prefix) { EmitWarningsOnPlaceholders(prefix); }
+#else
+using ::MarkGUCPrefixReserved;
+#endif
+
+// 15 added InitMaterializedSRF. The caller's descriptor describes a row type and a plain SETOF type alike.
+inline ReturnSetInfo *materialize(FunctionCallInfo fcinfo) {
+    auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+#if PG_VERSION_NUM >= 150000
+    InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+#else
+    if (result == nullptr || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("set-valued function called in context that cannot accept a set")));
+    MemoryContext const previous = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    result->returnMode = SFRM_Materialize;
+    result->setResult =
+        tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+    result->setDesc = CreateTupleDescCopy(result->expectedDesc);
+    MemoryContextSwitchTo(previous);
+#endif
+    return result;
+}
+
+} // namespace fairq::pg::compat

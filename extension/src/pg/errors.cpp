@@ -1,0 +1,128 @@
+// The only file that raises errors (see errors.hpp). Messages are lower case without a full stop, hints are sentences.
+#include "pg/errors.hpp"
+
+namespace fairq::pg {
+
+namespace {
+
+constexpr int kLeaseLost = MAKE_SQLSTATE('J', 'Q', '0', '0', '1');
+constexpr int kUnknownJob = MAKE_SQLSTATE('J', 'Q', '0', '0', '4');
+constexpr int kPayloadTooLarge = MAKE_SQLSTATE('J', 'Q', '0', '0', '6');
+constexpr int kBadArgument = MAKE_SQLSTATE('J', 'Q', '0', '0', '7');
+constexpr int kWorkerEnded = MAKE_SQLSTATE('J', 'Q', '0', '0', '9');
+
+// Callers may hold C++ objects: the error leaves this frame as an exception.
+template <class F>
+[[noreturn]] void raise(F &&report) {
+    call(report);
+    throw std::logic_error("an error did not raise");
+}
+
+} // namespace
+
+void raise_lease_lost(int64 job_id, int64 lock_token) {
+    raise([&] {
+        ereport(ERROR, (errcode(kLeaseLost),
+                        errmsg("job %lld is not held by lock_token %lld", static_cast<long long>(job_id),
+                               static_cast<long long>(lock_token)),
+                        errdetail("The lease was reclaimed, released or finished, or the job was cancelled."),
+                        errhint("Drop this job's work; call heartbeat_jobs in time, or raise fairq.lease_timeout.")));
+    });
+}
+
+void raise_unknown_job(int64 job_id) {
+    raise([&] {
+        ereport(ERROR, (errcode(kUnknownJob), errmsg("there is no job %lld", static_cast<long long>(job_id)),
+                        errhint("Look it up with SELECT * FROM job_queue WHERE id = %lld; it may have been archived.",
+                                static_cast<long long>(job_id))));
+    });
+}
+
+void raise_payload_too_large(size_t bytes, size_t limit) {
+    raise([&] {
+        ereport(ERROR, (errcode(kPayloadTooLarge), errmsg("payload of %zu bytes is over the limit of %zu", bytes, limit),
+                        errhint("Store the body elsewhere and enqueue a reference, or raise fairq.max_payload_size.")));
+    });
+}
+
+void raise_bad_argument(const std::string &message, const std::string &hint) {
+    raise([&] {
+        ereport(ERROR, (errcode(kBadArgument), errmsg("%s", message.c_str()), errhint("%s", hint.c_str())));
+    });
+}
+
+void raise_isolation_level() {
+    raise([] {
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("a claim needs the isolation level READ COMMITTED, this transaction has %s",
+                               XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" : "REPEATABLE READ"),
+                        errhint("Claim in a transaction of its own: BEGIN ISOLATION LEVEL READ COMMITTED.")));
+    });
+}
+
+void raise_in_transaction() {
+    raise([] {
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("a tick cannot run in a transaction that has written already"),
+                        errdetail("Its workers are other sessions: they would wait for locks that this one holds."),
+                        errhint("Call it outside of a transaction block.")));
+    });
+}
+
+void raise_no_worker_slot() {
+    raise([] {
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES), errmsg("no free background worker slot for a tick"),
+                        errhint("A tick needs a coordinator and at least one worker: raise max_worker_processes "
+                                "(now %d).", max_worker_processes)));
+    });
+}
+
+void raise_role_cannot_login(const std::string &role) {
+    raise([&] {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+                        errmsg("role \"%s\" may not log in, so its workers could not start", role.c_str()),
+                        errhint("Connect as a role with LOGIN and SET ROLE, or ALTER ROLE … LOGIN.")));
+    });
+}
+
+void raise_not_allowed(const std::string &message, const std::string &hint) {
+    raise([&] {
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("%s", message.c_str()),
+                        errhint("%s", hint.c_str())));
+    });
+}
+
+void raise_worker_ended() {
+    raise([] {
+        ereport(ERROR, (errcode(kWorkerEnded), errmsg("the tick's coordinator ended before the tick did"),
+                        errdetail("Nothing is lost: the jobs it held are reclaimed when their lease ends."),
+                        errhint("The server log tells why the background worker \"fairq coordinator\" ended.")));
+    });
+}
+
+void raise_not_installed() {
+    raise([] {
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("the tables of fairq are not in the schema of its functions"),
+                        errhint("Reinstall the extension: DROP EXTENSION fairq; CREATE EXTENSION fairq.")));
+    });
+}
+
+bool is_lease_lost(const ErrorText &error) { return error.code == kLeaseLost; }
+
+void raise_copied(const ErrorText &error) {
+    raise([&] {
+        ereport(ERROR, (errcode(error.code), errmsg("%s", error.message),
+                        error.detail[0] ? errdetail("%s", error.detail) : 0,
+                        error.hint[0] ? errhint("%s", error.hint) : 0));
+    });
+}
+
+void warn_fewer_workers(int got, int wanted) {
+    call([&] {
+        ereport(WARNING, (errmsg("the tick runs with %d of %d workers", got, wanted),
+                          errhint("Raise max_worker_processes (now %d).", max_worker_processes)));
+    });
+}
+
+} // namespace fairq::pg

@@ -1,0 +1,33 @@
+// Every error that a caller can act on: one function each, with its SQLSTATE, the value that was wrong and a hint. Class
+// JQ is ours; what PostgreSQL already names keeps its own code. README lists the same table.
+#pragma once
+
+#include "pg/boundary.hpp"
+
+namespace fairq::pg {
+
+[[noreturn]] void raise_lease_lost(int64 job_id, int64 lock_token);                        // JQ001
+[[noreturn]] void raise_unknown_job(int64 job_id);                                         // JQ004
+[[noreturn]] void raise_payload_too_large(size_t bytes, size_t limit);                     // JQ006
+[[noreturn]] void raise_bad_argument(const std::string &message, const std::string &hint); // JQ007
+[[noreturn]] void raise_isolation_level();                                                 // 25001
+[[noreturn]] void raise_in_transaction();                                                  // 25001
+[[noreturn]] void raise_no_worker_slot();                                                  // 53000
+[[noreturn]] void raise_role_cannot_login(const std::string &role);                        // 28000
+[[noreturn]] void raise_not_allowed(const std::string &message, const std::string &hint);  // 42501
+[[noreturn]] void raise_worker_ended();                                                    // JQ009
+[[noreturn]] void raise_not_installed();                                                   // 55000
+
+// An error as plain data, so that it can cross a process boundary.
+struct ErrorText {
+    int code = 0;
+    char message[8192] = "";
+    char detail[512] = "";
+    char hint[512] = "";
+};
+bool is_lease_lost(const ErrorText &error);
+[[noreturn]] void raise_copied(const ErrorText &error);
+
+void warn_fewer_workers(int got, int wanted);
+
+} // namespace fairq::pg

@@ -1,0 +1,32 @@
+// Functions of users: looking them up, and running one for a job.
+#pragma once
+
+#include "pg/spi.hpp"
+#include "pg/transaction.hpp"
+
+namespace fairq::pg {
+
+struct FunctionName {
+    std::string schema, name;
+};
+
+Oid row_type_of_view(Oid schema, const char *view);
+// The function schema.name(argument), or InvalidOid.
+Oid find_function(const FunctionName &function, Oid argument);
+// What is wrong with it as a handler f(argument) RETURNS void, or an empty string.
+std::string handler_defect(Oid function, Oid argument);
+FunctionName name_of_function(Oid function);
+bool may_execute(Oid function, Oid role);
+
+// A prepared "SELECT schema.name($1)".
+class HandlerCall {
+  public:
+    HandlerCall(const FunctionName &function, Oid argument);
+    // Runs it, inside with_spi(). It is cancelled (57014) when it takes longer than timeout microseconds.
+    void run(Datum job, int64 timeout) const;
+
+  private:
+    SPIPlanPtr plan_;
+};
+
+} // namespace fairq::pg

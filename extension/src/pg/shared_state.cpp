@@ -1,0 +1,212 @@
+// The shared memory behind shared_state.hpp: a fixed array of slots under one LWLock. Lock scopes are leaves: loads and
+// stores only, nothing that may raise.
+#include "pg/shared_state.hpp"
+
+namespace fairq::pg::shared_state {
+
+namespace {
+
+constexpr int kSlots = 64;
+constexpr int kTenantBytes = 256;
+constexpr int64 kCountPatience = 60 * USECS_PER_SEC; // a count that takes longer has died
+
+struct Slot {
+    Oid database, table;
+    uint64 used; // for giving the least recently used slot away
+    TimestampTz swept_at;
+    int tenant_length; // -1: unknown
+    char tenant[kTenantBytes];
+    bool exact;
+    uint64 generation; // of the count in progress, or of the last one
+    TimestampTz counting_since; // 0: nobody counts
+    int64 counts[2][kCountedStatuses];
+};
+
+struct State {
+    LWLock *lock;
+    uint64 clock;
+    uint64 generation;
+    Slot slots[kSlots];
+};
+static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
+
+State *state = nullptr;
+shmem_startup_hook_type previous_startup = nullptr;
+#if PG_VERSION_NUM >= 150000
+shmem_request_hook_type previous_request = nullptr;
+#endif
+
+class LockScope {
+  public:
+    explicit LockScope(LWLockMode mode) { LWLockAcquire(state->lock, mode); }
+    ~LockScope() { LWLockRelease(state->lock); }
+    LockScope(const LockScope &) = delete;
+    LockScope &operator=(const LockScope &) = delete;
+};
+
+void request() {
+#if PG_VERSION_NUM >= 150000
+    if (previous_request)
+        previous_request();
+#endif
+    RequestAddinShmemSpace(MAXALIGN(sizeof(State)));
+    RequestNamedLWLockTranche("FairqState", 1);
+}
+
+void startup() {
+    if (previous_startup)
+        previous_startup();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    bool found = false;
+    state = static_cast<State *>(ShmemInitStruct("fairq", sizeof(State), &found));
+    if (!found) {
+        memset(static_cast<void *>(state), 0, sizeof(State));
+        state->lock = &GetNamedLWLockTranche("FairqState")->lock;
+    }
+    LWLockRelease(AddinShmemInitLock);
+}
+
+// The queue's slot, or null. The caller holds the lock.
+Slot *find(Oid table) {
+    for (Slot &slot : state->slots)
+        if (slot.table == table && slot.database == MyDatabaseId)
+            return &slot;
+    return nullptr;
+}
+
+// The queue's slot, taken from whoever used his least recently if need be. The caller holds the lock exclusively.
+Slot &find_or_make(Oid table) {
+    Slot *slot = find(table);
+    if (slot == nullptr) {
+        slot = std::min_element(std::begin(state->slots), std::end(state->slots),
+                                [](const Slot &a, const Slot &b) { return a.used < b.used; });
+        *slot = Slot{};
+        slot->database = MyDatabaseId;
+        slot->table = table;
+        slot->tenant_length = -1;
+    }
+    slot->used = ++state->clock;
+    return *slot;
+}
+
+} // namespace
+
+void install_hooks() {
+#if PG_VERSION_NUM >= 150000
+    previous_request = shmem_request_hook;
+    shmem_request_hook = request;
+#else
+    request();
+#endif
+    previous_startup = shmem_startup_hook;
+    shmem_startup_hook = startup;
+}
+
+bool available() { return state != nullptr; }
+
+std::optional<std::string> rotation(Oid table) {
+    if (!available())
+        return std::nullopt;
+    char tenant[kTenantBytes];
+    int length = -1;
+    {
+        LockScope const lock(LW_SHARED);
+        if (Slot const *const slot = find(table)) {
+            length = slot->tenant_length;
+            memcpy(tenant, slot->tenant, sizeof tenant);
+        }
+    }
+    if (length < 0)
+        return std::nullopt;
+    return std::string(tenant, static_cast<size_t>(length));
+}
+
+void set_rotation(Oid table, std::string_view tenant) {
+    if (!available() || tenant.size() > kTenantBytes)
+        return;
+    LockScope const lock(LW_EXCLUSIVE);
+    Slot &slot = find_or_make(table);
+    slot.tenant_length = static_cast<int>(tenant.size());
+    memcpy(slot.tenant, tenant.data(), tenant.size());
+}
+
+bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
+    static TimestampTz own_sweep = 0;
+    if (!available()) {
+        bool const due = now - own_sweep >= interval;
+        own_sweep = due ? now : own_sweep;
+        return due;
+    }
+    {
+        LockScope const lock(LW_SHARED);
+        Slot const *const slot = find(table);
+        if (slot && now - slot->swept_at < interval)
+            return false;
+    }
+    LockScope const lock(LW_EXCLUSIVE);
+    Slot &slot = find_or_make(table);
+    if (now - slot.swept_at < interval)
+        return false;
+    slot.swept_at = now;
+    return true;
+}
+
+void add(Oid table, const StatusCounts &changes) {
+    if (!available())
+        return;
+    LockScope const lock(LW_EXCLUSIVE);
+    if (Slot *const slot = find(table))
+        for (int kind = 0; kind < 2; ++kind)
+            for (int status = 0; status < kCountedStatuses; ++status)
+                slot->counts[kind][status] += changes.by_status[kind][status];
+}
+
+bool read(Oid table, StatusCounts &counts) {
+    if (!available())
+        return false;
+    LockScope const lock(LW_SHARED);
+    Slot const *const slot = find(table);
+    if (slot == nullptr)
+        return false;
+    memcpy(counts.by_status, slot->counts, sizeof counts.by_status);
+    return slot->exact;
+}
+
+std::optional<uint64> begin_count(Oid table, TimestampTz now) {
+    if (!available())
+        return std::nullopt;
+    LockScope const lock(LW_EXCLUSIVE);
+    Slot &slot = find_or_make(table);
+    if (slot.counting_since != 0 && now - slot.counting_since < kCountPatience)
+        return std::nullopt;
+    slot.exact = false;
+    slot.counting_since = now;
+    slot.generation = ++state->generation;
+    memset(slot.counts, 0, sizeof slot.counts);
+    return slot.generation;
+}
+
+void end_count(Oid table, uint64 generation, const StatusCounts &counted) {
+    LockScope const lock(LW_EXCLUSIVE);
+    Slot *const slot = find(table);
+    if (slot == nullptr || slot->generation != generation || slot->counting_since == 0)
+        return; // forgotten meanwhile: the next reader counts again
+    for (int kind = 0; kind < 2; ++kind)
+        for (int status = 0; status < kCountedStatuses; ++status)
+            slot->counts[kind][status] += counted.by_status[kind][status];
+    slot->exact = true;
+    slot->counting_since = 0;
+}
+
+void forget_counts(Oid table) {
+    if (!available())
+        return;
+    LockScope const lock(LW_EXCLUSIVE);
+    if (Slot *const slot = find(table)) {
+        slot->exact = false;
+        slot->counting_since = 0;
+        slot->generation = ++state->generation;
+    }
+}
+
+} // namespace fairq::pg::shared_state

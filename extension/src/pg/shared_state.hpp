@@ -1,0 +1,39 @@
+// What queues of this server share in memory, one slot for each (database, job_live): where the last claim stopped, when a
+// claim last looked for stale leases, and how many jobs are in which status. The tables are the truth: any of it can be
+// lost at any moment (no preload, a restart, a slot given to another queue) and every answer is still right, only slower.
+#pragma once
+
+#include "pg/boundary.hpp"
+
+namespace fairq::pg {
+
+constexpr int kCountedStatuses = 7;
+// [0]: all jobs, [1]: load_test jobs; by status in the order of job_status.
+struct StatusCounts {
+    int64 by_status[2][kCountedStatuses] = {};
+};
+
+namespace shared_state {
+
+void install_hooks(); // by _PG_init, when preloaded
+bool available();
+
+// The tenant behind which the next claim starts; none when nobody remembers.
+std::optional<std::string> rotation(Oid table);
+void set_rotation(Oid table, std::string_view tenant);
+
+// True at most once in `interval` microseconds for all sessions together: whoever gets it does the sweep.
+bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
+
+// Counts, kept by adding what each transaction changed when it commits. They are exact once a full count was installed:
+//   generation = begin_count(), with no writer in progress → counts start from zero and collect what commits from now on
+//   end_count(generation, counted)                         → adds what a snapshot taken at that moment saw
+void add(Oid table, const StatusCounts &changes);
+bool read(Oid table, StatusCounts &counts); // false: not exact (yet)
+// None when another session is counting already.
+std::optional<uint64> begin_count(Oid table, TimestampTz now);
+void end_count(Oid table, uint64 generation, const StatusCounts &counted);
+void forget_counts(Oid table);
+
+} // namespace shared_state
+} // namespace fairq::pg

@@ -1,0 +1,139 @@
+// Prepared statements with plans that hold still (see spi.hpp).
+#include "pg/spi.hpp"
+
+#include "pg/errors.hpp"
+
+namespace fairq::pg {
+
+namespace {
+
+// Plain data: no constructor may run when the library is loaded.
+SPIPlanPtr plans[kMaxStatements];
+Oid current_schema = InvalidOid;
+Oid planned_schema = InvalidOid;
+
+// Keeps the planner from choosing, by a table that is empty just now, what ruins the next million rows. A sequential scan
+// stays possible where nothing else is; then it must not be compiled for its fantastic cost.
+class PlannerPins {
+  public:
+    explicit PlannerPins(Plan plan) : saved_{enable_seqscan, enable_hashjoin, enable_mergejoin, jit_enabled} {
+        if (plan == Plan::pinned)
+            enable_seqscan = enable_hashjoin = enable_mergejoin = jit_enabled = false;
+    }
+    ~PlannerPins() {
+        enable_seqscan = saved_[0];
+        enable_hashjoin = saved_[1];
+        enable_mergejoin = saved_[2];
+        jit_enabled = saved_[3];
+    }
+    PlannerPins(const PlannerPins &) = delete;
+    PlannerPins &operator=(const PlannerPins &) = delete;
+
+  private:
+    bool saved_[4];
+};
+
+void forget_plans() {
+    for (SPIPlanPtr &plan : plans) {
+        if (plan)
+            call([&] { SPI_freeplan(plan); });
+        plan = nullptr;
+    }
+}
+
+SPIPlanPtr prepare(const Statement &statement) {
+    std::string text;
+    std::string const prefix = quoted_schema() + ".";
+    for (const char *c = statement.text; *c; ++c)
+        *c == '@' ? text += prefix : text += *c;
+    return call([&] {
+        SPIPlanPtr const plan = SPI_prepare_cursor(text.c_str(), statement.parameters,
+                                                   const_cast<Oid *>(statement.types), CURSOR_OPT_GENERIC_PLAN);
+        if (plan == nullptr)
+            elog(ERROR, "could not prepare statement %d: %s", statement.number, SPI_result_code_string(SPI_result));
+        SPI_keepplan(plan);
+        return plan;
+    });
+}
+
+SPIPlanPtr plan_of(const Statement &statement) {
+    if (planned_schema != current_schema) {
+        forget_plans();
+        planned_schema = current_schema;
+    }
+    SPIPlanPtr &plan = plans[statement.number];
+    if (plan == nullptr)
+        plan = prepare(statement);
+    return plan;
+}
+
+Rows run(const Statement &statement, Datum *values, const char *nulls, bool read_only) {
+    SPIPlanPtr const plan = plan_of(statement);
+    PlannerPins const pins(statement.plan);
+    call([&] {
+        int const result = SPI_execute_plan(plan, values, nulls, read_only, 0);
+        if (result < 0)
+            elog(ERROR, "could not run statement %d: %s", statement.number, SPI_result_code_string(result));
+    });
+    return Rows(SPI_tuptable, SPI_processed);
+}
+
+} // namespace
+
+bool Rows::is_null(size_t row, int column) const {
+    bool null = false;
+    SPI_getbinval(table_->vals[row], table_->tupdesc, column, &null);
+    return null;
+}
+
+Datum Rows::datum(size_t row, int column) const {
+    bool null = false;
+    return SPI_getbinval(table_->vals[row], table_->tupdesc, column, &null);
+}
+
+void Rows::put(size_t row, ReturnSetInfo *result) const {
+    call([&] {
+        int const columns = table_->tupdesc->natts;
+        auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * static_cast<size_t>(columns)));
+        auto *nulls = static_cast<bool *>(palloc(sizeof(bool) * static_cast<size_t>(columns)));
+        heap_deform_tuple(table_->vals[row], table_->tupdesc, values, nulls);
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    });
+}
+
+bool may_commit(FunctionCallInfo fcinfo) {
+    return fcinfo->context && IsA(fcinfo->context, CallContext) && !castNode(CallContext, fcinfo->context)->atomic;
+}
+
+void commit_and_chain() {
+    call([] { SPI_commit(); });
+}
+
+void use_schema(Oid schema) { current_schema = schema; }
+Oid schema() { return current_schema; }
+
+std::string quoted_schema() {
+    const char *const name = call([] {
+        char *const raw = get_namespace_name(current_schema);
+        return raw ? quote_identifier(raw) : nullptr;
+    });
+    if (name == nullptr)
+        raise_not_installed();
+    return name;
+}
+
+Rows execute(const Statement &statement, std::initializer_list<Value> values) {
+    Assert(static_cast<int>(values.size()) == statement.parameters);
+    Datum datums[kMaxParameters];
+    char nulls[kMaxParameters];
+    size_t i = 0;
+    for (Value const &value : values) {
+        datums[i] = value.datum;
+        nulls[i++] = value.null ? 'n' : ' ';
+    }
+    return run(statement, datums, nulls, false);
+}
+
+Rows read_as_of_snapshot(const Statement &statement) { return run(statement, nullptr, nullptr, true); }
+
+} // namespace fairq::pg

@@ -1,0 +1,82 @@
+// Statements: SQL texts with bound parameters, prepared once per backend. In a text, `@` stands for the extension's
+// schema ("FROM @job_live"). A pinned statement's plan is made once, generic, and contains no sequential scan, hash or merge
+// join where an index serves: no ANALYZE at the worst moment turns the planner on us.
+#pragma once
+
+#include "pg/errors.hpp"
+#include "pg/values.hpp"
+
+namespace fairq::pg {
+
+constexpr int kMaxStatements = 64;
+constexpr int kMaxParameters = 12;
+
+// pinned: by indexes, for the hot path. open: the planner decides, for what reads whole tables.
+enum class Plan { pinned, open };
+
+struct Statement {
+    int number; // its place in the table of plans, 0 … kMaxStatements - 1
+    Plan plan;
+    const char *text;
+    int parameters = 0;
+    Oid types[kMaxParameters] = {};
+};
+
+// The rows of the last statement; valid until the next one or the end of with_spi().
+class Rows {
+  public:
+    explicit Rows(SPITupleTable *table, uint64 count) : table_(table), count_(count) {}
+    size_t size() const { return count_; }
+    bool empty() const { return count_ == 0; }
+    bool is_null(size_t row, int column) const;
+    Datum datum(size_t row, int column) const; // 0 for NULL
+    int64 int64_at(size_t row, int column) const { return DatumGetInt64(datum(row, column)); }
+    int32 int32_at(size_t row, int column) const { return DatumGetInt32(datum(row, column)); }
+    bool bool_at(size_t row, int column) const { return DatumGetBool(datum(row, column)); }
+    TimestampTz time_at(size_t row, int column) const { return DatumGetTimestampTz(datum(row, column)); }
+    // Appends the row's first columns to a function's result, as many as that has.
+    void put(size_t row, ReturnSetInfo *result) const;
+    std::string text_at(size_t row, int column) const { return std::string(text_of(datum(row, column))); }
+
+  private:
+    SPITupleTable *table_;
+    uint64 count_;
+};
+
+// Which schema `@` stands for from now on in this backend: that of the SQL function being called.
+void use_schema(Oid schema);
+Oid schema();
+std::string quoted_schema();
+
+// Runs body between SPI_connect and SPI_finish. On an error the transaction's abort finishes.
+template <class F>
+auto with_spi(F &&body) -> decltype(body()) {
+    call([] { SPI_connect(); });
+    if constexpr (std::is_void_v<decltype(body())>) {
+        body();
+        call([] { SPI_finish(); });
+    } else {
+        auto result = body();
+        call([] { SPI_finish(); });
+        return result;
+    }
+}
+
+// The same for the body of a procedure, which may commit_and_chain(). Raises 25001 inside a transaction block.
+bool may_commit(FunctionCallInfo fcinfo);
+template <class F>
+void with_committing_spi(FunctionCallInfo fcinfo, F &&body) {
+    if (!may_commit(fcinfo))
+        raise_in_transaction();
+    call([] { SPI_connect_ext(SPI_OPT_NONATOMIC); });
+    body();
+    call([] { SPI_finish(); });
+}
+void commit_and_chain(); // commits, and begins a new transaction without a snapshot
+
+// Inside with_spi(): runs a statement with a fresh snapshot.
+Rows execute(const Statement &statement, std::initializer_list<Value> values = {});
+// The same for a query that is to see what the active snapshot sees.
+Rows read_as_of_snapshot(const Statement &statement);
+
+} // namespace fairq::pg

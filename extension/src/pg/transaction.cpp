@@ -1,0 +1,146 @@
+// Transactions and roles (see transaction.hpp).
+#include "pg/transaction.hpp"
+
+#include "pg/live_table.hpp"
+
+namespace fairq::pg {
+
+namespace {
+
+// Copies whole characters, as many as fit.
+void fill(char *to, size_t size, const char *from) {
+    if (from)
+        strlcpy(to, from, 1 + static_cast<size_t>(pg_mbcliplen(from, static_cast<int>(strlen(from)),
+                                                               static_cast<int>(size) - 1)));
+}
+
+} // namespace
+
+void begin_transaction() {
+    call([] {
+        SetCurrentStatementStartTimestamp();
+        StartTransactionCommand();
+        PushActiveSnapshot(GetTransactionSnapshot());
+    });
+}
+
+void commit_transaction() {
+    call([] {
+        PopActiveSnapshot();
+        CommitTransactionCommand();
+        pgstat_report_stat(false);
+    });
+}
+
+ErrorText abort_transaction(const char *thrown) {
+    ErrorText text;
+    HOLD_INTERRUPTS();
+    if (thrown) {
+        text.code = ERRCODE_INTERNAL_ERROR;
+        strlcpy(text.message, thrown, sizeof text.message);
+    } else {
+        call([&] {
+            MemoryContext const previous = MemoryContextSwitchTo(TopMemoryContext);
+            ErrorData *const error = CopyErrorData();
+            MemoryContextSwitchTo(previous);
+            text.code = error->sqlerrcode;
+            fill(text.message, sizeof text.message, error->message);
+            fill(text.detail, sizeof text.detail, error->detail);
+            fill(text.hint, sizeof text.hint, error->hint);
+            FreeErrorData(error);
+            FlushErrorState();
+        });
+    }
+    // A timeout or a cancel that arrives only now belongs to the attempt that has ended.
+    disable_all_timeouts(false);
+    QueryCancelPending = false;
+    call([] { AbortCurrentTransaction(); });
+    RESUME_INTERRUPTS();
+    return text;
+}
+
+bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *argument) {
+    MemoryContext const context = CurrentMemoryContext;
+    ResourceOwner const owner = CurrentResourceOwner;
+    int const timeout = LockTimeout;
+    bool locked = false;
+    // A lock that cannot be had raises; only a subtransaction lets this one go on.
+    call([] { BeginInternalSubTransaction(nullptr); });
+    try {
+        LockTimeout = milliseconds;
+        call([&] { LockRelationOid(table, ShareLock); });
+        locked = true;
+    } catch (const Error &) {
+    }
+    LockTimeout = timeout;
+    call([&] {
+        if (locked) {
+            ReleaseCurrentSubTransaction();
+        } else {
+            MemoryContextSwitchTo(context);
+            ErrorData *const error = CopyErrorData();
+            FlushErrorState();
+            RollbackAndReleaseCurrentSubTransaction();
+            if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+                ReThrowError(error);
+        }
+        MemoryContextSwitchTo(context);
+        if (locked) {
+            body(argument);
+            UnlockRelationOid(table, ShareLock); // while its owner, which the subtransaction left it to, is the current one
+        }
+        CurrentResourceOwner = owner;
+    });
+    return locked;
+}
+
+UserSettings pin_settings(int lock_timeout_ms) {
+    UserSettings const user{GetConfigOption("search_path", false, false), GetConfigOption("lock_timeout", false, false)};
+    std::string const timeout = std::to_string(lock_timeout_ms);
+    call([&] {
+        SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
+        SetConfigOption("lock_timeout", timeout.c_str(), PGC_USERSET, PGC_S_SESSION);
+    });
+    return user;
+}
+
+Oid outer_role() { return GetOuterUserId(); }
+
+Oid owner_of_extension(Oid schema) {
+    Oid const table = live_table_oid(schema);
+    return call([&] {
+        HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+        Oid const owner = (reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)))->relowner;
+        ReleaseSysCache(tuple);
+        return owner;
+    });
+}
+
+std::string role_name(Oid role) {
+    return call([&] { return GetUserNameFromId(role, false); });
+}
+
+std::optional<Oid> role_by_name(const std::string &name) {
+    Oid const role = call([&] { return get_role_oid(name.c_str(), true); });
+    return OidIsValid(role) ? std::optional<Oid>(role) : std::nullopt;
+}
+
+bool role_is_superuser(Oid role) {
+    return call([&] { return superuser_arg(role); });
+}
+
+bool role_can_login(Oid role) {
+    return call([&] {
+        HeapTuple const tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+        bool const can = HeapTupleIsValid(tuple) && (reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple)))->rolcanlogin;
+        if (HeapTupleIsValid(tuple))
+            ReleaseSysCache(tuple);
+        return can;
+    });
+}
+
+bool may_become(Oid role, Oid target) {
+    return call([&] { return compat::may_become(role, target); });
+}
+
+} // namespace fairq::pg

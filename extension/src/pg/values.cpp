@@ -1,0 +1,97 @@
+// Conversions between SQL values and C++ (see values.hpp).
+#include "pg/values.hpp"
+
+#include <climits>
+
+namespace fairq::pg {
+
+Value of(std::string_view value) {
+    return {call([&] { return PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size()))); }),
+            false};
+}
+
+Value of_jsonb(std::string_view json) {
+    std::string const text(json);
+    return {call([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.c_str())); }), false};
+}
+
+Value of(const std::vector<int64> &values) {
+    return {call([&] {
+                auto *datums = static_cast<Datum *>(palloc(sizeof(Datum) * (values.size() + 1)));
+                for (size_t i = 0; i < values.size(); ++i)
+                    datums[i] = Int64GetDatum(values[i]);
+                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), INT8OID, sizeof(int64),
+                                                       true, TYPALIGN_DOUBLE));
+            }),
+            false};
+}
+
+Value of(const std::vector<std::string_view> &values) {
+    return {call([&] {
+                auto *datums = static_cast<Datum *>(palloc(sizeof(Datum) * (values.size() + 1)));
+                for (size_t i = 0; i < values.size(); ++i)
+                    datums[i] = PointerGetDatum(
+                        cstring_to_text_with_len(values[i].data(), static_cast<int>(values[i].size())));
+                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), TEXTOID, -1, false,
+                                                       TYPALIGN_INT));
+            }),
+            false};
+}
+
+std::string_view text_of(Datum datum) {
+    text *const value = call([&] { return DatumGetTextPP(datum); });
+    return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
+}
+
+std::string jsonb_text(Datum datum) {
+    return call([&] {
+        Jsonb *const value = DatumGetJsonbP(datum);
+        return JsonbToCString(nullptr, &value->root, static_cast<int>(VARSIZE(value)));
+    });
+}
+
+std::vector<int64> int64s_of(Datum datum) {
+    int count = 0;
+    Datum *elements = nullptr;
+    call([&] {
+        deconstruct_array(DatumGetArrayTypeP(datum), INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &elements, nullptr,
+                          &count);
+    });
+    std::vector<int64> values(static_cast<size_t>(count));
+    for (size_t i = 0; i < values.size(); ++i)
+        values[i] = DatumGetInt64(elements[i]);
+    return values;
+}
+
+int64 microseconds_of(const Interval &interval) {
+    // Saturates: every caller refuses what is far below this.
+    auto const wide = static_cast<__int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY +
+                      static_cast<__int128>(interval.day) * USECS_PER_DAY + interval.time;
+    return static_cast<int64>(std::clamp(wide, static_cast<__int128>(INT64_MIN), static_cast<__int128>(INT64_MAX)));
+}
+
+Interval interval_of(int64 microseconds) {
+    Interval interval{};
+    interval.time = microseconds;
+    return interval;
+}
+
+std::string_view clip(std::string_view text, size_t max_bytes) {
+    if (text.size() <= max_bytes)
+        return text;
+    int const bytes = call([&] {
+        return pg_mbcliplen(text.data(), static_cast<int>(text.size()), static_cast<int>(max_bytes));
+    });
+    return text.substr(0, static_cast<size_t>(bytes));
+}
+
+std::uint64_t random_bits() {
+    std::uint64_t bits = 0;
+    if (!pg_strong_random(&bits, sizeof bits))
+        throw std::runtime_error("could not generate random bits");
+    return bits;
+}
+
+int64 random_token() { return static_cast<int64>(random_bits() >> 1) | 1; }
+
+} // namespace fairq::pg

@@ -1,0 +1,28 @@
+// How verbs tell the counters what they moved.
+#include "queue/queue.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+int number_of(std::optional<JobStatus> status) {
+    return status ? static_cast<int>(core::index_of(*status)) : -1;
+}
+
+} // namespace
+
+void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test) {
+    pg::counters::moved(pg::live_table_oid(pg::schema()), number_of(from), number_of(to), jobs, load_test);
+}
+
+int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
+    int64 moved = 0;
+    for (size_t row = 0; row < rows.size(); ++row) {
+        auto const from = static_cast<JobStatus>(rows.int32_at(row, 1));
+        count_move(from, to, rows.int64_at(row, 2), rows.int64_at(row, 3));
+        moved += rows.int64_at(row, 2);
+    }
+    return moved;
+}
+
+} // namespace fairq::queue

@@ -1,0 +1,83 @@
+// Enqueue: one job or many, idempotent per tenant. A job's id is also its first position in its tenant's lane, so order
+// of enqueue costs no second sequence.
+#include "queue/queue.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+constexpr std::string_view kLoadTest = "load_test";
+
+Ids new_ids(size_t count) {
+    Oid const sequence = pg::call([] { return get_relname_relid("job_live_id_seq", pg::schema()); });
+    Ids ids(count);
+    for (int64 &id : ids)
+        id = pg::call([&] { return nextval_internal(sequence, false); });
+    return ids;
+}
+
+struct Moment {
+    TimestampTz now, run_at;
+    bool scheduled;
+    explicit Moment(const NewJobs &common)
+        : now(pg::now()), run_at(common.run_at.value_or(now)), scheduled(run_at > now) {}
+};
+
+void count_new(const NewJobs &common, bool scheduled, int64 jobs) {
+    count_move(std::nullopt, scheduled ? JobStatus::scheduled : JobStatus::queued, jobs,
+               common.job_type == kLoadTest ? jobs : 0);
+}
+
+// Takes the keys for these ids; returns for each element the job that has its key (its own id where it has none).
+Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
+    pg::execute(sql::kInsertKeys, {arrays.tenants, arrays.keys, pg::of(ids)});
+    pg::Rows const found = pg::execute(sql::kFindKeys, {arrays.tenants, arrays.keys});
+    Ids kept = ids;
+    for (size_t i = 0; i < kept.size(); ++i)
+        if (!found.is_null(i, 1))
+            kept[i] = found.int64_at(i, 1);
+    return kept;
+}
+
+} // namespace
+
+int64 enqueue(const NewJobs &common, std::string_view tenant, Datum payload, std::optional<std::string_view> key) {
+    Moment const moment(common);
+    return pg::with_spi([&] {
+        int64 const id = new_ids(1).front();
+        if (key) {
+            std::vector<std::string_view> const tenants{tenant}, keys{*key};
+            int64 const kept = take_keys({1, pg::of(tenants), {}, pg::of(keys)}, {id}).front();
+            if (kept != id)
+                return kept;
+        }
+        Interval timeout = common.timeout;
+        pg::execute(sql::kInsertJob,
+                    {pg::of(id), pg::of(tenant), pg::of(common.job_type), pg::of(moment.scheduled),
+                     pg::of(common.priority), pg::of_datum(payload), pg::of_time(moment.run_at),
+                     pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)), pg::of(key),
+                     pg::of_time(moment.now)});
+        count_new(common, moment.scheduled, 1);
+        return id;
+    });
+}
+
+Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays) {
+    if (arrays.count == 0)
+        return {};
+    Moment const moment(common);
+    return pg::with_spi([&] {
+        Ids const ids = new_ids(arrays.count);
+        Ids const kept = arrays.keys.null ? ids : take_keys(arrays, ids);
+        Interval timeout = common.timeout;
+        pg::execute(sql::kInsertJobs,
+                    {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys, pg::of(common.job_type),
+                     pg::of(moment.scheduled), pg::of(common.priority), pg::of_time(moment.run_at),
+                     pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)), pg::of_time(moment.now)});
+        count_new(common, moment.scheduled, static_cast<int64>(SPI_processed));
+        return kept;
+    });
+}
+
+} // namespace fairq::queue

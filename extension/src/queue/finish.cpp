@@ -1,0 +1,108 @@
+// How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by the lease's
+// token, except cancel, which takes the job from whoever has it.
+#include "queue/queue.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+void sort_unique(Ids &ids) {
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+}
+
+struct LockedJob {
+    JobStatus status;
+    int32 attempts, max_attempts;
+    bool load_test;
+    int64 lock_token; // 0: none
+};
+
+// Locks the unfinished job, or returns none.
+std::optional<LockedJob> lock_job(int64 id) {
+    pg::Rows const rows = pg::execute(sql::kLockJob, {pg::of(id)});
+    if (rows.empty())
+        return std::nullopt;
+    return LockedJob{static_cast<JobStatus>(rows.int32_at(0, 1)), rows.int32_at(0, 2), rows.int32_at(0, 3),
+                     rows.bool_at(0, 4), rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5)};
+}
+
+bool is_in_history(int64 id) { return !pg::execute(sql::kIsInHistory, {pg::of(id)}).empty(); }
+
+void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg::Value &error) {
+    pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
+                                      pg::of_time(pg::now())});
+    count_move(job.status, status, 1, job.load_test ? 1 : 0);
+}
+
+} // namespace
+
+Ids complete(Ids job_ids, int64 lock_token) {
+    sort_unique(job_ids);
+    return pg::with_spi([&] {
+        pg::Rows const rows =
+            pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(pg::now())});
+        Ids accepted(rows.size());
+        int64 load_test = 0;
+        for (size_t row = 0; row < rows.size(); ++row) {
+            accepted[row] = rows.int64_at(row, 1);
+            load_test += rows.bool_at(row, 2) ? 1 : 0;
+        }
+        count_move(JobStatus::locked, JobStatus::completed, static_cast<int64>(accepted.size()), load_test);
+        return accepted;
+    });
+}
+
+JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retry) {
+    pg::Value const text = pg::of(pg::clip(error, core::kMaxErrorBytes));
+    return pg::with_spi([&] {
+        std::optional<LockedJob> const job = lock_job(job_id);
+        if (!job && !is_in_history(job_id))
+            pg::raise_unknown_job(job_id);
+        if (!job || job->lock_token != lock_token)
+            pg::raise_lease_lost(job_id, lock_token);
+        if (!retry || job->attempts >= job->max_attempts) {
+            move_to_history(job_id, *job, JobStatus::dead, text);
+            return JobStatus::dead;
+        }
+        TimestampTz const now = pg::now();
+        int64 const delay = core::backoff_delay(job->attempts, pg::settings::backoff_base(),
+                                                pg::settings::backoff_max(), pg::random_bits());
+        pg::execute(sql::kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
+        count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
+        return JobStatus::scheduled;
+    });
+}
+
+int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) {
+    sort_unique(job_ids);
+    TimestampTz const now = pg::now();
+    bool const later = run_at && *run_at > now;
+    return pg::with_spi([&] {
+        return count_moves(pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
+                                                       later ? pg::of_time(*run_at) : pg::Value{}}),
+                           later ? JobStatus::scheduled : JobStatus::queued);
+    });
+}
+
+bool cancel(int64 job_id) {
+    return pg::with_spi([&] {
+        std::optional<LockedJob> const job = lock_job(job_id);
+        if (job)
+            move_to_history(job_id, *job, JobStatus::cancelled, pg::Value{});
+        else if (!is_in_history(job_id))
+            pg::raise_unknown_job(job_id);
+        return job.has_value();
+    });
+}
+
+int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
+    return pg::with_spi([&] {
+        return count_moves(
+            pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())}),
+            JobStatus::queued);
+    });
+}
+
+} // namespace fairq::queue

@@ -1,0 +1,78 @@
+// Which function runs a job type inside the server, and as whom.
+#include "queue/queue.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+Oid job_row_type() { return pg::row_type_of_view(pg::schema(), "job_queue"); }
+
+// Only who may become the role that a handler runs as can replace it or take it back.
+void check_owner(const pg::Value &job_type, const std::string &type) {
+    pg::Rows const rows = pg::execute(sql::kHandlerOwner, {job_type});
+    if (rows.empty() || rows.is_null(0, 1))
+        return;
+    std::optional<Oid> const owner = pg::role_by_name(rows.text_at(0, 1));
+    if (owner && !pg::may_become(pg::outer_role(), *owner))
+        pg::raise_not_allowed("the handler of job type \"" + type + "\" belongs to role \"" + rows.text_at(0, 1) + "\"",
+                              "Ask that role, or a superuser, to change it.");
+}
+
+// A type that the extension handles itself can be taken over by a superuser only.
+void check_builtin(const std::string &type) {
+    if (type == "load_test" && !pg::role_is_superuser(pg::outer_role()))
+        pg::raise_not_allowed("only a superuser replaces the built-in handler of job type \"" + type + "\"",
+                              "Use a job type of your own.");
+}
+
+} // namespace
+
+void register_handler(std::string_view job_type, Oid function) {
+    std::string const type(job_type);
+    std::string const defect = pg::handler_defect(function, job_row_type());
+    if (!defect.empty())
+        pg::raise_bad_argument("handler " + std::to_string(function) + " " + defect,
+                               "A handler is a function f(job job_queue) RETURNS void.");
+    pg::FunctionName const name = pg::name_of_function(function);
+    if (!pg::may_execute(function, pg::outer_role()))
+        pg::raise_not_allowed("permission denied for function " + name.schema + "." + name.name,
+                              "The handler runs as the role that registers it; that role needs EXECUTE on it.");
+    check_builtin(type);
+    pg::with_spi([&] {
+        check_owner(pg::of(job_type), type);
+        pg::execute(sql::kSetHandler,
+                    {pg::of(job_type), pg::of(std::string_view(name.schema)), pg::of(std::string_view(name.name)),
+                     pg::of(std::string_view(pg::role_name(pg::outer_role())))});
+    });
+}
+
+bool unregister_handler(std::string_view job_type) {
+    return pg::with_spi([&] {
+        check_owner(pg::of(job_type), std::string(job_type));
+        pg::execute(sql::kDropHandler, {pg::of(job_type)});
+        return SPI_processed > 0;
+    });
+}
+
+std::vector<Handler> runnable_handlers(Oid role) {
+    Oid const row_type = job_row_type();
+    return pg::with_spi([&] {
+        pg::Rows const rows = pg::execute(sql::kHandlers);
+        std::vector<Handler> handlers;
+        for (size_t row = 0; row < rows.size(); ++row) {
+            Handler handler{rows.text_at(row, 1), {rows.text_at(row, 2), rows.text_at(row, 3)}, std::nullopt};
+            if (!OidIsValid(pg::find_function(handler.function, row_type)))
+                continue;
+            if (!rows.is_null(row, 4)) {
+                handler.run_as = pg::role_by_name(rows.text_at(row, 4));
+                if (!handler.run_as || !pg::may_become(role, *handler.run_as))
+                    continue;
+            }
+            handlers.push_back(std::move(handler));
+        }
+        return handlers;
+    });
+}
+
+} // namespace fairq::queue

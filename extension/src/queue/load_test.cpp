@@ -1,0 +1,35 @@
+// The load test's own data: seeding it, and taking away what it and its run made, and nothing else.
+#include "queue/queue.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+constexpr int kLoadTestAttempts = 5;
+constexpr int64 kLoadTestTimeout = 5 * 60 * core::kSecond;
+
+} // namespace
+
+int64 seed_load_test(int total_jobs, int tenants) {
+    Interval timeout = pg::interval_of(kLoadTestTimeout);
+    return pg::with_spi([&] {
+        pg::execute(sql::kSeed, {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
+                                 pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
+        auto const seeded = static_cast<int64>(SPI_processed);
+        count_move(std::nullopt, JobStatus::queued, seeded, seeded);
+        return seeded;
+    });
+}
+
+int64 clear_load_test() {
+    return pg::with_spi([] {
+        int64 const cleared = count_moves(pg::execute(sql::kClear), std::nullopt);
+        pg::execute(sql::kClearLeases);
+        pg::execute(sql::kClearTicks);
+        pg::execute(sql::kClearTotals);
+        return cleared;
+    });
+}
+
+} // namespace fairq::queue

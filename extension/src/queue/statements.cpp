@@ -1,0 +1,334 @@
+// The SQL texts (see statements.hpp), with the types of their parameters.
+#include "queue/statements.hpp"
+
+// The 16 columns that job_live and job_history share before the status and after it, in two runs around it.
+#define FAIRQ_BEFORE_STATUS "id, tenant_id, job_type"
+#define FAIRQ_AFTER_STATUS                                                                                             \
+    "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, locked_by, locked_at, lock_token"
+
+namespace fairq::queue::sql {
+
+
+
+
+// -------------------------------------------------------------------------------------------------- enqueue
+
+// id, tenant, type, scheduled?, priority, payload, run_at, max_attempts, timeout, key, now
+const Statement kInsertJob{0, Plan::pinned, R"(
+INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
+                       idempotency_key, created_at, updated_at, position, due_at)
+VALUES ($1, $2, $3, CASE WHEN $4 THEN 'scheduled'::@job_status ELSE 'queued' END, $5::smallint, $6, $7, $8, $9,
+        $10, $11, $11, CASE WHEN NOT $4 THEN $1 END, CASE WHEN $4 THEN $7 END))",
+    11, {INT8OID, TEXTOID, TEXTOID, BOOLOID, INT4OID, JSONBOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, TEXTOID,
+         TIMESTAMPTZOID}};
+
+// ids, kept ids (a job whose key was known keeps the other id and is not inserted), tenants, payloads or NULL, keys or
+// NULL, then as above
+const Statement kInsertJobs{1, Plan::pinned, R"(
+INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
+                       idempotency_key, created_at, updated_at, position, due_at)
+SELECT i.id, i.tenant, $6, CASE WHEN $7 THEN 'scheduled'::@job_status ELSE 'queued' END, $8::smallint,
+       coalesce(i.payload, '{}'), $9, $10, $11, i.key, $12, $12, CASE WHEN NOT $7 THEN i.id END, CASE WHEN $7 THEN $9 END
+  FROM unnest($1, $2, $3, $4, $5) AS i (id, kept, tenant, payload, key)
+ WHERE i.id = i.kept)",
+    12, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTOID, BOOLOID, INT4OID,
+         TIMESTAMPTZOID, INT4OID, INTERVALOID, TIMESTAMPTZOID}};
+
+// tenants, keys, ids. In key order, so that two callers with the same keys do not deadlock.
+const Statement kInsertKeys{2, Plan::pinned, R"(
+INSERT INTO @job_keys (tenant_id, idempotency_key, job_id)
+SELECT i.tenant, i.key, i.id FROM unnest($1, $2, $3) AS i (tenant, key, id) WHERE i.key IS NOT NULL
+ ORDER BY i.tenant COLLATE "C", i.key COLLATE "C", i.id
+    ON CONFLICT DO NOTHING)",
+    3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}};
+
+// tenants, keys → the job of each, in their order; NULL where there is no key
+const Statement kFindKeys{3, Plan::pinned, R"(
+SELECT k.job_id
+  FROM unnest($1, $2) WITH ORDINALITY AS i (tenant, key, n)
+  LEFT JOIN @job_keys k ON k.tenant_id = i.tenant AND k.idempotency_key = i.key
+ ORDER BY i.n)",
+    2, {TEXTARRAYOID, TEXTARRAYOID}};
+
+// -------------------------------------------------------------------------------------------------- claim
+
+// now, how many
+const Statement kPromote{4, Plan::pinned, R"(
+WITH due AS (
+    SELECT id FROM @job_live WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE @job_live j
+       SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1
+      FROM due WHERE j.id = due.id
+    RETURNING j.job_type
+)
+SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+    2, {TIMESTAMPTZOID, INT4OID}};
+
+// token, worker, now, ids
+const Statement kInsertLease{5, Plan::pinned, R"(
+INSERT INTO @job_leases (lock_token, worker_id, locked_at, heartbeat_at, job_ids) VALUES ($1, $2, $3, $3, $4))",
+    4, {INT8OID, TEXTOID, TIMESTAMPTZOID, INT8ARRAYOID}};
+
+// ids, worker, now, token: the claim by the executor, for a job_live with triggers and the like
+const Statement kClaimByExecutor{6, Plan::pinned, R"(
+UPDATE @job_live j
+   SET status = 'locked', attempts = attempts + 1, locked_by = $2, locked_at = $3, lock_token = $4, updated_at = $3
+  FROM unnest($1) AS a (id)
+ WHERE j.id = a.id AND j.status = 'queued'
+RETURNING j.*)",
+    4, {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID, INT8OID}};
+
+// -------------------------------------------------------------------------------------------------- finish
+
+// ids, token, now → id, load test?. The lease ends with its last job; SKIP LOCKED, because leases are locked before jobs
+// and this comes after them: what is left behind, the sweep of stale leases takes.
+const Statement kComplete{7, Plan::pinned, R"(
+WITH gone AS (
+    DELETE FROM @job_live j USING unnest($1) AS a (id) WHERE j.id = a.id AND j.lock_token = $2 RETURNING j.*
+), ended AS (
+    DELETE FROM @job_leases
+     WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
+                          WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM gone)
+                            FOR UPDATE SKIP LOCKED)
+)
+INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
+SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, $3 FROM gone
+RETURNING id, job_type = 'load_test')",
+    3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
+
+// id → status, attempts, max_attempts, load test?, token; locks the row
+const Statement kLockJob{8, Plan::pinned, R"(
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_attempts, job_type = 'load_test',
+       lock_token
+  FROM @job_live WHERE id = $1 FOR UPDATE)",
+    1, {INT8OID}};
+
+const Statement kIsInHistory{9, Plan::pinned, "SELECT FROM @job_history WHERE id = $1 LIMIT 1", 1, {INT8OID}};
+
+// id, due, error, now
+const Statement kBackOff{10, Plan::pinned, R"(
+UPDATE @job_live
+   SET status = 'scheduled', due_at = $2, run_at = $2, position = NULL, locked_by = NULL, locked_at = NULL,
+       lock_token = NULL, last_error = $3, updated_at = $4
+ WHERE id = $1)",
+    4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}};
+
+// ids, final status, error (NULL: keep), now
+const Statement kMoveToHistory{11, Plan::pinned, R"(
+WITH gone AS (
+    DELETE FROM @job_live j USING unnest($1) AS a (id) WHERE j.id = a.id RETURNING j.*
+)
+INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
+SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), created_at, $4 FROM gone)",
+    4, {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+
+// ids, token, now, run_at (NULL: to its old place at once)
+const Statement kRelease{12, Plan::pinned, R"(
+WITH moved AS (
+    UPDATE @job_live j
+       SET status = CASE WHEN $4 IS NULL THEN 'queued'::@job_status ELSE 'scheduled' END,
+           position = CASE WHEN $4 IS NULL THEN position END, due_at = $4, run_at = coalesce($4, run_at),
+           attempts = attempts - 1, locked_by = NULL, locked_at = NULL, lock_token = NULL, updated_at = $3
+      FROM unnest($1) AS a (id)
+     WHERE j.id = a.id AND j.lock_token = $2
+    RETURNING j.job_type
+), ended AS (
+    DELETE FROM @job_leases
+     WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
+                          WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
+                            FOR UPDATE SKIP LOCKED)
+)
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+    4, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+
+// tenant or NULL, type or NULL, how many, now
+const Statement kRedrive{13, Plan::pinned, R"(
+WITH picked AS (
+    SELECT id FROM @job_history
+     WHERE status = 'dead' AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2)
+     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM @job_history h USING picked p WHERE h.id = p.id AND h.status = 'dead' RETURNING h.*
+), moved AS (
+    INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
+                           idempotency_key, last_error, created_at, updated_at, position)
+    SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
+           last_error, created_at, $4, nextval('@job_live_id_seq')
+      FROM gone ORDER BY id
+    RETURNING job_type
+)
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+    4, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
+
+// -------------------------------------------------------------------------------------------------- leases
+
+// token, now
+const Statement kHeartbeat{14, Plan::pinned, R"(
+WITH beat AS (UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 RETURNING job_ids)
+SELECT count(*)::integer FROM beat, unnest(beat.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1)",
+    2, {INT8OID, TIMESTAMPTZOID}};
+
+// stale before, how many → token, worker, ids; locks them
+const Statement kStaleLeases{15, Plan::pinned, R"(
+SELECT lock_token, worker_id, job_ids FROM @job_leases
+ WHERE locked_at < $1 AND heartbeat_at < $1 ORDER BY locked_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    2, {TIMESTAMPTZOID, INT4OID}};
+
+// token → as kStaleLeases, for one lease that its owner ends
+const Statement kLockLease{16, Plan::pinned,
+    "SELECT lock_token, worker_id, job_ids FROM @job_leases WHERE lock_token = $1 FOR UPDATE", 1, {INT8OID}};
+
+// token, ids, how many → id, out of attempts?, load test?; locks them in the order of their ids
+const Statement kJobsOfLease{17, Plan::pinned, R"(
+SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test'
+  FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
+ ORDER BY a.id LIMIT $3 FOR UPDATE OF j)",
+    3, {INT8OID, INT8ARRAYOID, INT4OID}};
+
+// ids, error, now
+const Statement kPutBack{18, Plan::pinned, R"(
+UPDATE @job_live j
+   SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token = NULL, last_error = $2, updated_at = $3
+  FROM unnest($1) AS a (id) WHERE j.id = a.id)",
+    3, {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
+
+const Statement kEndLease{19, Plan::pinned, "DELETE FROM @job_leases WHERE lock_token = $1", 1, {INT8OID}};
+
+// -------------------------------------------------------------------------------------------------- handlers, ticks
+
+// type, schema, name, role
+const Statement kSetHandler{20, Plan::pinned, R"(
+INSERT INTO @job_handlers (job_type, handler_schema, handler_name, run_as) VALUES ($1, $2::name, $3::name, $4::name)
+    ON CONFLICT (job_type, builtin) DO UPDATE
+   SET handler_schema = excluded.handler_schema, handler_name = excluded.handler_name, run_as = excluded.run_as)",
+    4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+
+// type → role
+const Statement kHandlerOwner{21, Plan::pinned,
+    "SELECT run_as::text FROM @job_handlers WHERE job_type = $1 AND NOT builtin FOR UPDATE", 1, {TEXTOID}};
+
+const Statement kDropHandler{22, Plan::pinned, "DELETE FROM @job_handlers WHERE job_type = $1 AND NOT builtin", 1,
+                                 {TEXTOID}};
+
+// → type, schema, name, role (NULL: the owner); a user's row before the built-in one
+const Statement kHandlers{23, Plan::pinned, R"(
+SELECT DISTINCT ON (job_type) job_type, handler_schema::text, handler_name::text, run_as::text
+  FROM @job_handlers ORDER BY job_type, builtin)"};
+
+// id, token → the row, its type, its timeout
+const Statement kFetchJob{24, Plan::pinned, R"(
+SELECT ROW()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, updated_at)::@job_queue,
+       job_type, timeout
+  FROM @job_live WHERE id = $1 AND lock_token = $2)",
+    2, {INT8OID, INT8OID}};
+
+const Statement kMakePartitions{25, Plan::open, "SELECT @make_history_partitions()"};
+
+// workers' claimed, completed, failed; tenants, their claimed; ms, load test? → details
+const Statement kAudit{26, Plan::pinned, R"(
+WITH log AS (SELECT nextval('@campaign_audit_log_id_seq') AS id)
+INSERT INTO @campaign_audit_log (id, event_type, details)
+SELECT log.id, 'job_queue_tick', jsonb_build_object(
+           'tick', log.id,
+           'claimed', (SELECT coalesce(sum(n), 0) FROM unnest($5) AS n),
+           'completed', (SELECT coalesce(sum(n), 0) FROM unnest($2) AS n),
+           'failed', (SELECT coalesce(sum(n), 0) FROM unnest($3) AS n),
+           'workers', (SELECT jsonb_agg(jsonb_build_object('worker', w.n, 'claimed', w.claimed, 'completed', w.completed,
+                                                           'failed', w.failed) ORDER BY w.n)
+                         FROM unnest($1, $2, $3) WITH ORDINALITY AS w (claimed, completed, failed, n)),
+           'tenants', (SELECT coalesce(jsonb_object_agg(t.tenant, t.claimed), '{}')
+                         FROM unnest($4, $5) AS t (tenant, claimed)),
+           'ms', $6,
+           'load_test', $7)
+  FROM log
+RETURNING details::text, (details - 'tenants')::text)",
+    7, {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID}};
+
+// kind, names, claimed, completed, failed. In the order of names, so that two ticks do not deadlock.
+const Statement kAddTotals{27, Plan::pinned, R"(
+INSERT INTO @load_test_totals AS t (kind, name, claimed, completed, failed)
+SELECT $1, u.name, u.claimed, u.completed, u.failed
+  FROM unnest($2, $3, $4, $5) AS u (name, claimed, completed, failed)
+ WHERE u.claimed > 0
+ ORDER BY u.name COLLATE "C"
+    ON CONFLICT (kind, name) DO UPDATE
+   SET claimed = t.claimed + excluded.claimed, completed = t.completed + excluded.completed,
+       failed = t.failed + excluded.failed)",
+    5, {TEXTOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+
+// -------------------------------------------------------------------------------------------------- metrics, load test
+
+// → status, jobs, load-test jobs; reads everything
+const Statement kCount{28, Plan::open, R"(
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, sum(jobs)::bigint, sum(load_test)::bigint
+  FROM (SELECT status, count(*) AS jobs, count(*) FILTER (WHERE job_type = 'load_test') AS load_test
+          FROM @job_live GROUP BY status
+        UNION ALL
+        SELECT status, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY status) AS s
+ GROUP BY status)"};
+
+// counts by status, oldest age in seconds or NULL, exact?, in shared memory?
+const Statement kQueueMetrics{29, Plan::pinned, R"(
+SELECT jsonb_build_object(
+    'queue_stats', (SELECT jsonb_object_agg(u.status, u.jobs)
+                      FROM unnest(enum_range(NULL::@job_status)::text[], $1) AS u (status, jobs)),
+    'oldest_queued_age_seconds', $2,
+    'open_leases', (SELECT count(*) FROM @job_leases),
+    'duplicate_count', (SELECT count(DISTINCT idempotency_key) FROM @channel_outbox
+                         WHERE copy > 1 AND created_at > now() - interval '1 hour'),
+    'exact', $3,
+    'shared_memory', $4))",
+    4, {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID}};
+
+// counts by status, oldest age in seconds or NULL, exact?
+const Statement kLoadTestMetrics{30, Plan::pinned, R"(
+WITH duplicates AS (
+    SELECT count(DISTINCT idempotency_key) AS n FROM @channel_outbox
+     WHERE copy > 1 AND created_at > now() - interval '1 hour'
+)
+SELECT jsonb_build_object(
+    'queue_stats', (SELECT jsonb_object_agg(u.status, u.jobs)
+                      FROM unnest(enum_range(NULL::@job_status)::text[], $1) AS u (status, jobs)),
+    'oldest_queued_age_seconds', $2,
+    'duplicate_count', duplicates.n,
+    'worker_stats', (SELECT jsonb_build_object(
+                         'worker_count', count(*), 'total_jobs_claimed', coalesce(sum(claimed), 0),
+                         'total_jobs_completed', coalesce(sum(completed), 0), 'total_jobs_failed', coalesce(sum(failed), 0),
+                         'workers', coalesce(jsonb_object_agg(name, jsonb_build_object(
+                                        'claimed', claimed, 'completed', completed, 'failed', failed)), '{}'))
+                       FROM @load_test_totals WHERE kind = 'worker'),
+    'tenant_distribution', (SELECT coalesce(jsonb_object_agg(name, completed), '{}')
+                              FROM @load_test_totals WHERE kind = 'tenant'),
+    'pass_criteria', jsonb_build_object('LOAD2_duplicates_zero', duplicates.n = 0,
+                                        'LOAD3_oldest_under_180s', coalesce($2 < 180, true)),
+    'exact', $3)
+  FROM duplicates)",
+    3, {INT8ARRAYOID, INT8OID, BOOLOID}};
+
+// jobs, tenants, now, max_attempts, timeout
+const Statement kSeed{31, Plan::pinned, R"(
+INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout, created_at,
+                       updated_at, position)
+SELECT s.id, 'tenant-' || 1 + (s.n - 1) % $2, 'load_test', 'queued', 0, jsonb_build_object('work_ms', 10, 'n', s.n), $3, $4,
+       $5, $3, $3, s.id
+  FROM (SELECT n, nextval('@job_live_id_seq') AS id FROM generate_series(1, $1) AS n) AS s)",
+    5, {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INTERVALOID}};
+
+// → status, jobs. What hangs on the jobs goes with them.
+const Statement kClear{32, Plan::open, R"(
+WITH live AS (DELETE FROM @job_live WHERE job_type = 'load_test' RETURNING id, status),
+     past AS (DELETE FROM @job_history WHERE job_type = 'load_test' RETURNING id, status),
+     gone AS (SELECT id, status FROM live UNION ALL SELECT id, status FROM past),
+     messages AS (DELETE FROM @channel_outbox o USING gone g WHERE o.job_id = g.id),
+     keys AS (DELETE FROM @job_keys k USING gone g WHERE k.job_id = g.id)
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FROM gone GROUP BY status)"};
+
+const Statement kClearLeases{33, Plan::open, R"(
+DELETE FROM @job_leases l
+ WHERE NOT EXISTS (SELECT FROM unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = l.lock_token))"};
+const Statement kClearTicks{34, Plan::open,
+    "DELETE FROM @campaign_audit_log WHERE event_type = 'job_queue_tick' AND (details ->> 'load_test')::boolean"};
+const Statement kClearTotals{35, Plan::open, "DELETE FROM @load_test_totals"};
+
+} // namespace fairq::queue::sql
