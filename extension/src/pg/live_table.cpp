@@ -40,6 +40,16 @@ void tenant_key(ScanKey key, StrategyNumber strategy, RegProcedure compare, Datu
     ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, C_COLLATION_OID, compare, tenant);
 }
 
+// Whether a transaction in progress (ours included) has locked or changed this version: a look at the header, which saves
+// most of the tries to lock what another claim is taking just now. What it does not see, the lock does.
+bool held_by_somebody(TupleTableSlot *slot) {
+    HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
+    if (header->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI))
+        return false;
+    TransactionId const xmax = HeapTupleHeaderGetRawXmax(header);
+    return call([&] { return TransactionIdIsCurrentTransactionId(xmax) || TransactionIdIsInProgress(xmax); });
+}
+
 std::string_view text_in(TupleTableSlot *slot, Column column) {
     bool null = false;
     return text_of(call([&] { return slot_getattr(slot, column, &null); }));
@@ -70,6 +80,7 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, ReturnSe
         snapshot_ = GetActiveSnapshot();
         lanes_ = compat::index_beginscan(table_, lane_, snapshot_, 1);
         lanes_->xs_want_itup = true;
+        lanes_->ignore_killed_tuples = false; // a dead entry names its lane as well: no walk over dead ones
         jobs_ = compat::index_beginscan(table_, lane_, snapshot_, 1);
         seen_ = table_slot_create(table_, nullptr);
         held_ = table_slot_create(table_, nullptr);
@@ -122,7 +133,7 @@ int LiveTable::take(const std::string &tenant, int lane, int wanted, std::vector
             continue;
         if (!types_.any() && !types_.accepts(text_in(seen_, kType)))
             continue;
-        if (!lock(&seen_->tts_tid))
+        if (held_by_somebody(seen_) || !lock(&seen_->tts_tid))
             continue;
         if (direct_)
             update();
