@@ -1,0 +1,121 @@
+// main.cpp: bench [--quick] FILE measures the server that libpq's environment names and writes FILE (JSON).
+// --quick runs everything once and small. The exit code tells whether all checks hold.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "connection.hpp"
+#include "groups.hpp"
+#include "measure.hpp"
+
+namespace fairq::bench {
+
+long long Size::jobs(long long full) const {
+    return std::max(500LL, std::llround(static_cast<double>(full) * scale / 500) * 500);
+}
+
+namespace {
+
+constexpr double kUsualMinutes = 5;
+
+Size size_of_run(bool quick) {
+    if (quick)
+        return {1, 0.02, true};
+    const char *const given = std::getenv("BENCH_MINUTES");
+    const double minutes = given != nullptr ? std::atof(given) : kUsualMinutes;
+    return {std::max(5, static_cast<int>(minutes)), std::clamp(minutes / kUsualMinutes, 0.05, 1.0), false};
+}
+
+Fields about(const Size &size) {
+    Connection connection("postgres");
+    const auto setting = [&](const std::string &name) { return connection.run("SHOW " + name).text(); };
+    Fields fields;
+    const char *const machine = std::getenv("BENCH_MACHINE");
+    fields["machine"] =
+        machine != nullptr ? machine : fmt::format("{} processors", std::thread::hardware_concurrency());
+    fields["server"] = "PostgreSQL " + setting("server_version");
+    for (const char *name : {"shared_buffers", "max_wal_size", "autovacuum", "fsync", "wal_sync_method",
+                             "shared_preload_libraries"})
+        fields[name] = setting(name);
+    fields["rounds"] = size.rounds;
+    fields["scale"] = size.scale;
+    return fields;
+}
+
+struct Group {
+    const char *name;
+    void (*measure)(Report &report, const Size &size);
+};
+
+constexpr Group kGroups[] = {{"pages", look_at_pages},
+                             {"claims", compare_claims},
+                             {"depth", vary_depth},
+                             {"enqueue", compare_enqueue},
+                             {"ticks", measure_ticks}};
+
+struct Options {
+    bool quick = false;
+    std::string file;
+    std::vector<std::string> groups; ///< none: all
+};
+
+bool is_group(const std::string &name) {
+    return std::any_of(std::begin(kGroups), std::end(kGroups),
+                       [&](const Group &group) { return group.name == name; });
+}
+
+/// Nothing when it is not to be understood.
+std::optional<Options> options_of(std::vector<std::string> arguments) {
+    Options options;
+    if (!arguments.empty() && arguments[0] == "--quick") {
+        options.quick = true;
+        arguments.erase(arguments.begin());
+    }
+    if (arguments.empty())
+        return std::nullopt;
+    options.file = arguments[0];
+    options.groups.assign(arguments.begin() + 1, arguments.end());
+    if (!std::all_of(options.groups.begin(), options.groups.end(), is_group))
+        return std::nullopt;
+    return options;
+}
+
+int run(const Options &options) {
+    const Size size = size_of_run(options.quick);
+    const Stopwatch watch;
+    Report report(about(size));
+    for (const Group &group : kGroups)
+        if (options.groups.empty() ||
+            std::find(options.groups.begin(), options.groups.end(), group.name) != options.groups.end())
+            group.measure(report, size);
+    report.write(options.file);
+    fmt::print("\n{:.0f} s\n{} passed, {} failed\n", watch.seconds(), report.passed(), report.failed());
+    return report.failed() == 0 ? 0 : 1;
+}
+
+} // namespace
+} // namespace fairq::bench
+
+int main(int count, char **arguments) {
+    const auto options = fairq::bench::options_of({arguments + 1, arguments + count});
+    if (!options) {
+        std::fprintf(stderr, "usage: bench [--quick] FILE [pages|claims|depth|enqueue|ticks]...\n");
+        return 2;
+    }
+    try {
+        return fairq::bench::run(*options);
+    } catch (const std::exception &error) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "bench: %s\n", error.what());
+        return 2;
+    }
+}

@@ -1,0 +1,72 @@
+// measure.cpp: see measure.hpp.
+#include "measure.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace fairq::bench {
+
+double Samples::percentile(double percent) const {
+    if (values_.empty())
+        return 0;
+    std::vector<double> sorted = values_;
+    std::sort(sorted.begin(), sorted.end());
+    const double rank = std::ceil(percent / 100 * static_cast<double>(sorted.size()));
+    return sorted[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
+}
+
+Samples Samples::over(const Samples &other) const {
+    Samples ratios;
+    for (std::size_t i = 0; i < std::min(values_.size(), other.values_.size()); ++i)
+        ratios.add(values_[i] / other.values_[i]);
+    return ratios;
+}
+
+std::string spread(const Samples &samples, int digits) {
+    if (samples.least() == samples.most())
+        return fmt::format("{:.{}f}", samples.median(), digits);
+    return fmt::format("{:.{}f} [{:.{}f}-{:.{}f}]", samples.median(), digits, samples.least(), digits,
+                       samples.most(), digits);
+}
+
+Connections connect(const std::string &database, int count, bool synchronous_commit) {
+    Connections connections;
+    for (int i = 0; i < count; ++i) {
+        connections.push_back(std::make_unique<Connection>(database));
+        connections.back()->run(
+            fmt::format("SET synchronous_commit = {}", synchronous_commit ? "on" : "off"));
+    }
+    return connections;
+}
+
+double in_parallel(const Connections &connections,
+                   const std::function<void(Connection &, std::size_t)> &work) {
+    std::vector<std::exception_ptr> errors(connections.size());
+    std::vector<std::thread> threads;
+    const Stopwatch watch;
+    for (std::size_t i = 0; i < connections.size(); ++i)
+        threads.emplace_back([&, i] {
+            try {
+                work(*connections[i], i);
+            } catch (...) {
+                errors[i] = std::current_exception();
+            }
+        });
+    for (std::thread &thread : threads)
+        thread.join();
+    const double seconds = watch.seconds();
+    for (const std::exception_ptr &error : errors)
+        if (error)
+            std::rethrow_exception(error);
+    return seconds;
+}
+
+double wal_position(Connection &connection) {
+    return connection.run("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").number();
+}
+
+} // namespace fairq::bench

@@ -1,0 +1,248 @@
+// Processes that die in the middle of their work, and callers that go away: nothing is lost, nothing is done
+// twice.
+#include <csignal>
+#include <filesystem>
+#include <future>
+#include <optional>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "queue_checker.hpp"
+
+using namespace fairq::driver;
+using namespace fairq::test;
+
+namespace {
+
+constexpr Milliseconds kPatience{30'000};
+
+/// A tick in a session and a thread of its own.
+class Tick {
+public:
+    Tick(const std::string &conninfo, int workers, const std::string &setting = "")
+        : caller_(conninfo, "caller") {
+        if (!setting.empty())
+            caller_.query(setting);
+        caller_.connect();
+        summary_ = std::async(std::launch::async, [this, workers] {
+            return caller_.scalar("SELECT run_job_queue_parallel($1)", {std::to_string(workers)}).value();
+        });
+    }
+
+    int caller_pid() const { return caller_.backend_pid(); }
+    std::string summary() { return summary_.get(); }
+
+    /// The SQLSTATE that it ended with; empty: it succeeded.
+    std::string error() {
+        try {
+            summary_.get();
+            return "";
+        } catch (const DatabaseError &error) {
+            return error.sqlstate().empty() ? "connection lost" : error.sqlstate();
+        }
+    }
+
+private:
+    Database caller_;
+    std::future<std::string> summary_;
+};
+
+std::vector<std::int64_t> completed_jobs(Database &database) {
+    std::vector<std::int64_t> ids;
+    for (const Row &row : database.query("SELECT id FROM job_history WHERE status = 'completed'"))
+        ids.push_back(std::stoll(row[0].value()));
+    return ids;
+}
+
+/// Nobody was told about jobs that ticks completed: history alone counts.
+std::vector<std::string> findings_of_ticks(Database &database, const std::vector<std::int64_t> &enqueued) {
+    return findings(database, {enqueued, completed_jobs(database)});
+}
+
+std::int64_t some_worker(Database &database) {
+    return number(database, "SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'fairq worker' AND "
+                            "datname = current_database()");
+}
+
+class Faults : public DatabaseTest {
+protected:
+    void SetUp() override {
+        DatabaseTest::SetUp();
+        if (!IsSkipped())
+            register_gated_handler(database());
+    }
+
+    void expect_drained_by_next_tick(const std::vector<std::int64_t> &jobs) {
+        EXPECT_EQ(jobs_with_status(database(), "locked"), 0);
+        Tick(conninfo(), 2).summary();
+        EXPECT_EQ(findings_of_ticks(database(), jobs), std::vector<std::string>{});
+        EXPECT_EQ(number(database(), "SELECT count(*) FROM job_leases"), 0);
+        EXPECT_EQ(metrics_are_wrong(database()), "");
+    }
+};
+
+TEST_F(Faults, a_terminated_worker_loses_nothing_and_the_others_do_their_jobs) {
+    const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
+    close_gate(database());
+    Tick tick(conninfo(), 2);
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    database().query("SELECT pg_terminate_backend($1)", {std::to_string(some_worker(database()))});
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 1));
+    open_gate(database());
+    const std::string summary = tick.summary();
+    EXPECT_NE(summary.find("\"completed\": 9"), std::string::npos) << summary;
+    EXPECT_EQ(jobs_with_status(database(), "completed"), 9);
+    EXPECT_EQ(number(database(), "SELECT attempts FROM job_live WHERE status = 'queued'"), 1);
+    expect_drained_by_next_tick(jobs);
+}
+
+TEST_F(Faults, a_tick_whose_workers_are_all_terminated_gives_its_jobs_back) {
+    const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
+    close_gate(database());
+    Tick tick(conninfo(), 2);
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    database().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'fairq "
+                     "worker' AND datname = current_database()");
+    tick.summary();
+    open_gate(database());
+    EXPECT_EQ(jobs_with_status(database(), "queued"), 10);
+    EXPECT_EQ(number(database(), "SELECT count(*) FROM job_live WHERE attempts = 0"), 8)
+        << "no attempt of theirs began";
+    expect_drained_by_next_tick(jobs);
+}
+
+TEST_F(Faults, a_terminated_coordinator_ends_the_tick_with_an_error_and_its_jobs_are_reclaimed) {
+    const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
+    close_gate(database());
+    Tick tick(conninfo(), 2);
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    database().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'fairq "
+                     "coordinator' AND datname = current_database()");
+    EXPECT_NE(tick.error(), "");
+    ASSERT_TRUE(ticks_have_ended(database()));
+    open_gate(database());
+    EXPECT_TRUE(eventually(kPatience, [&] {
+        database().query("SELECT reclaim_stuck_jobs('1 millisecond')");
+        return jobs_with_status(database(), "queued") == 10;
+    }));
+    expect_drained_by_next_tick(jobs);
+}
+
+TEST_F(Faults, a_caller_that_runs_into_its_timeout_takes_its_workers_along) {
+    const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
+    close_gate(database());
+    Tick tick(conninfo(), 2, "SET statement_timeout = '5s'");
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    EXPECT_EQ(tick.error(), "57014");
+    EXPECT_TRUE(ticks_have_ended(database())) << "while the gate is still closed";
+    open_gate(database());
+    EXPECT_EQ(jobs_with_status(database(), "queued"), 10);
+    expect_drained_by_next_tick(jobs);
+}
+
+TEST_F(Faults, a_caller_that_is_terminated_takes_its_workers_along) {
+    const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
+    close_gate(database());
+    Tick tick(conninfo(), 2);
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    database().query("SELECT pg_terminate_backend($1)", {std::to_string(tick.caller_pid())});
+    EXPECT_NE(tick.error(), "");
+    EXPECT_TRUE(ticks_have_ended(database())) << "while the gate is still closed";
+    open_gate(database());
+    expect_drained_by_next_tick(jobs);
+}
+
+// ------------------------------------------------------------------------------------------ the whole server
+
+/// A cluster that may be hurt.
+class Crashes : public testing::Test {
+protected:
+    void SetUp() override {
+        ClusterOptions options;
+        options.needs_cron = false;
+        options.settings = {{"fsync", "off"}, {"fairq.lease_timeout", "200ms"}, {"autovacuum", "off"}};
+        cluster_.emplace(options);
+        database_.emplace(cluster_->conninfo(), "test");
+    }
+
+    Database &database() { return *database_; }
+    std::string conninfo() const { return cluster_->conninfo(); }
+
+    bool server_answers() {
+        return eventually(kPatience, [&] {
+            try {
+                return number(database(), "SELECT 1") == 1;
+            } catch (const DatabaseError &) {
+                return false;
+            }
+        });
+    }
+
+    /// All of it, postmaster included, in the same folder.
+    void restart_server() {
+        database_->disconnect();
+        folder_ = cluster_->keep();
+        const Command postgres{{find_installation().bin_folder + "/postgres", "-D", folder_ + "/data"},
+                               folder_ + "/log",
+                               folder_};
+        server_ = Process::start(postgres, server_identity());
+        database_.emplace(fmt::format("host='{}' port=5432 dbname=fairq user=postgres", folder_), "test");
+    }
+
+    void TearDown() override {
+        database_.reset();
+        if (folder_.empty())
+            return;
+        server_.signal(SIGINT);
+        server_.wait_for(kPatience);
+        server_.kill();
+        std::filesystem::remove_all(folder_);
+    }
+
+private:
+    std::optional<Cluster> cluster_;
+    std::optional<Database> database_;
+    std::string folder_;
+    Process server_;
+};
+
+TEST_F(Crashes, a_killed_worker_restarts_the_server_and_loses_nothing) {
+    register_gated_handler(database());
+    const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
+    close_gate(database());
+    Tick tick(conninfo(), 2);
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    ASSERT_EQ(kill(static_cast<pid_t>(some_worker(database())), SIGKILL), 0);
+    EXPECT_EQ(tick.error(), "connection lost");
+    ASSERT_TRUE(server_answers());
+    EXPECT_EQ(jobs_with_status(database(), "locked"), 10) << "by a lease that nobody keeps alive";
+    EXPECT_EQ(metrics_are_wrong(database()), "") << "shared memory is new";
+    // Ticks reclaim what is stale before they claim.
+    EXPECT_TRUE(eventually(kPatience, [&] {
+        database().query("SELECT run_job_queue_parallel(2)");
+        return jobs_with_status(database(), "completed") == 10;
+    }));
+    EXPECT_EQ(findings_of_ticks(database(), jobs), std::vector<std::string>{});
+    EXPECT_EQ(metrics_are_wrong(database()), "");
+}
+
+TEST_F(Crashes, a_restarted_server_goes_on_without_what_was_in_shared_memory) {
+    Replies replies;
+    replies.enqueued = enqueue(database(), "plain", 200, 20);
+    const ClaimedJobs before = claim(database(), 50);
+    ASSERT_EQ(metrics_are_wrong(database()), "");
+    restart_server();
+    ASSERT_TRUE(server_answers());
+    EXPECT_EQ(metrics_are_wrong(database()), "") << "counted again";
+    replies.completed = complete(database(), before.ids, before.lock_token);
+    EXPECT_EQ(replies.completed.size(), 50u) << "the lease outlives the server";
+    for (ClaimedJobs jobs = claim(database(), 30); !jobs.ids.empty(); jobs = claim(database(), 30)) {
+        const std::vector<std::int64_t> accepted = complete(database(), jobs.ids, jobs.lock_token);
+        replies.completed.insert(replies.completed.end(), accepted.begin(), accepted.end());
+    }
+    EXPECT_EQ(findings(database(), replies), std::vector<std::string>{});
+    EXPECT_EQ(metrics_are_wrong(database()), "");
+}
+
+} // namespace

@@ -1,0 +1,246 @@
+// Plans: a good one in full, profiles and options, and every kind of mistake with its file, line and key.
+#include <gtest/gtest.h>
+
+#include "errors.hpp"
+#include "plan.hpp"
+
+using namespace fairq::driver;
+
+namespace {
+
+const std::string kGood = R"TOML(name = "demo"
+description = "a plan"
+default_profile = "small"
+sample_every = "250ms"
+
+[params]
+jobs = 100
+every = "1m"
+share = 0.5
+fast = true
+
+[profiles.small]
+description = "the small one"
+jobs = 10
+
+[profiles.large]
+jobs = 1000
+every = "1s"
+
+[server]
+cron_background_workers = false
+[server.settings]
+fsync = "off"
+"fairq.tick_tenant_cap" = 7
+
+[[phases]]
+name = "one"
+timeout = "5m"
+before = ["SELECT ${schema}.f(${jobs})"]
+seed = { jobs = "${jobs}", tenants = 5 }
+workers = { kind = "cron", job = "a-job", workers = 4, every = "${every}" }
+
+[[phases]]
+name = "two"
+clear = false
+duration = "10s"
+timeout = "1m"
+at_rest = "2s"
+[[phases.enqueue]]
+rate = "50/s"
+duration = "4s"
+tenants = 2
+work_ms = 20
+[[phases.enqueue]]
+rate = "60/m"
+duration = "1m"
+tenants = 1
+[[phases.workers]]
+kind = "tick"
+workers = 1
+every = "10ms"
+
+[[gates]]
+id = "G"
+title = "limit"
+metric = "oldest_queued_seconds{phase:two}"
+expect = "max<180"
+min_samples = 3
+)TOML";
+
+Plan good(const PlanChoice &choice = {}) {
+    return parse_plan(kGood, "demo.toml", choice);
+}
+
+std::string replaced(const std::string &from, const std::string &to) {
+    std::string text = kGood;
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+}
+
+std::string error_of(const std::string &text, const PlanChoice &choice = {}) {
+    try {
+        parse_plan(text, "demo.toml", choice);
+        return "no error";
+    } catch (const UsageError &error) {
+        return error.what();
+    }
+}
+
+} // namespace
+
+TEST(PlanTest, a_good_plan_is_read_in_full) {
+    const Plan plan = good();
+    EXPECT_EQ(plan.name, "demo");
+    EXPECT_EQ(plan.profile, "small");
+    EXPECT_EQ(plan.profiles.size(), 2U);
+    EXPECT_EQ(plan.sample_every, Milliseconds(250));
+    EXPECT_FALSE(plan.server.cron_background_workers);
+    EXPECT_EQ(plan.server.settings.at("fairq.tick_tenant_cap"), "7");
+    ASSERT_EQ(plan.phases.size(), 2U);
+    const Phase &one = plan.phases[0];
+    EXPECT_TRUE(one.clear);
+    EXPECT_FALSE(one.duration);
+    EXPECT_EQ(one.timeout, Milliseconds(300'000));
+    EXPECT_EQ(one.at_rest, Milliseconds(180'000)) << "three times the tick interval";
+    EXPECT_EQ(one.before.at(0), "SELECT ${schema}.f(10)")
+        << "the schema is filled in when the statement runs";
+    EXPECT_EQ(one.seeds.at(0).jobs, 10);
+    EXPECT_EQ(one.workers.at(0).kind, WorkerKind::cron);
+    EXPECT_EQ(one.workers.at(0).every, Milliseconds(60'000));
+    const Phase &two = plan.phases[1];
+    EXPECT_FALSE(two.clear);
+    EXPECT_EQ(two.duration, Milliseconds(10'000));
+    EXPECT_EQ(two.at_rest, Milliseconds(2'000));
+    EXPECT_EQ(two.enqueues.at(0).planned_jobs(), 200);
+    EXPECT_EQ(two.enqueues.at(0).work_ms, 20);
+    EXPECT_EQ(two.enqueues.at(1).planned_jobs(), 60);
+    EXPECT_EQ(two.enqueues.at(1).work_ms, 10);
+    EXPECT_EQ(two.workers.at(0).kind, WorkerKind::tick);
+}
+
+TEST(PlanTest, the_gates_of_the_ledger_and_of_the_driver_are_always_there) {
+    const Plan plan = good();
+    ASSERT_EQ(plan.gates.size(), 1U + 5U + 1U);
+    EXPECT_EQ(plan.gates[0].id, "G");
+    EXPECT_EQ(plan.gates[0].min_samples, 3U);
+    EXPECT_EQ(plan.gates[1].metric_text, "lost");
+    EXPECT_EQ(plan.gates[6].metric_text, "offered_ratio{phase:two}");
+}
+
+TEST(PlanTest, a_profile_changes_params_and_an_option_goes_before_it) {
+    EXPECT_EQ(good({"large", {}}).phases[0].seeds[0].jobs, 1000);
+    EXPECT_EQ(good({"large", {}}).phases[0].workers[0].every, Milliseconds(1'000));
+    EXPECT_EQ(good({"large", {{"jobs", "7"}}}).phases[0].seeds[0].jobs, 7);
+}
+
+TEST(PlanTest, a_profile_that_is_not_there_is_refused_with_those_that_are) {
+    EXPECT_EQ(error_of(kGood, {"huge", {}}),
+              "demo.toml: there is no profile \"huge\"; there are: large, small");
+}
+
+TEST(PlanTest, an_option_that_is_unknown_or_of_another_kind_is_refused) {
+    EXPECT_EQ(error_of(kGood, {"", {{"job", "7"}}}), "--option job: demo.toml has no param of this name");
+    EXPECT_EQ(error_of(kGood, {"", {{"jobs", "many"}}}), "--option jobs=many: must be like its default 10");
+    EXPECT_EQ(error_of(kGood, {"", {{"jobs", "7x"}}}), "--option jobs=7x: must be like its default 10");
+    EXPECT_EQ(error_of(kGood, {"", {{"fast", "maybe"}}}),
+              "--option fast=maybe: must be like its default true");
+    EXPECT_EQ(error_of(kGood, {"", {{"share", "0.25"}, {"fast", "false"}}}), "no error");
+}
+
+struct Mistake {
+    const char *from;
+    const char *to;
+    const char *error; ///< how the message begins
+};
+
+class PlanMistakes : public testing::TestWithParam<Mistake> {};
+
+TEST_P(PlanMistakes, are_named_with_file_line_and_key) {
+    const Mistake &mistake = GetParam();
+    const std::string error = error_of(replaced(mistake.from, mistake.to));
+    EXPECT_EQ(error.substr(0, std::string(mistake.error).size()), mistake.error);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, PlanMistakes,
+    testing::Values(
+        Mistake{"name = \"demo\"\n", "\n", "demo.toml:1: name: is missing"},
+        Mistake{"description = \"a plan\"", "description = 5", "demo.toml:2: description: must be a text"},
+        Mistake{"description = \"a plan\"", "description = [5]",
+                "demo.toml:2: description: must be a text, a number"},
+        Mistake{"sample_every = \"250ms\"", "sample_every = \"soon\"",
+                "demo.toml:4: sample_every: must be a duration"},
+        Mistake{"sample_every = \"250ms\"", "sample_every = \"1ms\"",
+                "demo.toml:4: sample_every: must be 10ms"},
+        Mistake{"sample_every", "sample_evry", "demo.toml:4: sample_evry: unknown key; known here:"},
+        Mistake{"default_profile = \"small\"", "default_profile = \"tiny\"",
+                "demo.toml:3: default_profile: there is no profile"},
+        Mistake{"jobs = 1000", "job = 1000", "demo.toml:17: profiles.large.job: a profile changes params"},
+        Mistake{"jobs = 1000", "jobs = \"1000\"",
+                "demo.toml:17: profiles.large.jobs: must be like its default 100"},
+        Mistake{"cron_background_workers = false", "cron_background_workers = 3",
+                "demo.toml:21: server.cron_background_workers:"},
+        Mistake{"tenants = 5", "tenants = 0",
+                "demo.toml:30: phases[0].seed.tenants: must be from 1 to 1000000, not 0"},
+        Mistake{"tenants = 5", "tenants = 2.5",
+                "demo.toml:30: phases[0].seed.tenants: must be a whole number"},
+        Mistake{"tenants = 5", "tenant = 5", "demo.toml:30: phases[0].seed.tenants: is missing"},
+        Mistake{"\"${jobs}\"", "\"${jbos}\"",
+                "demo.toml:30: phases[0].seed.jobs: there is no param \"jbos\""},
+        Mistake{"\"${jobs}\"", "\"${jobs\"", "demo.toml:30: phases[0].seed.jobs: \"${\" without"},
+        Mistake{"\"${jobs}\"", "\"${every}\"",
+                "demo.toml:30: phases[0].seed.jobs: must be a whole number, not 1m"},
+        Mistake{"kind = \"cron\"", "kind = \"corn\"",
+                "demo.toml:31: phases[0].workers.kind: must be cron or tick, not \"corn\""},
+        Mistake{"job = \"a-job\"", "job = \"a'job\"",
+                "demo.toml:31: phases[0].workers.job: may have lower-case"},
+        Mistake{"job = \"a-job\", ", "", "demo.toml:31: phases[0].workers.job: is missing"},
+        Mistake{"workers = 4", "workers = 65",
+                "demo.toml:31: phases[0].workers.workers: must be from 1 to 64"},
+        Mistake{"\"${every}\"", "\"90s\"",
+                "demo.toml:31: phases[0].workers.every: pg_cron counts whole minutes"},
+        Mistake{"\"${every}\"", "\"500ms\"",
+                "demo.toml:31: phases[0].workers.every: pg_cron counts whole seconds"},
+        Mistake{"\"${every}\"", "\"2h\"", "demo.toml:31: phases[0].workers.every: must be under an hour"},
+        Mistake{"\"${every}\" }", "\"1m\", keep = true }",
+                "demo.toml:26: phases: one keeps \"a-job\" for a next phase"},
+        Mistake{"[\"SELECT ${schema}.f(${jobs})\"]", "\"SELECT 1\"",
+                "demo.toml:29: phases[0].before: must be a list of texts"},
+        Mistake{"[\"SELECT ${schema}.f(${jobs})\"]", "[1]",
+                "demo.toml:29: phases[0].before: must be a list of texts"},
+        Mistake{"name = \"two\"", "name = \"one\"",
+                "demo.toml:34: phases[1].name: there is a phase \"one\" already"},
+        Mistake{"timeout = \"1m\"\n", "\n", "demo.toml:33: phases[1].timeout: is missing"},
+        Mistake{"rate = \"50/s\"", "rate = 50", "demo.toml:40: phases[1].enqueue[0].rate: must be a rate"},
+        Mistake{"duration = \"4s\"", "duration = \"1ms\"",
+                "demo.toml:40: phases[1].enqueue[0].rate: with this duration makes 0"},
+        Mistake{"kind = \"tick\"", "kind = \"tick\"\nkeep = true",
+                "demo.toml:50: phases[1].workers[0].keep: only workers of kind cron"},
+        Mistake{"every = \"10ms\"", "every = \"0ms\"",
+                "demo.toml:51: phases[1].workers[0].every: must be 1ms"},
+        Mistake{"seed = { jobs", "sead = { jobs", "demo.toml:30: phases[0].sead: unknown key"},
+        Mistake{"seed = {", "seed = 5 #", "demo.toml:30: phases[0].seed: must be a table"},
+        Mistake{"metric = \"oldest_queued_seconds", "metric = \"oldest_seconds",
+                "demo.toml:56: gates[0].metric: unknown metric"},
+        Mistake{"{phase:two}", "{phase:three}", "demo.toml:56: gates[0].metric: there is no phase \"three\""},
+        Mistake{"\"max<180\"", "\"max=180\"", "demo.toml:57: gates[0].expect: \"max=180\" has no comparison"},
+        Mistake{"\"max<180\"", "\"value<180\"",
+                "demo.toml:57: gates[0].expect: oldest_queued_seconds is a trend"},
+        Mistake{"min_samples = 3", "min_samples = 0", "demo.toml:58: gates[0].min_samples: must be from 1"},
+        Mistake{"id = \"G\"\n", "\n", "demo.toml:53: gates[0].id: is missing"},
+        Mistake{"[params]", "[params", "demo.toml:6: "}));
+
+TEST(PlanTest, a_plan_without_phases_or_a_phase_without_actors_is_refused) {
+    EXPECT_EQ(error_of("name = \"a\"\ndescription = \"b\"\n"),
+              "demo.toml:1: phases: a plan needs at least one phase");
+    EXPECT_NE(error_of("name = \"a\"\ndescription = \"b\"\n[[phases]]\nname = \"p\"\ntimeout = \"1s\"\n")
+                  .find("needs an actor"),
+              std::string::npos);
+}
+
+TEST(PlanTest, a_plan_that_is_nowhere_is_a_usage_error) {
+    EXPECT_THROW(find_plan("no-such-plan"), UsageError);
+    EXPECT_THROW(find_plan("no/such/plan.toml"), UsageError);
+}
