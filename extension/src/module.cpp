@@ -2,6 +2,7 @@
 #include "pg/counters.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/spi.hpp"
 
 extern "C" {
 #if PG_VERSION_NUM >= 180000
@@ -21,5 +22,6 @@ void _PG_init(void) {
     if (process_shared_preload_libraries_in_progress)
         fairq::pg::shared_state::install_hooks();
     fairq::pg::counters::install_callbacks();
+    fairq::pg::install_planner_hook();
 }
 }

@@ -26,13 +26,17 @@ long long Size::jobs(long long full) const {
 namespace {
 
 constexpr double kUsualMinutes = 5;
+constexpr double kRoundsPerMinute = 3; // on a small machine with nothing else to do
+constexpr int kFewestRounds = 5;
 
 Size size_of_run(bool quick) {
     if (quick)
         return {1, 0.02, true};
     const char *const given = std::getenv("BENCH_MINUTES");
     const double minutes = given != nullptr ? std::atof(given) : kUsualMinutes;
-    return {std::max(5, static_cast<int>(minutes)), std::clamp(minutes / kUsualMinutes, 0.05, 1.0), false};
+    const double rounds = minutes * kRoundsPerMinute;
+    return {std::max(kFewestRounds, static_cast<int>(rounds)), std::clamp(rounds / kFewestRounds, 0.05, 1.0),
+            false};
 }
 
 Fields about(const Size &size) {

@@ -8,7 +8,7 @@ namespace {
 std::string quoted(std::string_view value) {
     constexpr size_t kShown = 60;
     std::string const shown(clip(value, kShown));
-    return "\"" + shown + (shown.size() < value.size() ? "…\"" : "\"");
+    return "\"" + shown + (shown.size() < value.size() ? "...\"" : "\"");
 }
 
 void check_name(std::string_view value, const char *name, size_t max_bytes) {

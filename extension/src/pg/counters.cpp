@@ -67,7 +67,14 @@ void install_callbacks() {
     RegisterSubXactCallback(at_end_of_savepoint, nullptr);
 }
 
-bool pending() { return depth > 0; }
+std::optional<StatusCounts> pending() {
+    if (depth == 0)
+        return std::nullopt;
+    StatusCounts sum;
+    for (int i = 0; i < depth; ++i)
+        merge(sum, levels[i].changes);
+    return sum;
+}
 
 void moved(Oid table, int from, int to, int64 jobs, int64 load_test) {
     if (jobs == 0 || !shared_state::available())
@@ -75,6 +82,7 @@ void moved(Oid table, int from, int to, int64 jobs, int64 load_test) {
     int const nesting = GetCurrentTransactionNestLevel();
     if (depth == 0 || levels[depth - 1].nesting != nesting) {
         if (depth == kLevels) {
+            counted_table = table;
             unknown = true;
             return;
         }

@@ -12,7 +12,7 @@ void install_callbacks(); // by _PG_init
 // `to`: they are gone. Statuses are numbered as in job_status.
 void moved(Oid table, int from, int to, int64 jobs, int64 load_test);
 
-// Whether this transaction has changed something that it has not committed yet.
-bool pending();
+// What this transaction has changed and not committed yet; none if nothing.
+std::optional<StatusCounts> pending();
 
 } // namespace fairq::pg::counters

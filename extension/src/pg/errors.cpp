@@ -51,6 +51,10 @@ void raise_bad_argument(const std::string &message, const std::string &hint) {
     });
 }
 
+void refuse_on_standby(const char *what) {
+    call([&] { PreventCommandDuringRecovery(what); });
+}
+
 void raise_isolation_level() {
     raise([] {
         ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
@@ -63,7 +67,7 @@ void raise_isolation_level() {
 void raise_in_transaction() {
     raise([] {
         ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-                        errmsg("a tick cannot run in a transaction that has written already"),
+                        errmsg("a tick cannot run in a transaction that has written already, or that it may not end"),
                         errdetail("Its workers are other sessions: they would wait for locks that this one holds."),
                         errhint("Call it outside of a transaction block.")));
     });
@@ -81,7 +85,7 @@ void raise_role_cannot_login(const std::string &role) {
     raise([&] {
         ereport(ERROR, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
                         errmsg("role \"%s\" may not log in, so its workers could not start", role.c_str()),
-                        errhint("Connect as a role with LOGIN and SET ROLE, or ALTER ROLE … LOGIN.")));
+                        errhint("Connect as a role with LOGIN and SET ROLE, or ALTER ROLE ... LOGIN.")));
     });
 }
 

@@ -10,6 +10,7 @@ namespace fairq::pg {
 [[noreturn]] void raise_unknown_job(int64 job_id);                                         // JQ004
 [[noreturn]] void raise_payload_too_large(size_t bytes, size_t limit);                     // JQ006
 [[noreturn]] void raise_bad_argument(const std::string &message, const std::string &hint); // JQ007
+void refuse_on_standby(const char *what);                                                  // 25006
 [[noreturn]] void raise_isolation_level();                                                 // 25001
 [[noreturn]] void raise_in_transaction();                                                  // 25001
 [[noreturn]] void raise_no_worker_slot();                                                  // 53000

@@ -2,28 +2,14 @@
 // across a wait.
 #include "pg/live_table.hpp"
 
-#include "pg/errors.hpp"
+#include "pg/live_columns.hpp"
 
 namespace fairq::pg {
 
 namespace {
 
-// The columns of job_live, as sql/fairq.sql orders them.
-enum Column : AttrNumber {
-    kId = 1, kTenant, kType, kStatus, kPriority, kPayload, kRunAt, kAttempts, kMaxAttempts, kTimeout, kKey,
-    kLockedBy, kLockedAt, kLockToken, kLastError, kCreatedAt, kUpdatedAt, kPosition, kDueAt,
-    kColumns = kDueAt
-};
 constexpr int kOurChecks = 4;
 constexpr int kOurIndexes = 3;
-constexpr std::string_view kLoadTest = "load_test";
-
-Oid relation_in(Oid schema, const char *name) {
-    Oid const oid = call([&] { return get_relname_relid(name, schema); });
-    if (!OidIsValid(oid))
-        raise_not_installed();
-    return oid;
-}
 
 // Whether a direct update would be all that an UPDATE is.
 bool nothing_to_bypass(Relation table) {
@@ -36,37 +22,22 @@ bool nothing_to_bypass(Relation table) {
            });
 }
 
-void tenant_key(ScanKey key, StrategyNumber strategy, RegProcedure compare, Datum tenant) {
-    ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, C_COLLATION_OID, compare, tenant);
-}
-
-// Whether a transaction in progress (ours included) has locked or changed this version: a look at the header, which saves
-// most of the tries to lock what another claim is taking just now. What it does not see, the lock does.
+// Whether another transaction in progress has this version, or we have changed it: a look at the header, which saves most
+// of the tries to lock what another claim is taking just now. What it does not see, the lock does. A row that we have only
+// locked is free (promoted and reclaimed ones carry our own lock), and so is one whose key somebody shares.
 bool held_by_somebody(TupleTableSlot *slot) {
     HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
-    if (header->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI))
+    uint16 const infomask = header->t_infomask;
+    if ((infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) || HEAP_XMAX_IS_KEYSHR_LOCKED(infomask))
         return false;
     TransactionId const xmax = HeapTupleHeaderGetRawXmax(header);
-    return call([&] { return TransactionIdIsCurrentTransactionId(xmax) || TransactionIdIsInProgress(xmax); });
-}
-
-std::string_view text_in(TupleTableSlot *slot, Column column) {
-    bool null = false;
-    return text_of(call([&] { return slot_getattr(slot, column, &null); }));
-}
-
-} // namespace
-
-Datum status_datum(Oid schema, const char *label) {
     return call([&] {
-        Oid const type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("job_status"),
-                                         ObjectIdGetDatum(schema));
-        return ObjectIdGetDatum(GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
-                                                CStringGetDatum(label)));
+        return TransactionIdIsCurrentTransactionId(xmax) ? !HEAP_XMAX_IS_LOCKED_ONLY(infomask)
+                                                         : TransactionIdIsInProgress(xmax);
     });
 }
 
-Oid live_table_oid(Oid schema) { return relation_in(schema, "job_live"); }
+} // namespace
 
 LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, ReturnSetInfo *rows)
     : mark_(mark), types_(types), rows_(rows), queued_(status_datum(schema, "queued")),
@@ -135,9 +106,12 @@ int LiveTable::take(const std::string &tenant, int lane, int wanted, std::vector
             continue;
         if (held_by_somebody(seen_) || !lock(&seen_->tts_tid))
             continue;
+        ClaimedJob const job = claimed(lane);
         if (direct_)
             update();
-        taken.push_back(claimed(lane));
+        else if (std::any_of(taken.begin(), taken.end(), [&](auto const &other) { return other.id == job.id; }))
+            continue; // only locked so far, so a second look at the lane sees it again
+        taken.push_back(job);
         ++got;
     }
     return got;
@@ -210,38 +184,6 @@ void LiveTable::finish() {
         table_close(table_, NoLock);
         CommandCounterIncrement();
     });
-}
-
-std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only) {
-    Datum const queued = status_datum(schema, "queued");
-    Oid const table_oid = live_table_oid(schema), key_oid = relation_in(schema, "job_live_pkey");
-    Relation table = nullptr, key = nullptr;
-    IndexScanDesc scan = nullptr;
-    TupleTableSlot *slot = nullptr;
-    call([&] {
-        table = table_open(table_oid, AccessShareLock);
-        key = index_open(key_oid, AccessShareLock);
-        slot = table_slot_create(table, nullptr);
-        PushActiveSnapshot(GetTransactionSnapshot());
-        scan = compat::index_beginscan(table, key, GetActiveSnapshot(), 0);
-        index_rescan(scan, nullptr, 0, nullptr, 0);
-    });
-    std::optional<TimestampTz> oldest;
-    bool null = false;
-    while (!oldest && call([&] { return index_getnext_slot(scan, ForwardScanDirection, slot); })) {
-        check_interrupts();
-        if (call([&] { return slot_getattr(slot, kStatus, &null); }) == queued &&
-            (!load_test_only || text_in(slot, kType) == kLoadTest))
-            oldest = DatumGetTimestampTz(call([&] { return slot_getattr(slot, kCreatedAt, &null); }));
-    }
-    call([&] {
-        index_endscan(scan);
-        ExecDropSingleTupleTableSlot(slot);
-        PopActiveSnapshot();
-        index_close(key, AccessShareLock);
-        table_close(table, AccessShareLock);
-    });
-    return oldest;
 }
 
 } // namespace fairq::pg

@@ -5,7 +5,10 @@ namespace fairq::pg {
 
 void notify(std::string_view channel, std::string_view payload) {
     std::string const name(channel), text(payload);
-    call([&] { Async_Notify(name.c_str(), text.c_str()); });
+    call([&] {
+        PreventCommandDuringRecovery("NOTIFY");
+        Async_Notify(name.c_str(), text.c_str());
+    });
 }
 
 } // namespace fairq::pg

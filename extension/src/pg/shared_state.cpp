@@ -19,6 +19,7 @@ struct Slot {
     bool exact;
     uint64 generation; // of the count in progress, or of the last one
     TimestampTz counting_since; // 0: nobody counts
+    TimestampTz counted_at;
     int64 counts[2][kCountedStatuses];
 };
 
@@ -161,15 +162,17 @@ void add(Oid table, const StatusCounts &changes) {
                 slot->counts[kind][status] += changes.by_status[kind][status];
 }
 
-bool read(Oid table, StatusCounts &counts) {
+Kept read(Oid table) {
+    Kept kept;
     if (!available())
-        return false;
+        return kept;
     LockScope const lock(LW_SHARED);
-    Slot const *const slot = find(table);
-    if (slot == nullptr)
-        return false;
-    memcpy(counts.by_status, slot->counts, sizeof counts.by_status);
-    return slot->exact;
+    if (Slot const *const slot = find(table)) {
+        memcpy(kept.counts.by_status, slot->counts, sizeof slot->counts);
+        kept.exact = slot->exact;
+        kept.counted_at = slot->counted_at;
+    }
+    return kept;
 }
 
 std::optional<uint64> begin_count(Oid table, TimestampTz now) {
@@ -186,7 +189,7 @@ std::optional<uint64> begin_count(Oid table, TimestampTz now) {
     return slot.generation;
 }
 
-void end_count(Oid table, uint64 generation, const StatusCounts &counted) {
+void end_count(Oid table, uint64 generation, const StatusCounts &counted, TimestampTz counted_at) {
     LockScope const lock(LW_EXCLUSIVE);
     Slot *const slot = find(table);
     if (slot == nullptr || slot->generation != generation || slot->counting_since == 0)
@@ -195,6 +198,7 @@ void end_count(Oid table, uint64 generation, const StatusCounts &counted) {
         for (int status = 0; status < kCountedStatuses; ++status)
             slot->counts[kind][status] += counted.by_status[kind][status];
     slot->exact = true;
+    slot->counted_at = counted_at;
     slot->counting_since = 0;
 }
 

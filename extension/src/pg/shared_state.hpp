@@ -29,10 +29,15 @@ bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
 //   generation = begin_count(), with no writer in progress → counts start from zero and collect what commits from now on
 //   end_count(generation, counted)                         → adds what a snapshot taken at that moment saw
 void add(Oid table, const StatusCounts &changes);
-bool read(Oid table, StatusCounts &counts); // false: not exact (yet)
+struct Kept {
+    StatusCounts counts;
+    bool exact = false;           // false: not counted (yet)
+    TimestampTz counted_at = 0;   // what went past the API since then is not in it
+};
+Kept read(Oid table);
 // None when another session is counting already.
 std::optional<uint64> begin_count(Oid table, TimestampTz now);
-void end_count(Oid table, uint64 generation, const StatusCounts &counted);
+void end_count(Oid table, uint64 generation, const StatusCounts &counted, TimestampTz counted_at);
 void forget_counts(Oid table);
 
 } // namespace shared_state

@@ -12,15 +12,36 @@ SPIPlanPtr plans[kMaxStatements];
 Oid current_schema = InvalidOid;
 Oid planned_schema = InvalidOid;
 
+constexpr double kAssumedRows = 1e6, kAssumedPages = 5e4, kAssumedIndexPages = 5e3;
+bool assume_large = false;
+get_relation_info_hook_type previous_relation_info = nullptr;
+
+// To the planner of a pinned statement every table is large: a plan made while the queue is empty has to serve the full one.
+void relation_info(PlannerInfo *root, Oid table, bool inheritance_parent, RelOptInfo *rel) {
+    if (previous_relation_info)
+        previous_relation_info(root, table, inheritance_parent, rel);
+    if (!assume_large)
+        return;
+    rel->tuples = std::max(rel->tuples, kAssumedRows);
+    rel->pages = std::max(rel->pages, static_cast<BlockNumber>(kAssumedPages));
+    for (int i = 0; i < list_length(rel->indexlist); ++i) {
+        auto *const index = static_cast<IndexOptInfo *>(list_nth(rel->indexlist, i));
+        index->tuples = std::max(index->tuples, kAssumedRows);
+        index->pages = std::max(index->pages, static_cast<BlockNumber>(kAssumedIndexPages));
+    }
+}
+
 // Keeps the planner from choosing, by a table that is empty just now, what ruins the next million rows. A sequential scan
 // stays possible where nothing else is; then it must not be compiled for its fantastic cost.
 class PlannerPins {
   public:
     explicit PlannerPins(Plan plan) : saved_{enable_seqscan, enable_hashjoin, enable_mergejoin, jit_enabled} {
+        assume_large = plan == Plan::pinned;
         if (plan == Plan::pinned)
             enable_seqscan = enable_hashjoin = enable_mergejoin = jit_enabled = false;
     }
     ~PlannerPins() {
+        assume_large = false;
         enable_seqscan = saved_[0];
         enable_hashjoin = saved_[1];
         enable_mergejoin = saved_[2];
@@ -107,6 +128,11 @@ bool may_commit(FunctionCallInfo fcinfo) {
 
 void commit_and_chain() {
     call([] { SPI_commit(); });
+}
+
+void install_planner_hook() {
+    previous_relation_info = get_relation_info_hook;
+    get_relation_info_hook = relation_info;
 }
 
 void use_schema(Oid schema) { current_schema = schema; }

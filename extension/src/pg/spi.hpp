@@ -43,6 +43,8 @@ class Rows {
     uint64 count_;
 };
 
+void install_planner_hook(); // by _PG_init
+
 // Which schema `@` stands for from now on in this backend: that of the SQL function being called.
 void use_schema(Oid schema);
 Oid schema();

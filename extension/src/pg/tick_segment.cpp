@@ -155,6 +155,8 @@ void process_main(Datum handle, const TickDuties &duties) {
     TickSegment *tick = nullptr;
     call([&] {
         pqsignal(SIGTERM, die);
+        if (index == 0)
+            pqsignal(SIGINT, SIG_IGN); // a cancel is for a handler; the coordinator has to clean up
         BackgroundWorkerUnblockSignals();
         CurrentResourceOwner = ResourceOwnerCreate(nullptr, "fairq tick");
         dsm_segment *const segment = dsm_attach(DatumGetUInt32(handle));

@@ -20,6 +20,8 @@ void begin_transaction() {
     call([] {
         SetCurrentStatementStartTimestamp();
         StartTransactionCommand();
+        XactIsoLevel = XACT_READ_COMMITTED; // whatever the database's or the role's defaults are
+        XactReadOnly = false;
         PushActiveSnapshot(GetTransactionSnapshot());
     });
 }
@@ -104,16 +106,21 @@ UserSettings pin_settings(int lock_timeout_ms) {
     return user;
 }
 
-Oid outer_role() { return GetOuterUserId(); }
+Oid current_role() { return GetUserId(); }
 
 Oid owner_of_extension(Oid schema) {
     Oid const table = live_table_oid(schema);
-    return call([&] {
+    Oid const owner = call([&] {
         HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-        Oid const owner = (reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)))->relowner;
+        if (!HeapTupleIsValid(tuple))
+            return InvalidOid;
+        Oid const found = (reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)))->relowner;
         ReleaseSysCache(tuple);
-        return owner;
+        return found;
     });
+    if (!OidIsValid(owner))
+        raise_not_installed();
+    return owner;
 }
 
 std::string role_name(Oid role) {

@@ -40,10 +40,11 @@ void as_role(Oid role, F &&body) {
 }
 
 // Waits at most `milliseconds` for all writers of the table to end, then runs body while none can start. False, and body
-// did not run, when they did not end. Body has to be short: every writer waits for it.
+// did not run, when they did not end. Both have to be short: every new writer waits behind.
 bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *argument);
 
-Oid outer_role();                     // who called, whatever SECURITY DEFINER function we are in
+// Who calls, in a SECURITY INVOKER function. Not the outer role: that is the superuser's, wherever one runs somebody's code.
+Oid current_role();
 Oid owner_of_extension(Oid schema);   // owner of job_live: the rights that our own statements need
 std::string role_name(Oid role);
 std::optional<Oid> role_by_name(const std::string &name);
@@ -58,13 +59,14 @@ struct UserSettings {
 // In a background worker, which no SET clause of a function protects: pins both for our own statements, returns the user's.
 UserSettings pin_settings(int lock_timeout_ms);
 
-// Runs body with a session setting that ends with it; what body sets ends with it, too.
+// Runs body with a session setting that ends with it; so does everything that body sets, also by a plain SET (which only
+// the rollback of the level takes back).
 template <class F>
 void with_setting(const char *name, const char *value, F &&body) {
     int const level = NewGUCNestLevel();
     call([&] { set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false); });
     body();
-    call([&] { AtEOXact_GUC(true, level); });
+    call([&] { AtEOXact_GUC(false, level); });
 }
 
 } // namespace fairq::pg

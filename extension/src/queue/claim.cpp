@@ -128,7 +128,7 @@ class Division {
 void keep_house(int max_jobs) {
     promote(max_jobs);
     if (pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval))
-        reclaim(pg::settings::lease_timeout(), 1);
+        sweep(pg::settings::lease_timeout());
 }
 
 Ids ids_of(const Claim &claim) {

@@ -12,8 +12,10 @@ constexpr std::string_view kLoadTest = "load_test";
 Ids new_ids(size_t count) {
     Oid const sequence = pg::call([] { return get_relname_relid("job_live_id_seq", pg::schema()); });
     Ids ids(count);
-    for (int64 &id : ids)
+    for (int64 &id : ids) {
+        pg::check_interrupts();
         id = pg::call([&] { return nextval_internal(sequence, false); });
+    }
     return ids;
 }
 

@@ -8,20 +8,29 @@ namespace {
 
 Oid job_row_type() { return pg::row_type_of_view(pg::schema(), "job_queue"); }
 
+// These two functions are SECURITY INVOKER, so that the caller is who he seems, even inside of somebody's SECURITY DEFINER
+// function or a handler; only the table is touched with the owner's rights.
+template <class F>
+void as_owner(F &&body) {
+    pg::as_role(pg::owner_of_extension(pg::schema()), body);
+}
+
 // Only who may become the role that a handler runs as can replace it or take it back.
 void check_owner(const pg::Value &job_type, const std::string &type) {
-    pg::Rows const rows = pg::execute(sql::kHandlerOwner, {job_type});
-    if (rows.empty() || rows.is_null(0, 1))
-        return;
-    std::optional<Oid> const owner = pg::role_by_name(rows.text_at(0, 1));
-    if (owner && !pg::may_become(pg::outer_role(), *owner))
-        pg::raise_not_allowed("the handler of job type \"" + type + "\" belongs to role \"" + rows.text_at(0, 1) + "\"",
+    std::string owner;
+    as_owner([&] {
+        pg::Rows const rows = pg::execute(sql::kHandlerOwner, {job_type});
+        owner = rows.empty() || rows.is_null(0, 1) ? "" : rows.text_at(0, 1);
+    });
+    std::optional<Oid> const role = pg::role_by_name(owner);
+    if (role && !pg::may_become(pg::current_role(), *role))
+        pg::raise_not_allowed("the handler of job type \"" + type + "\" belongs to role \"" + owner + "\"",
                               "Ask that role, or a superuser, to change it.");
 }
 
 // A type that the extension handles itself can be taken over by a superuser only.
 void check_builtin(const std::string &type) {
-    if (type == "load_test" && !pg::role_is_superuser(pg::outer_role()))
+    if (type == "load_test" && !pg::role_is_superuser(pg::current_role()))
         pg::raise_not_allowed("only a superuser replaces the built-in handler of job type \"" + type + "\"",
                               "Use a job type of your own.");
 }
@@ -35,23 +44,30 @@ void register_handler(std::string_view job_type, Oid function) {
         pg::raise_bad_argument("handler " + std::to_string(function) + " " + defect,
                                "A handler is a function f(job job_queue) RETURNS void.");
     pg::FunctionName const name = pg::name_of_function(function);
-    if (!pg::may_execute(function, pg::outer_role()))
+    if (!pg::may_execute(function, pg::current_role()))
         pg::raise_not_allowed("permission denied for function " + name.schema + "." + name.name,
                               "The handler runs as the role that registers it; that role needs EXECUTE on it.");
     check_builtin(type);
+    std::string const role = pg::role_name(pg::current_role());
+    pg::Value const values[] = {pg::of(job_type), pg::of(std::string_view(name.schema)),
+                                pg::of(std::string_view(name.name)), pg::of(std::string_view(role))};
     pg::with_spi([&] {
-        check_owner(pg::of(job_type), type);
-        pg::execute(sql::kSetHandler,
-                    {pg::of(job_type), pg::of(std::string_view(name.schema)), pg::of(std::string_view(name.name)),
-                     pg::of(std::string_view(pg::role_name(pg::outer_role())))});
+        // Adding first: whoever adds the same type at this moment is waited for, and then found to own it.
+        as_owner([&] { pg::execute(sql::kAddHandler, {values[0], values[1], values[2], values[3]}); });
+        check_owner(values[0], type);
+        as_owner([&] { pg::execute(sql::kSetHandler, {values[0], values[1], values[2], values[3]}); });
     });
 }
 
 bool unregister_handler(std::string_view job_type) {
     return pg::with_spi([&] {
         check_owner(pg::of(job_type), std::string(job_type));
-        pg::execute(sql::kDropHandler, {pg::of(job_type)});
-        return SPI_processed > 0;
+        uint64 dropped = 0;
+        as_owner([&] {
+            pg::execute(sql::kDropHandler, {pg::of(job_type)});
+            dropped = SPI_processed;
+        });
+        return dropped > 0;
     });
 }
 

@@ -7,7 +7,9 @@ namespace fairq::queue {
 
 namespace {
 
-constexpr int kPatienceMs = 200; // for a moment without writers
+constexpr int kPatienceMs = 20;                      // for a moment without writers
+constexpr int64 kCountAgain = 5 * 60 * core::kSecond; // for what was written past the API
+constexpr int64 kReuse = 10 * core::kSecond;         // of a count that could not be kept
 
 struct Counts {
     pg::StatusCounts jobs;
@@ -41,21 +43,48 @@ void begin(void *argument) {
         PushActiveSnapshot(GetLatestSnapshot());
 }
 
-Counts counts() {
-    FreshCount fresh{pg::live_table_oid(pg::schema()), std::nullopt};
-    pg::StatusCounts kept;
-    if (pg::shared_state::read(fresh.table, kept))
-        return {kept, true};
-    bool const can_keep = pg::shared_state::available() && !RecoveryInProgress() && !pg::counters::pending() &&
-                          !IsolationUsesXactSnapshot();
-    if (!can_keep || !pg::without_writers(fresh.table, kPatienceMs, begin, &fresh))
-        return {count_all(), true};
-    if (!fresh.generation) // somebody else is counting: what has been collected so far
-        return {kept, false};
+// Counts all jobs and, if writers let us, keeps the counts in shared memory. Else this session uses them for a while.
+Counts count_anew(Oid table) {
+    static struct {
+        Oid table;
+        TimestampTz at;
+        pg::StatusCounts jobs;
+    } own;
+    TimestampTz const now = pg::now();
+    if (own.table == table && now - own.at < kReuse)
+        return {own.jobs, false};
+    FreshCount fresh{table, std::nullopt};
+    bool const quiet = pg::without_writers(table, kPatienceMs, begin, &fresh);
+    if (quiet && !fresh.generation) // another session is counting: what has been collected so far
+        return {pg::shared_state::read(table).counts, false};
     pg::StatusCounts const counted = count_all();
+    if (!quiet) {
+        own = {table, now, counted};
+        return {counted, true};
+    }
     pg::call([] { PopActiveSnapshot(); });
-    pg::shared_state::end_count(fresh.table, *fresh.generation, counted);
+    pg::shared_state::end_count(table, *fresh.generation, counted, now);
     return {counted, true};
+}
+
+void add(pg::StatusCounts &counts, const pg::StatusCounts &more) {
+    for (int kind = 0; kind < 2; ++kind)
+        for (size_t status = 0; status < core::kStatuses; ++status)
+            counts.by_status[kind][status] += more.by_status[kind][status];
+}
+
+Counts counts() {
+    Oid const table = pg::live_table_oid(pg::schema());
+    std::optional<pg::StatusCounts> const own_changes = pg::counters::pending();
+    pg::shared_state::Kept kept = pg::shared_state::read(table);
+    bool const can_keep = pg::shared_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
+    if (!can_keep || (own_changes && !kept.exact))
+        return {count_all(), true};
+    if (!own_changes && !(kept.exact && pg::now() - kept.counted_at < kCountAgain))
+        return count_anew(table);
+    if (own_changes)
+        add(kept.counts, *own_changes);
+    return {kept.counts, kept.exact};
 }
 
 pg::Value by_status(const pg::StatusCounts &counts, bool load_test) {

@@ -69,6 +69,8 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs);
 
 int32 heartbeat(int64 lock_token);
 int64 reclaim(int64 stale_after, int max_jobs); // microseconds
+// What a claim does on the side: one stale lease, and some that have ended.
+void sweep(int64 stale_after);
 // Ends a lease whose worker is known to have gone: what it still holds goes back, or to dead.
 int64 reclaim_lease(int64 lock_token);
 

@@ -169,21 +169,22 @@ WITH beat AS (UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 RET
 SELECT count(*)::integer FROM beat, unnest(beat.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1)",
     2, {INT8OID, TIMESTAMPTZOID}};
 
-// stale before, how many → token, worker, ids; locks them
+// stale before, behind which (locked at, token) → token, worker, ids, locked at of the next one; locks it
 const Statement kStaleLeases{15, Plan::pinned, R"(
-SELECT lock_token, worker_id, job_ids FROM @job_leases
- WHERE locked_at < $1 AND heartbeat_at < $1 ORDER BY locked_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-    2, {TIMESTAMPTZOID, INT4OID}};
+SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
+ WHERE locked_at < $1 AND heartbeat_at < $1 AND (locked_at, lock_token) > ($2, $3)
+ ORDER BY locked_at, lock_token LIMIT 1 FOR UPDATE SKIP LOCKED)",
+    3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
 
 // token → as kStaleLeases, for one lease that its owner ends
 const Statement kLockLease{16, Plan::pinned,
-    "SELECT lock_token, worker_id, job_ids FROM @job_leases WHERE lock_token = $1 FOR UPDATE", 1, {INT8OID}};
+    "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", 1, {INT8OID}};
 
-// token, ids, how many → id, out of attempts?, load test?; locks them in the order of their ids
+// token, ids, how many → id, out of attempts?, load test?; locks them, but for those that somebody is finishing
 const Statement kJobsOfLease{17, Plan::pinned, R"(
 SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test'
   FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
- ORDER BY a.id LIMIT $3 FOR UPDATE OF j)",
+ ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)",
     3, {INT8OID, INT8ARRAYOID, INT4OID}};
 
 // ids, error, now
@@ -193,15 +194,25 @@ UPDATE @job_live j
   FROM unnest($1) AS a (id) WHERE j.id = a.id)",
     3, {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
 
-const Statement kEndLease{19, Plan::pinned, "DELETE FROM @job_leases WHERE lock_token = $1", 1, {INT8OID}};
+// token, ids: unless it holds a job yet
+const Statement kEndLease{19, Plan::pinned, R"(
+DELETE FROM @job_leases
+ WHERE lock_token = $1
+   AND NOT EXISTS (SELECT FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1))",
+    2, {INT8OID, INT8ARRAYOID}};
 
 // -------------------------------------------------------------------------------------------------- handlers, ticks
 
-// type, schema, name, role
-const Statement kSetHandler{20, Plan::pinned, R"(
+// type, schema, name, role; nothing when the type has one
+const Statement kAddHandler{20, Plan::pinned, R"(
 INSERT INTO @job_handlers (job_type, handler_schema, handler_name, run_as) VALUES ($1, $2::name, $3::name, $4::name)
-    ON CONFLICT (job_type, builtin) DO UPDATE
-   SET handler_schema = excluded.handler_schema, handler_name = excluded.handler_name, run_as = excluded.run_as)",
+    ON CONFLICT DO NOTHING)",
+    4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+
+// the same, of a type that has one
+const Statement kSetHandler{36, Plan::pinned, R"(
+UPDATE @job_handlers SET handler_schema = $2::name, handler_name = $3::name, run_as = $4::name
+ WHERE job_type = $1 AND NOT builtin)",
     4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
 
 // type → role

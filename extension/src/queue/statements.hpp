@@ -11,6 +11,6 @@ namespace fairq::queue::sql {
 using pg::Plan;
 using pg::Statement;
 
-extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote, kInsertLease, kClaimByExecutor, kComplete, kLockJob, kIsInHistory, kBackOff, kMoveToHistory, kRelease, kRedrive, kHeartbeat, kStaleLeases, kLockLease, kJobsOfLease, kPutBack, kEndLease, kSetHandler, kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals, kCount, kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
+extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote, kInsertLease, kClaimByExecutor, kComplete, kLockJob, kIsInHistory, kBackOff, kMoveToHistory, kRelease, kRedrive, kHeartbeat, kStaleLeases, kLockLease, kJobsOfLease, kPutBack, kEndLease, kAddHandler, kSetHandler, kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals, kCount, kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
 
 } // namespace fairq::queue::sql

@@ -13,7 +13,7 @@ constexpr uint32 kSummaryMost = 16 * 1024 * 1024;
 pg::TickRequest request_of(int workers) {
     return {MyDatabaseId,
             GetSessionUserId(),
-            pg::outer_role(),
+            pg::current_role(),
             pg::schema(),
             workers,
             pg::settings::tick_jobs_per_worker(),
@@ -28,6 +28,7 @@ uint32 summary_size(const pg::TickRequest &request) {
 } // namespace
 
 std::string tick(int workers) {
+    pg::refuse_on_standby("a tick");
     if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
         pg::raise_in_transaction();
     pg::TickRequest const request = request_of(workers);

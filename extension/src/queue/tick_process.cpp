@@ -23,10 +23,11 @@ class Coordinator {
     explicit Coordinator(pg::TickSegment &tick) : tick_(tick), worker_id_("tick " + std::to_string(MyProcPid)) {}
 
     void run() {
-        auto failed = pg::try_transaction([&] { prepare(); });
-        as_owner([&] { pg::with_spi([&] { pg::execute(sql::kMakePartitions); }); }); // not today: then on the next tick
-        if (!failed)
-            failed = pg::try_transaction([&] { pg::as_role(owner_, [&] { take(); }); });
+        auto failed = pg::try_transaction([&] { owner_ = pg::owner_of_extension(pg::schema()); });
+        if (!failed) {
+            keep_house();
+            failed = as_owner([&] { take(); });
+        }
         if (!failed) {
             publish();
             wait_for_workers();
@@ -47,15 +48,16 @@ class Coordinator {
 
     int capacity() const { return static_cast<int>(tick_.capacity()); }
 
-    void prepare() {
-        owner_ = pg::owner_of_extension(pg::schema());
-        pg::as_role(owner_, [&] {
-            promote(std::max(capacity(), core::kMaxJobsPerCall));
-            reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall);
-        });
+    // Each in a transaction of its own: what cannot be done now is done by the next tick, and does not cost this one.
+    void keep_house() {
+        as_owner([&] { promote(std::max(capacity(), core::kMaxJobsPerCall)); });
+        as_owner([&] { reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall); });
+        as_owner([&] { pg::with_spi([&] { pg::execute(sql::kMakePartitions); }); });
     }
 
     void take() {
+        if (tick_.stopping())
+            return;
         std::vector<std::string> types;
         for (Handler const &handler : runnable_handlers(tick_.request.role))
             types.push_back(handler.job_type);
@@ -209,6 +211,7 @@ class Worker {
         job.worker = index_;
         set_result(job, pg::JobResult::running);
         std::optional<pg::ErrorText> const error = pg::try_transaction([&] { run_and_complete(job.id); });
+        pg::forget_session_state();
         set_result(job, error ? record_failure(job.id, *error) : pg::JobResult::completed);
     }
 
@@ -234,6 +237,7 @@ class Worker {
                 pg::with_setting("lock_timeout", user_.lock_timeout.c_str(), [&] { call_of(handler).run(row, timeout); });
             });
         });
+        pg::drop_temporary_tables();
     }
 
     const Handler &handler_of(const std::string &type) {
