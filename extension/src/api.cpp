@@ -1,5 +1,5 @@
-// The SQL-callable functions: unpack and check arguments, call the queue, pack the result. The schema that a function was
-// created in is where the extension's tables are.
+// The SQL-callable functions: unpack and check arguments, call the queue, pack the result. The schema that a
+// function was created in is where the extension's tables are.
 #include "queue/queue.hpp"
 
 #include "pg/arguments.hpp"
@@ -32,7 +32,9 @@ Datum return_ids(FunctionCallInfo fcinfo, const queue::Ids &ids) {
     PG_RETURN_NULL();
 }
 
-Datum text_datum(std::string_view text) { return pg::of(text).datum; }
+Datum text_datum(std::string_view text) {
+    return pg::of(text).datum;
+}
 
 void check_payload(size_t bytes) {
     if (bytes > pg::settings::max_payload_size())
@@ -52,8 +54,8 @@ queue::NewJobs new_jobs(const Arguments &arguments) {
 
 void check_length(size_t length, size_t wanted, const char *name) {
     if (length != wanted)
-        pg::raise_bad_argument(std::string(name) + " has " + std::to_string(length) + " elements, tenant_ids has " +
-                                   std::to_string(wanted),
+        pg::raise_bad_argument(std::string(name) + " has " + std::to_string(length) +
+                                   " elements, tenant_ids has " + std::to_string(wanted),
                                "Give one element for each tenant, or NULL for the whole array.");
 }
 
@@ -67,7 +69,8 @@ FAIRQ_FUNCTION(fairq_enqueue_job) {
     std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
     Datum const payload = arguments.required(2, "payload");
     check_payload(arguments.payload_size(2));
-    PG_RETURN_INT64(queue::enqueue(common, tenant, payload, arguments.optional_name(5, "idempotency_key", kMaxNameBytes)));
+    PG_RETURN_INT64(queue::enqueue(common, tenant, payload,
+                                   arguments.optional_name(5, "idempotency_key", kMaxNameBytes)));
 }
 
 FAIRQ_FUNCTION(fairq_enqueue_jobs) {
@@ -82,7 +85,8 @@ FAIRQ_FUNCTION(fairq_enqueue_jobs) {
     }
     if (!arguments.is_null(5))
         check_length(arguments.names(5, "idempotency_keys", kMaxNameBytes, true), count, "idempotency_keys");
-    return return_ids(fcinfo, queue::enqueue_all(common, {count, arguments.value(0), arguments.value(2), arguments.value(5)}));
+    return return_ids(fcinfo, queue::enqueue_all(common, {count, arguments.value(0), arguments.value(2),
+                                                          arguments.value(5)}));
 }
 
 // ------------------------------------------------------------------------------------------ work
@@ -106,8 +110,8 @@ FAIRQ_FUNCTION(fairq_complete_jobs) {
 FAIRQ_FUNCTION(fairq_fail_job) {
     Arguments const arguments = begin(fcinfo);
     core::JobStatus const status =
-        queue::fail(arguments.positive(0, "job_id"), arguments.positive(1, "lock_token"), arguments.text(2, "error"),
-                    arguments.boolean(3, "retry"));
+        queue::fail(arguments.positive(0, "job_id"), arguments.positive(1, "lock_token"),
+                    arguments.text(2, "error"), arguments.boolean(3, "retry"));
     PG_RETURN_DATUM(pg::status_datum(pg::schema(), core::name_of(status)));
 }
 
@@ -118,7 +122,9 @@ FAIRQ_FUNCTION(fairq_release_jobs) {
                                                       arguments.optional_time(2, "run_at"))));
 }
 
-FAIRQ_FUNCTION(fairq_heartbeat_jobs) { PG_RETURN_INT32(queue::heartbeat(begin(fcinfo).positive(0, "lock_token"))); }
+FAIRQ_FUNCTION(fairq_heartbeat_jobs) {
+    PG_RETURN_INT32(queue::heartbeat(begin(fcinfo).positive(0, "lock_token")));
+}
 
 FAIRQ_FUNCTION(fairq_reclaim_stuck_jobs) {
     Arguments const arguments = begin(fcinfo);
@@ -127,7 +133,9 @@ FAIRQ_FUNCTION(fairq_reclaim_stuck_jobs) {
         queue::reclaim(stale_after, arguments.int32_in(1, "max_jobs", {1, core::kMaxJobsPerCall}))));
 }
 
-FAIRQ_FUNCTION(fairq_cancel_job) { PG_RETURN_BOOL(queue::cancel(begin(fcinfo).positive(0, "job_id"))); }
+FAIRQ_FUNCTION(fairq_cancel_job) {
+    PG_RETURN_BOOL(queue::cancel(begin(fcinfo).positive(0, "job_id")));
+}
 
 FAIRQ_FUNCTION(fairq_redrive_dead_jobs) {
     Arguments const arguments = begin(fcinfo);
@@ -137,7 +145,8 @@ FAIRQ_FUNCTION(fairq_redrive_dead_jobs) {
     PG_RETURN_INT32(static_cast<int32>(queue::redrive(arguments.value(0), arguments.value(1), max_jobs)));
 }
 
-// ------------------------------------------------------------------------------------------ workers in the database
+// ------------------------------------------------------------------------------------------ workers in the
+// database
 
 FAIRQ_FUNCTION(fairq_register_job_handler) {
     Arguments const arguments = begin(fcinfo);
@@ -176,7 +185,8 @@ void fairq_tick_process(Datum segment) {
 }
 }
 
-// ------------------------------------------------------------------------------------------ metrics, notify, load test
+// ------------------------------------------------------------------------------------------ metrics, notify,
+// load test
 
 FAIRQ_FUNCTION(fairq_get_queue_metrics) {
     begin(fcinfo);
@@ -205,7 +215,8 @@ FAIRQ_FUNCTION(fairq_notify_truncated) {
 FAIRQ_FUNCTION(fairq_seed_load_test_jobs) {
     Arguments const arguments = begin(fcinfo);
     int32 const total = arguments.int32_in(0, "total_jobs", {1, INT32_MAX});
-    PG_RETURN_INT64(queue::seed_load_test(total, arguments.int32_in(1, "tenants", {1, core::kMaxLoadTestTenants})));
+    PG_RETURN_INT64(
+        queue::seed_load_test(total, arguments.int32_in(1, "tenants", {1, core::kMaxLoadTestTenants})));
 }
 
 FAIRQ_FUNCTION(fairq_clear_load_test_data) {

@@ -6,9 +6,10 @@
 namespace fairq::core {
 
 // Exponential back-off with full jitter (M. Brooker, "Exponential Backoff And Jitter"): uniform in
-// [0, min(longest, base * 2^(attempt - 1))]. attempt counts from 1; base and longest are in microseconds, as is the
-// result; random is any 64 random bits. Never negative and never overflows, whatever it is given.
-constexpr std::int64_t backoff_delay(int attempt, std::int64_t base, std::int64_t longest, std::uint64_t random) {
+// [0, min(longest, base * 2^(attempt - 1))]. attempt counts from 1; base and longest are in microseconds, as
+// is the result; random is any 64 random bits. Never negative and never overflows, whatever it is given.
+constexpr std::int64_t backoff_delay(int attempt, std::int64_t base, std::int64_t longest,
+                                     std::uint64_t random) {
     if (base <= 0 || longest <= 0)
         return 0;
     std::int64_t ceiling = base < longest ? base : longest;

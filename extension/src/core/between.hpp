@@ -7,8 +7,9 @@
 
 namespace fairq::core {
 
-// A string s with first <= s <= last, bytewise, spread over the range by its first differing bytes: where a walk over
-// names starts when nobody remembers where the last one stopped. Needs first <= last; random is any 64 random bits.
+// A string s with first <= s <= last, bytewise, spread over the range by its first differing bytes: where a
+// walk over names starts when nobody remembers where the last one stopped. Needs first <= last; random is any
+// 64 random bits.
 inline std::string between(std::string_view first, std::string_view last, std::uint64_t random) {
     std::size_t common = 0;
     while (common < first.size() && common < last.size() && first[common] == last[common])

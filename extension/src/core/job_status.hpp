@@ -20,8 +20,12 @@ constexpr std::size_t kStatuses = 7;
 constexpr std::array<const char *, kStatuses> kStatusNames{"blocked",   "scheduled", "queued",   "locked",
                                                            "completed", "dead",      "cancelled"};
 
-constexpr std::size_t index_of(JobStatus status) { return static_cast<std::size_t>(status); }
-constexpr const char *name_of(JobStatus status) { return kStatusNames[index_of(status)]; }
+constexpr std::size_t index_of(JobStatus status) {
+    return static_cast<std::size_t>(status);
+}
+constexpr const char *name_of(JobStatus status) {
+    return kStatusNames[index_of(status)];
+}
 
 } // namespace fairq::core
 

@@ -9,7 +9,7 @@ namespace fairq::core {
 constexpr std::size_t kMaxNameBytes = 255;   // tenant, job type, idempotency key, worker
 constexpr std::size_t kMaxErrorBytes = 8192; // last_error, longer ones are cut
 constexpr std::size_t kMaxNotifyBytes = 7999;
-constexpr int kMaxJobsPerCall = 10000;       // claim, reclaim and redrive
+constexpr int kMaxJobsPerCall = 10000; // claim, reclaim and redrive
 constexpr int kMaxAttempts = 1000;
 constexpr int kMaxTickWorkers = 64;
 constexpr int kMaxLoadTestTenants = 1000000;
@@ -19,7 +19,8 @@ constexpr std::int64_t kSecond = 1000 * kMillisecond;
 constexpr std::int64_t kDay = 86400 * kSecond;
 constexpr std::int64_t kMaxTimeout = 7 * kDay;
 
-// A claim looks at no more than this many lanes for each job it was asked for; the next one goes on behind them.
+// A claim looks at no more than this many lanes for each job it was asked for; the next one goes on behind
+// them.
 constexpr int kLanesPerJob = 20;
 
 } // namespace fairq::core

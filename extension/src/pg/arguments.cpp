@@ -13,9 +13,11 @@ std::string quoted(std::string_view value) {
 
 void check_name(std::string_view value, const char *name, size_t max_bytes) {
     if (value.empty())
-        raise_bad_argument(std::string(name) + " is empty", "Give a name of 1 to " + std::to_string(max_bytes) + " bytes.");
+        raise_bad_argument(std::string(name) + " is empty",
+                           "Give a name of 1 to " + std::to_string(max_bytes) + " bytes.");
     if (value.size() > max_bytes)
-        raise_bad_argument(std::string(name) + " " + quoted(value) + " has " + std::to_string(value.size()) + " bytes",
+        raise_bad_argument(std::string(name) + " " + quoted(value) + " has " + std::to_string(value.size()) +
+                               " bytes",
                            "Give a name of 1 to " + std::to_string(max_bytes) + " bytes.");
 }
 
@@ -32,7 +34,8 @@ Elements elements_of(Datum array, const char *name, Oid type, int length, bool b
                            "Give an array of one dimension.");
     Elements elements{};
     call([&] {
-        deconstruct_array(value, type, length, by_value, align, &elements.values, &elements.nulls, &elements.count);
+        deconstruct_array(value, type, length, by_value, align, &elements.values, &elements.nulls,
+                          &elements.count);
     });
     return elements;
 }
@@ -48,11 +51,14 @@ void refuse_null(const Elements &elements, const char *name) {
 
 Datum Arguments::required(int i, const char *name) const {
     if (is_null(i))
-        raise_bad_argument(std::string(name) + " is NULL", "Give a value, or leave the argument out if it has a default.");
+        raise_bad_argument(std::string(name) + " is NULL",
+                           "Give a value, or leave the argument out if it has a default.");
     return info_->args[i].value;
 }
 
-std::string_view Arguments::text(int i, const char *name) const { return text_of(required(i, name)); }
+std::string_view Arguments::text(int i, const char *name) const {
+    return text_of(required(i, name));
+}
 
 std::string_view Arguments::name(int i, const char *name, size_t max_bytes) const {
     std::string_view const value = text(i, name);
@@ -60,7 +66,8 @@ std::string_view Arguments::name(int i, const char *name, size_t max_bytes) cons
     return value;
 }
 
-std::optional<std::string_view> Arguments::optional_name(int i, const char *argument, size_t max_bytes) const {
+std::optional<std::string_view> Arguments::optional_name(int i, const char *argument,
+                                                         size_t max_bytes) const {
     return is_null(i) ? std::nullopt : std::optional<std::string_view>(name(i, argument, max_bytes));
 }
 
@@ -68,7 +75,8 @@ int32 Arguments::int32_in(int i, const char *name, Range range) const {
     int32 const value = DatumGetInt32(required(i, name));
     if (value < range.least || value > range.most)
         raise_bad_argument(std::string(name) + " is " + std::to_string(value),
-                           "Give a number from " + std::to_string(range.least) + " to " + std::to_string(range.most) + ".");
+                           "Give a number from " + std::to_string(range.least) + " to " +
+                               std::to_string(range.most) + ".");
     return value;
 }
 
@@ -79,17 +87,23 @@ int64 Arguments::positive(int i, const char *name) const {
     return value;
 }
 
-bool Arguments::boolean(int i, const char *name) const { return DatumGetBool(required(i, name)); }
+bool Arguments::boolean(int i, const char *name) const {
+    return DatumGetBool(required(i, name));
+}
 
-Oid Arguments::oid(int i, const char *name) const { return DatumGetObjectId(required(i, name)); }
+Oid Arguments::oid(int i, const char *name) const {
+    return DatumGetObjectId(required(i, name));
+}
 
 int64 Arguments::duration(int i, const char *name, int64 most) const {
     Datum const value = required(i, name);
     int64 const length = microseconds_of(*DatumGetIntervalP(value));
     if (length <= 0 || length > most) {
-        std::string const shown = call([&] { return DatumGetCString(DirectFunctionCall1(interval_out, value)); });
+        std::string const shown =
+            call([&] { return DatumGetCString(DirectFunctionCall1(interval_out, value)); });
         raise_bad_argument(std::string(name) + " is " + quoted(shown),
-                           "Give an interval above zero, of at most " + std::to_string(most / USECS_PER_SEC) + " seconds.");
+                           "Give an interval above zero, of at most " + std::to_string(most / USECS_PER_SEC) +
+                               " seconds.");
     }
     return length;
 }
@@ -104,7 +118,8 @@ std::optional<TimestampTz> Arguments::optional_time(int i, const char *name) con
 }
 
 std::vector<int64> Arguments::ids(int i, const char *name) const {
-    Elements const elements = elements_of(required(i, name), name, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE);
+    Elements const elements =
+        elements_of(required(i, name), name, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE);
     refuse_null(elements, name);
     std::vector<int64> ids(static_cast<size_t>(elements.count));
     std::transform(elements.values, elements.values + elements.count, ids.begin(),

@@ -1,5 +1,5 @@
-// The arguments of an SQL function, unpacked and checked: each check names the argument, the value and its limits (JQ007).
-// Values point into the call's memory.
+// The arguments of an SQL function, unpacked and checked: each check names the argument, the value and its
+// limits (JQ007). Values point into the call's memory.
 #pragma once
 
 #include "pg/errors.hpp"
@@ -12,23 +12,23 @@ struct Range {
 };
 
 class Arguments {
-  public:
+public:
     explicit Arguments(FunctionCallInfo call_info) : info_(call_info) {}
 
     bool is_null(int i) const { return i >= info_->nargs || info_->args[i].isnull; }
     Value value(int i) const { return is_null(i) ? Value{} : of_datum(info_->args[i].value); }
     Datum required(int i, const char *name) const;
 
-    std::string_view text(int i, const char *name) const;                       // any
-    std::string_view name(int i, const char *name, size_t max_bytes) const;     // 1 … max_bytes bytes
+    std::string_view text(int i, const char *name) const;                   // any
+    std::string_view name(int i, const char *name, size_t max_bytes) const; // 1 … max_bytes bytes
     std::optional<std::string_view> optional_name(int i, const char *name, size_t max_bytes) const;
     int32 int32_in(int i, const char *name, Range range) const;
-    int64 positive(int i, const char *name) const;                              // bigint
+    int64 positive(int i, const char *name) const; // bigint
     bool boolean(int i, const char *name) const;
     Oid oid(int i, const char *name) const;
-    int64 duration(int i, const char *name, int64 most) const;                  // interval, 1 µs … most µs
-    std::optional<TimestampTz> optional_time(int i, const char *name) const;    // finite
-    std::vector<int64> ids(int i, const char *name) const;                      // bigint[], no NULLs
+    int64 duration(int i, const char *name, int64 most) const;               // interval, 1 µs … most µs
+    std::optional<TimestampTz> optional_time(int i, const char *name) const; // finite
+    std::vector<int64> ids(int i, const char *name) const;                   // bigint[], no NULLs
 
     // text[] of names; returns its length. nulls: whether elements may be NULL.
     size_t names(int i, const char *name, size_t max_bytes, bool nulls) const;
@@ -36,7 +36,7 @@ class Arguments {
     size_t payload_size(int i) const;
     std::vector<size_t> payload_sizes(int i, const char *name) const;
 
-  private:
+private:
     FunctionCallInfo info_;
 };
 

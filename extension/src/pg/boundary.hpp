@@ -1,13 +1,18 @@
-// The wall between the two error systems. A C++ exception that reaches Postgres's C frames brings the whole server down;
-// a Postgres longjmp over C++ frames skips their destructors. So:
+// The wall between the two error systems. A C++ exception that reaches Postgres's C frames brings the whole
+// server down; a Postgres longjmp over C++ frames skips their destructors. So:
 //
-//   call(f)   runs f, which may raise; a raised error becomes the exception Error. f is a leaf: it creates no C++ object
-//             with a destructor. Everything that can allocate, look up a catalog, run SQL or take a lock goes through it.
-//   entry(f)  is what every function that Postgres calls consists of: it turns exceptions back into errors, after the
-//             catch block, when no exception object is alive any more. SQLSTATE, detail, hint and context survive.
+//   call(f)   runs f, which may raise; a raised error becomes the exception Error. f is a leaf: it creates no
+//   C++ object
+//             with a destructor. Everything that can allocate, look up a catalog, run SQL or take a lock goes
+//             through it.
+//   entry(f)  is what every function that Postgres calls consists of: it turns exceptions back into errors,
+//   after the
+//             catch block, when no exception object is alive any more. SQLSTATE, detail, hint and context
+//             survive.
 //
-// Nobody catches Error but entry() and try_transaction() (transaction.hpp). Clean-up after an error is the transaction's
-// abort; destructors only restore process-local state and never raise. Errors are raised in errors.cpp, nowhere else.
+// Nobody catches Error but entry() and try_transaction() (transaction.hpp). Clean-up after an error is the
+// transaction's abort; destructors only restore process-local state and never raise. Errors are raised in
+// errors.cpp, nowhere else.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -38,7 +43,8 @@ auto call(F &&f) -> decltype(f()) {
     }
     PG_exception_stack = handler;
     error_context_stack = callbacks;
-    InterruptHoldoffCount = holdoff; // errfinish zeroed these; a lock released while unwinding would underflow them
+    InterruptHoldoffCount =
+        holdoff; // errfinish zeroed these; a lock released while unwinding would underflow them
     QueryCancelHoldoffCount = cancel;
     MemoryContextSwitchTo(context); // errfinish left us in ErrorContext
     throw Error{};
@@ -74,14 +80,14 @@ inline void check_interrupts() {
 } // namespace fairq::pg
 
 // Defines an SQL-callable C function: the exported shell, and a body that may throw.
-#define FAIRQ_FUNCTION(name)                                                                                           \
-    static Datum name##_body(FunctionCallInfo fcinfo);                                                                 \
-    extern "C" {                                                                                                       \
-    extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, name)(void);                                        \
-    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
-    PG_FUNCTION_INFO_V1(name);                                                                                         \
-    Datum name(PG_FUNCTION_ARGS) {                                                                                     \
-        return ::fairq::pg::entry([&] { return name##_body(fcinfo); });                                                \
-    }                                                                                                                  \
-    }                                                                                                                  \
+#define FAIRQ_FUNCTION(name)                                                                                 \
+    static Datum name##_body(FunctionCallInfo fcinfo);                                                       \
+    extern "C" {                                                                                             \
+    extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, name)(void);                              \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                \
+    PG_FUNCTION_INFO_V1(name);                                                                               \
+    Datum name(PG_FUNCTION_ARGS) {                                                                           \
+        return ::fairq::pg::entry([&] { return name##_body(fcinfo); });                                      \
+    }                                                                                                        \
+    }                                                                                                        \
     static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

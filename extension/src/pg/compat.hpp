@@ -71,7 +71,9 @@ inline bool may_become(Oid role, Oid target) {
 
 // 15 added the request hook; before, memory is asked for in _PG_init itself.
 #if PG_VERSION_NUM < 150000
-inline void MarkGUCPrefixReserved(const char *prefix) { EmitWarningsOnPlaceholders(prefix); }
+inline void MarkGUCPrefixReserved(const char *prefix) {
+    EmitWarningsOnPlaceholders(prefix);
+}
 #else
 using ::MarkGUCPrefixReserved;
 #endif

@@ -1,5 +1,6 @@
-// Pending counts of the transaction in progress: one entry for each nesting level that changed something. The callbacks
-// run where nothing may raise, so the stack is a fixed array; deeper savepoints make the counts unknown, not wrong.
+// Pending counts of the transaction in progress: one entry for each nesting level that changed something. The
+// callbacks run where nothing may raise, so the stack is a fixed array; deeper savepoints make the counts
+// unknown, not wrong.
 #include "pg/counters.hpp"
 
 namespace fairq::pg::counters {

@@ -1,4 +1,5 @@
-// The only file that raises errors (see errors.hpp). Messages are lower case without a full stop, hints are sentences.
+// The only file that raises errors (see errors.hpp). Messages are lower case without a full stop, hints are
+// sentences.
 #include "pg/errors.hpp"
 
 namespace fairq::pg {
@@ -22,26 +23,32 @@ template <class F>
 
 void raise_lease_lost(int64 job_id, int64 lock_token) {
     raise([&] {
-        ereport(ERROR, (errcode(kLeaseLost),
-                        errmsg("job %lld is not held by lock_token %lld", static_cast<long long>(job_id),
-                               static_cast<long long>(lock_token)),
-                        errdetail("The lease was reclaimed, released or finished, or the job was cancelled."),
-                        errhint("Drop this job's work; call heartbeat_jobs in time, or raise fairq.lease_timeout.")));
+        ereport(
+            ERROR,
+            (errcode(kLeaseLost),
+             errmsg("job %lld is not held by lock_token %lld", static_cast<long long>(job_id),
+                    static_cast<long long>(lock_token)),
+             errdetail("The lease was reclaimed, released or finished, or the job was cancelled."),
+             errhint("Drop this job's work; call heartbeat_jobs in time, or raise fairq.lease_timeout.")));
     });
 }
 
 void raise_unknown_job(int64 job_id) {
     raise([&] {
-        ereport(ERROR, (errcode(kUnknownJob), errmsg("there is no job %lld", static_cast<long long>(job_id)),
-                        errhint("Look it up with SELECT * FROM job_queue WHERE id = %lld; it may have been archived.",
-                                static_cast<long long>(job_id))));
+        ereport(
+            ERROR,
+            (errcode(kUnknownJob), errmsg("there is no job %lld", static_cast<long long>(job_id)),
+             errhint("Look it up with SELECT * FROM job_queue WHERE id = %lld; it may have been archived.",
+                     static_cast<long long>(job_id))));
     });
 }
 
 void raise_payload_too_large(size_t bytes, size_t limit) {
     raise([&] {
-        ereport(ERROR, (errcode(kPayloadTooLarge), errmsg("payload of %zu bytes is over the limit of %zu", bytes, limit),
-                        errhint("Store the body elsewhere and enqueue a reference, or raise fairq.max_payload_size.")));
+        ereport(
+            ERROR,
+            (errcode(kPayloadTooLarge), errmsg("payload of %zu bytes is over the limit of %zu", bytes, limit),
+             errhint("Store the body elsewhere and enqueue a reference, or raise fairq.max_payload_size.")));
     });
 }
 
@@ -66,18 +73,22 @@ void raise_isolation_level() {
 
 void raise_in_transaction() {
     raise([] {
-        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-                        errmsg("a tick cannot run in a transaction that has written already, or that it may not end"),
-                        errdetail("Its workers are other sessions: they would wait for locks that this one holds."),
-                        errhint("Call it outside of a transaction block.")));
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+             errmsg("a tick cannot run in a transaction that has written already, or that it may not end"),
+             errdetail("Its workers are other sessions: they would wait for locks that this one holds."),
+             errhint("Call it outside of a transaction block.")));
     });
 }
 
 void raise_no_worker_slot() {
     raise([] {
-        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES), errmsg("no free background worker slot for a tick"),
-                        errhint("A tick needs a coordinator and at least one worker: raise max_worker_processes "
-                                "(now %d).", max_worker_processes)));
+        ereport(ERROR,
+                (errcode(ERRCODE_INSUFFICIENT_RESOURCES), errmsg("no free background worker slot for a tick"),
+                 errhint("A tick needs a coordinator and at least one worker: raise max_worker_processes "
+                         "(now %d).",
+                         max_worker_processes)));
     });
 }
 
@@ -98,9 +109,10 @@ void raise_not_allowed(const std::string &message, const std::string &hint) {
 
 void raise_worker_ended() {
     raise([] {
-        ereport(ERROR, (errcode(kWorkerEnded), errmsg("the tick's coordinator ended before the tick did"),
-                        errdetail("Nothing is lost: the jobs it held are reclaimed when their lease ends."),
-                        errhint("The server log tells why the background worker \"fairq coordinator\" ended.")));
+        ereport(ERROR,
+                (errcode(kWorkerEnded), errmsg("the tick's coordinator ended before the tick did"),
+                 errdetail("Nothing is lost: the jobs it held are reclaimed when their lease ends."),
+                 errhint("The server log tells why the background worker \"fairq coordinator\" ended.")));
     });
 }
 
@@ -112,7 +124,9 @@ void raise_not_installed() {
     });
 }
 
-bool is_lease_lost(const ErrorText &error) { return error.code == kLeaseLost; }
+bool is_lease_lost(const ErrorText &error) {
+    return error.code == kLeaseLost;
+}
 
 void raise_copied(const ErrorText &error) {
     raise([&] {

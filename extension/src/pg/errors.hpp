@@ -1,5 +1,5 @@
-// Every error that a caller can act on: one function each, with its SQLSTATE, the value that was wrong and a hint. Class
-// JQ is ours; what PostgreSQL already names keeps its own code. README lists the same table.
+// Every error that a caller can act on: one function each, with its SQLSTATE, the value that was wrong and a
+// hint. Class JQ is ours; what PostgreSQL already names keeps its own code. README lists the same table.
 #pragma once
 
 #include "pg/boundary.hpp"

@@ -20,18 +20,19 @@ bool may_execute(Oid function, Oid role);
 
 // A prepared "SELECT schema.name($1)".
 class HandlerCall {
-  public:
+public:
     HandlerCall(const FunctionName &function, Oid argument);
-    // Runs it, inside with_spi(), with all that it left for the end of the transaction (deferred triggers, held cursors): at
-    // commit that would run with the tick's rights. It is cancelled (57014) when it takes longer than timeout microseconds.
+    // Runs it, inside with_spi(), with all that it left for the end of the transaction (deferred triggers,
+    // held cursors): at commit that would run with the tick's rights. It is cancelled (57014) when it takes
+    // longer than timeout microseconds.
     void run(Datum job, int64 timeout) const;
 
-  private:
+private:
     SPIPlanPtr plan_;
 };
 
-// Takes away what a handler may have left in the session for the next one, perhaps of another role: temporary tables (in
-// the handler's transaction), prepared statements and advisory locks (after it).
+// Takes away what a handler may have left in the session for the next one, perhaps of another role: temporary
+// tables (in the handler's transaction), prepared statements and advisory locks (after it).
 void drop_temporary_tables();
 void forget_session_state();
 

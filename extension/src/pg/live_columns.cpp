@@ -22,7 +22,9 @@ Datum status_datum(Oid schema, const char *label) {
     });
 }
 
-Oid live_table_oid(Oid schema) { return relation_in(schema, "job_live"); }
+Oid live_table_oid(Oid schema) {
+    return relation_in(schema, "job_live");
+}
 
 void tenant_key(ScanKey key, StrategyNumber strategy, RegProcedure compare, Datum tenant) {
     ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, C_COLLATION_OID, compare, tenant);

@@ -7,8 +7,25 @@ namespace fairq::pg {
 
 // The columns of job_live, as sql/fairq.sql orders them.
 enum Column : AttrNumber {
-    kId = 1, kTenant, kType, kStatus, kPriority, kPayload, kRunAt, kAttempts, kMaxAttempts, kTimeout, kKey,
-    kLockedBy, kLockedAt, kLockToken, kLastError, kCreatedAt, kUpdatedAt, kPosition, kDueAt,
+    kId = 1,
+    kTenant,
+    kType,
+    kStatus,
+    kPriority,
+    kPayload,
+    kRunAt,
+    kAttempts,
+    kMaxAttempts,
+    kTimeout,
+    kKey,
+    kLockedBy,
+    kLockedAt,
+    kLockToken,
+    kLastError,
+    kCreatedAt,
+    kUpdatedAt,
+    kPosition,
+    kDueAt,
     kColumns = kDueAt
 };
 constexpr std::string_view kLoadTest = "load_test";

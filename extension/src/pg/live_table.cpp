@@ -1,5 +1,5 @@
-// Walk and claim on job_live (see live_table.hpp). The order of locks is: table, tuple; never a tenant, never a page held
-// across a wait.
+// Walk and claim on job_live (see live_table.hpp). The order of locks is: table, tuple; never a tenant, never
+// a page held across a wait.
 #include "pg/live_table.hpp"
 
 #include "pg/live_columns.hpp"
@@ -22,9 +22,10 @@ bool nothing_to_bypass(Relation table) {
            });
 }
 
-// Whether another transaction in progress has this version, or we have changed it: a look at the header, which saves most
-// of the tries to lock what another claim is taking just now. What it does not see, the lock does. A row that we have only
-// locked is free (promoted and reclaimed ones carry our own lock), and so is one whose key somebody shares.
+// Whether another transaction in progress has this version, or we have changed it: a look at the header,
+// which saves most of the tries to lock what another claim is taking just now. What it does not see, the lock
+// does. A row that we have only locked is free (promoted and reclaimed ones carry our own lock), and so is
+// one whose key somebody shares.
 bool held_by_somebody(TupleTableSlot *slot) {
     HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
     uint16 const infomask = header->t_infomask;
@@ -109,7 +110,8 @@ int LiveTable::take(const std::string &tenant, int lane, int wanted, std::vector
         ClaimedJob const job = claimed(lane);
         if (direct_)
             update();
-        else if (std::any_of(taken.begin(), taken.end(), [&](auto const &other) { return other.id == job.id; }))
+        else if (std::any_of(taken.begin(), taken.end(),
+                             [&](auto const &other) { return other.id == job.id; }))
             continue; // only locked so far, so a second look at the lane sees it again
         taken.push_back(job);
         ++got;
@@ -121,8 +123,8 @@ int LiveTable::take(const std::string &tenant, int lane, int wanted, std::vector
 bool LiveTable::lock(ItemPointer tid) {
     return call([&] {
         TM_FailureData failure;
-        return table_tuple_lock(table_, tid, snapshot_, held_, GetCurrentCommandId(true), LockTupleNoKeyExclusive,
-                                LockWaitSkip, 0, &failure) == TM_Ok;
+        return table_tuple_lock(table_, tid, snapshot_, held_, GetCurrentCommandId(true),
+                                LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) == TM_Ok;
     });
 }
 
@@ -144,13 +146,15 @@ void LiveTable::update() {
         set(kUpdatedAt, TimestampTzGetDatum(mark_.at));
         ExecStoreVirtualTuple(changed_);
         if (rows_)
-            tuplestore_putvalues(rows_->setResult, rows_->setDesc, changed_->tts_values, changed_->tts_isnull);
+            tuplestore_putvalues(rows_->setResult, rows_->setDesc, changed_->tts_values,
+                                 changed_->tts_isnull);
         if (compat::table_tuple_update(table_, &held_->tts_tid, changed_, snapshot_))
             add_index_entries();
     });
 }
 
-// The page had no room for the new version: not HOT, each index needs an entry. Runs inside update()'s call().
+// The page had no room for the new version: not HOT, each index needs an entry. Runs inside update()'s
+// call().
 void LiveTable::add_index_entries() {
     if (executor_ == nullptr) {
         executor_ = CreateExecutorState();

@@ -1,5 +1,5 @@
-// The oldest queued job, at a bounded cost: by the primary key, as long as what is older and not queued is not too much; else
-// by the fronts of the lanes.
+// The oldest queued job, at a bounded cost: by the primary key, as long as what is older and not queued is
+// not too much; else by the fronts of the lanes.
 #include "pg/live_columns.hpp"
 #include "pg/live_table.hpp"
 
@@ -13,7 +13,7 @@ constexpr int kJobsPerLane = 100;
 
 // A walk over an index of job_live under one snapshot, reading rows.
 class Reader {
-  public:
+public:
     Reader(Oid schema, const char *index, int keys, bool load_test_only)
         : keys_(keys), load_test_only_(load_test_only), queued_(status_datum(schema, "queued")) {
         Oid const table = live_table_oid(schema), index_oid = relation_in(schema, index);
@@ -61,7 +61,7 @@ class Reader {
         });
     }
 
-  private:
+private:
     Datum value(Column column) {
         bool null = false;
         return call([&] { return slot_getattr(slot_, column, &null); });
@@ -75,7 +75,8 @@ class Reader {
     TupleTableSlot *slot_;
 };
 
-// The oldest of the lanes' first queued jobs: within a lane they stand by priority, then by the time they came.
+// The oldest of the lanes' first queued jobs: within a lane they stand by priority, then by the time they
+// came.
 std::optional<TimestampTz> oldest_by_lanes(Oid schema, bool load_test_only) {
     Reader reader(schema, "job_live_lane", 1, load_test_only);
     std::optional<TimestampTz> oldest;

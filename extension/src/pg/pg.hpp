@@ -1,5 +1,6 @@
-// The prelude: the one place where PostgreSQL's headers enter C++. Standard headers come first, because postgres.h
-// turns snprintf and friends into macros. Only files in pg/ (and those that get it through pg/*.hpp) see it.
+// The prelude: the one place where PostgreSQL's headers enter C++. Standard headers come first, because
+// postgres.h turns snprintf and friends into macros. Only files in pg/ (and those that get it through
+// pg/*.hpp) see it.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The settings. Only a superuser changes them (per server, database, role or session): they are limits of the system, not
-// wishes of a tenant.
+// The settings. Only a superuser changes them (per server, database, role or session): they are limits of the
+// system, not wishes of a tenant.
 #include "pg/settings.hpp"
 
 #include "pg/pg.hpp"
@@ -25,32 +25,48 @@ int tenant_cap = 25;
 constexpr int kDayMs = 24 * 60 * 60 * 1000;
 
 const Setting kSettings[] = {
-    {"fairq.lease_timeout", "How long a lease lives without a heartbeat before claims and ticks reclaim its jobs.",
+    {"fairq.lease_timeout",
+     "How long a lease lives without a heartbeat before claims and ticks reclaim its jobs.",
      &lease_timeout_ms, 100, kDayMs, GUC_UNIT_MS},
     {"fairq.backoff_base", "The longest wait after a first failed attempt; it doubles with each further one.",
      &backoff_base_ms, 1, kDayMs, GUC_UNIT_MS},
-    {"fairq.backoff_max", "The longest wait after any failed attempt.", &backoff_max_ms, 1, kDayMs, GUC_UNIT_MS},
-    {"fairq.max_payload_size", "The largest payload that is accepted, in its jsonb form.", &max_payload_bytes, 1024,
-     512 * 1024 * 1024, GUC_UNIT_BYTE},
-    {"fairq.tick_jobs_per_worker", "How many jobs a tick claims for each of its workers.", &jobs_per_worker, 1, 10000, 0},
-    {"fairq.tick_tenant_cap", "How many jobs of one tenant a tick claims at most, over all its workers.", &tenant_cap, 1,
-     1000000, 0},
+    {"fairq.backoff_max", "The longest wait after any failed attempt.", &backoff_max_ms, 1, kDayMs,
+     GUC_UNIT_MS},
+    {"fairq.max_payload_size", "The largest payload that is accepted, in its jsonb form.", &max_payload_bytes,
+     1024, 512 * 1024 * 1024, GUC_UNIT_BYTE},
+    {"fairq.tick_jobs_per_worker", "How many jobs a tick claims for each of its workers.", &jobs_per_worker,
+     1, 10000, 0},
+    {"fairq.tick_tenant_cap", "How many jobs of one tenant a tick claims at most, over all its workers.",
+     &tenant_cap, 1, 1000000, 0},
 };
 
 } // namespace
 
 void define() {
     for (Setting const &setting : kSettings)
-        DefineCustomIntVariable(setting.name, setting.meaning, nullptr, setting.value, *setting.value, setting.least,
-                                setting.most, PGC_SUSET, setting.unit, nullptr, nullptr, nullptr);
+        DefineCustomIntVariable(setting.name, setting.meaning, nullptr, setting.value, *setting.value,
+                                setting.least, setting.most, PGC_SUSET, setting.unit, nullptr, nullptr,
+                                nullptr);
     compat::MarkGUCPrefixReserved("fairq");
 }
 
-std::int64_t lease_timeout() { return std::int64_t{lease_timeout_ms} * 1000; }
-std::int64_t backoff_base() { return std::int64_t{backoff_base_ms} * 1000; }
-std::int64_t backoff_max() { return std::int64_t{backoff_max_ms} * 1000; }
-std::size_t max_payload_size() { return static_cast<std::size_t>(max_payload_bytes); }
-int tick_jobs_per_worker() { return jobs_per_worker; }
-int tick_tenant_cap() { return tenant_cap; }
+std::int64_t lease_timeout() {
+    return std::int64_t{lease_timeout_ms} * 1000;
+}
+std::int64_t backoff_base() {
+    return std::int64_t{backoff_base_ms} * 1000;
+}
+std::int64_t backoff_max() {
+    return std::int64_t{backoff_max_ms} * 1000;
+}
+std::size_t max_payload_size() {
+    return static_cast<std::size_t>(max_payload_bytes);
+}
+int tick_jobs_per_worker() {
+    return jobs_per_worker;
+}
+int tick_tenant_cap() {
+    return tenant_cap;
+}
 
 } // namespace fairq::pg::settings

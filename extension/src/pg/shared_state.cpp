@@ -1,5 +1,5 @@
-// The shared memory behind shared_state.hpp: a fixed array of slots under one LWLock. Lock scopes are leaves: loads and
-// stores only, nothing that may raise.
+// The shared memory behind shared_state.hpp: a fixed array of slots under one LWLock. Lock scopes are leaves:
+// loads and stores only, nothing that may raise.
 #include "pg/shared_state.hpp"
 
 namespace fairq::pg::shared_state {
@@ -17,7 +17,7 @@ struct Slot {
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
     bool exact;
-    uint64 generation; // of the count in progress, or of the last one
+    uint64 generation;          // of the count in progress, or of the last one
     TimestampTz counting_since; // 0: nobody counts
     TimestampTz counted_at;
     int64 counts[2][kCountedStatuses];
@@ -38,7 +38,7 @@ shmem_request_hook_type previous_request = nullptr;
 #endif
 
 class LockScope {
-  public:
+public:
     explicit LockScope(LWLockMode mode) { LWLockAcquire(state->lock, mode); }
     ~LockScope() { LWLockRelease(state->lock); }
     LockScope(const LockScope &) = delete;
@@ -75,7 +75,8 @@ Slot *find(Oid table) {
     return nullptr;
 }
 
-// The queue's slot, taken from whoever used his least recently if need be. The caller holds the lock exclusively.
+// The queue's slot, taken from whoever used his least recently if need be. The caller holds the lock
+// exclusively.
 Slot &find_or_make(Oid table) {
     Slot *slot = find(table);
     if (slot == nullptr) {
@@ -103,7 +104,9 @@ void install_hooks() {
     shmem_startup_hook = startup;
 }
 
-bool available() { return state != nullptr; }
+bool available() {
+    return state != nullptr;
+}
 
 std::optional<std::string> rotation(Oid table) {
     if (!available())

@@ -1,6 +1,7 @@
-// What queues of this server share in memory, one slot for each (database, job_live): where the last claim stopped, when a
-// claim last looked for stale leases, and how many jobs are in which status. The tables are the truth: any of it can be
-// lost at any moment (no preload, a restart, a slot given to another queue) and every answer is still right, only slower.
+// What queues of this server share in memory, one slot for each (database, job_live): where the last claim
+// stopped, when a claim last looked for stale leases, and how many jobs are in which status. The tables are
+// the truth: any of it can be lost at any moment (no preload, a restart, a slot given to another queue) and
+// every answer is still right, only slower.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -25,14 +26,16 @@ void set_rotation(Oid table, std::string_view tenant);
 // True at most once in `interval` microseconds for all sessions together: whoever gets it does the sweep.
 bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
 
-// Counts, kept by adding what each transaction changed when it commits. They are exact once a full count was installed:
-//   generation = begin_count(), with no writer in progress → counts start from zero and collect what commits from now on
-//   end_count(generation, counted)                         → adds what a snapshot taken at that moment saw
+// Counts, kept by adding what each transaction changed when it commits. They are exact once a full count was
+// installed:
+//   generation = begin_count(), with no writer in progress → counts start from zero and collect what commits
+//   from now on end_count(generation, counted)                         → adds what a snapshot taken at that
+//   moment saw
 void add(Oid table, const StatusCounts &changes);
 struct Kept {
     StatusCounts counts;
-    bool exact = false;           // false: not counted (yet)
-    TimestampTz counted_at = 0;   // what went past the API since then is not in it
+    bool exact = false;         // false: not counted (yet)
+    TimestampTz counted_at = 0; // what went past the API since then is not in it
 };
 Kept read(Oid table);
 // None when another session is counting already.

@@ -16,7 +16,8 @@ constexpr double kAssumedRows = 1e6, kAssumedPages = 5e4, kAssumedIndexPages = 5
 bool assume_large = false;
 get_relation_info_hook_type previous_relation_info = nullptr;
 
-// To the planner of a pinned statement every table is large: a plan made while the queue is empty has to serve the full one.
+// To the planner of a pinned statement every table is large: a plan made while the queue is empty has to
+// serve the full one.
 void relation_info(PlannerInfo *root, Oid table, bool inheritance_parent, RelOptInfo *rel) {
     if (previous_relation_info)
         previous_relation_info(root, table, inheritance_parent, rel);
@@ -31,10 +32,10 @@ void relation_info(PlannerInfo *root, Oid table, bool inheritance_parent, RelOpt
     }
 }
 
-// Keeps the planner from choosing, by a table that is empty just now, what ruins the next million rows. A sequential scan
-// stays possible where nothing else is; then it must not be compiled for its fantastic cost.
+// Keeps the planner from choosing, by a table that is empty just now, what ruins the next million rows. A
+// sequential scan stays possible where nothing else is; then it must not be compiled for its fantastic cost.
 class PlannerPins {
-  public:
+public:
     explicit PlannerPins(Plan plan) : saved_{enable_seqscan, enable_hashjoin, enable_mergejoin, jit_enabled} {
         assume_large = plan == Plan::pinned;
         if (plan == Plan::pinned)
@@ -50,7 +51,7 @@ class PlannerPins {
     PlannerPins(const PlannerPins &) = delete;
     PlannerPins &operator=(const PlannerPins &) = delete;
 
-  private:
+private:
     bool saved_[4];
 };
 
@@ -68,10 +69,11 @@ SPIPlanPtr prepare(const Statement &statement) {
     for (const char *c = statement.text; *c; ++c)
         *c == '@' ? text += prefix : text += *c;
     return call([&] {
-        SPIPlanPtr const plan = SPI_prepare_cursor(text.c_str(), statement.parameters,
-                                                   const_cast<Oid *>(statement.types), CURSOR_OPT_GENERIC_PLAN);
+        SPIPlanPtr const plan = SPI_prepare_cursor(
+            text.c_str(), statement.parameters, const_cast<Oid *>(statement.types), CURSOR_OPT_GENERIC_PLAN);
         if (plan == nullptr)
-            elog(ERROR, "could not prepare statement %d: %s", statement.number, SPI_result_code_string(SPI_result));
+            elog(ERROR, "could not prepare statement %d: %s", statement.number,
+                 SPI_result_code_string(SPI_result));
         SPI_keepplan(plan);
         return plan;
     });
@@ -123,7 +125,8 @@ void Rows::put(size_t row, ReturnSetInfo *result) const {
 }
 
 bool may_commit(FunctionCallInfo fcinfo) {
-    return fcinfo->context && IsA(fcinfo->context, CallContext) && !castNode(CallContext, fcinfo->context)->atomic;
+    return fcinfo->context && IsA(fcinfo->context, CallContext) &&
+           !castNode(CallContext, fcinfo->context)->atomic;
 }
 
 void commit_and_chain() {
@@ -135,8 +138,12 @@ void install_planner_hook() {
     get_relation_info_hook = relation_info;
 }
 
-void use_schema(Oid schema) { current_schema = schema; }
-Oid schema() { return current_schema; }
+void use_schema(Oid schema) {
+    current_schema = schema;
+}
+Oid schema() {
+    return current_schema;
+}
 
 std::string quoted_schema() {
     const char *const name = call([] {
@@ -160,6 +167,8 @@ Rows execute(const Statement &statement, std::initializer_list<Value> values) {
     return run(statement, datums, nulls, false);
 }
 
-Rows read_as_of_snapshot(const Statement &statement) { return run(statement, nullptr, nullptr, true); }
+Rows read_as_of_snapshot(const Statement &statement) {
+    return run(statement, nullptr, nullptr, true);
+}
 
 } // namespace fairq::pg

@@ -1,6 +1,7 @@
-// Statements: SQL texts with bound parameters, prepared once per backend. In a text, `@` stands for the extension's
-// schema ("FROM @job_live"). A pinned statement's plan is made once, generic, and contains no sequential scan, hash or merge
-// join where an index serves: no ANALYZE at the worst moment turns the planner on us.
+// Statements: SQL texts with bound parameters, prepared once per backend. In a text, `@` stands for the
+// extension's schema ("FROM @job_live"). A pinned statement's plan is made once, generic, and contains no
+// sequential scan, hash or merge join where an index serves: no ANALYZE at the worst moment turns the planner
+// on us.
 #pragma once
 
 #include "pg/errors.hpp"
@@ -24,7 +25,7 @@ struct Statement {
 
 // The rows of the last statement; valid until the next one or the end of with_spi().
 class Rows {
-  public:
+public:
     explicit Rows(SPITupleTable *table, uint64 count) : table_(table), count_(count) {}
     size_t size() const { return count_; }
     bool empty() const { return count_ == 0; }
@@ -38,7 +39,7 @@ class Rows {
     void put(size_t row, ReturnSetInfo *result) const;
     std::string text_at(size_t row, int column) const { return std::string(text_of(datum(row, column))); }
 
-  private:
+private:
     SPITupleTable *table_;
     uint64 count_;
 };
@@ -64,7 +65,8 @@ auto with_spi(F &&body) -> decltype(body()) {
     }
 }
 
-// The same for the body of a procedure, which may commit_and_chain(). Raises 25001 inside a transaction block.
+// The same for the body of a procedure, which may commit_and_chain(). Raises 25001 inside a transaction
+// block.
 bool may_commit(FunctionCallInfo fcinfo);
 template <class F>
 void with_committing_spi(FunctionCallInfo fcinfo, F &&body) {

@@ -1,5 +1,5 @@
-// Processes of a tick (see tick_segment.hpp). The caller polls its processes' slots for such as never came up: it alone
-// has their handles.
+// Processes of a tick (see tick_segment.hpp). The caller polls its processes' slots for such as never came
+// up: it alone has their handles.
 #include "pg/tick_segment.hpp"
 
 namespace fairq::pg {
@@ -15,8 +15,9 @@ struct Processes {
     BackgroundWorkerHandle *handle[kMaxProcesses];
 };
 
-// The caller lets go of the segment, after the tick or because of an error: whoever still runs has to end. The coordinator
-// ends by itself, after it gave back what no worker did; a worker in the midst of a handler has to be told.
+// The caller lets go of the segment, after the tick or because of an error: whoever still runs has to end.
+// The coordinator ends by itself, after it gave back what no worker did; a worker in the midst of a handler
+// has to be told.
 void on_caller_detached(dsm_segment *, Datum argument) {
     auto *const processes = reinterpret_cast<Processes *>(DatumGetPointer(argument));
     TickSegment &tick = *processes->tick;
@@ -33,7 +34,8 @@ void on_caller_detached(dsm_segment *, Datum argument) {
 Processes *make_segment(const TickRequest &request, uint32 summary_size) {
     return call([&] {
         Size const size = offsetof(TickSegment, job) +
-                          sizeof(TickJob) * static_cast<Size>(request.workers) * static_cast<Size>(request.jobs_per_worker) +
+                          sizeof(TickJob) * static_cast<Size>(request.workers) *
+                              static_cast<Size>(request.jobs_per_worker) +
                           summary_size;
         dsm_segment *const segment = dsm_create(size, 0);
         auto *const tick = static_cast<TickSegment *>(dsm_segment_address(segment));
@@ -107,6 +109,12 @@ bool coordinator_lives(Processes &processes) {
     return true;
 }
 
+// A cancel is for a handler, the coordinator has to clean up. But a lock timeout is a SIGINT to oneself, too.
+void heed_lock_timeout_only(SIGNAL_ARGS) {
+    if (get_timeout_indicator(LOCK_TIMEOUT, false))
+        StatementCancelHandler(postgres_signal_arg);
+}
+
 int index_in_tick = 0;
 void mark_end(int, Datum segment) {
     auto *const tick = reinterpret_cast<TickSegment *>(DatumGetPointer(segment));
@@ -130,12 +138,15 @@ void TickSegment::wait(long milliseconds) {
     call([&] { ConditionVariableTimedSleep(&changed, milliseconds, PG_WAIT_EXTENSION); });
 }
 
-void TickSegment::end_wait() { ConditionVariableCancelSleep(); }
+void TickSegment::end_wait() {
+    ConditionVariableCancelSleep();
+}
 
 std::string run_processes(const TickRequest &request, uint32 summary_size) {
     Processes *const processes = make_segment(request, summary_size);
     TickSegment &tick = *processes->tick;
     start_all(*processes, dsm_segment_handle(processes->segment));
+    tick.enter(TickPhase::claiming); // not before: a tick that cannot have its workers does nothing at all
     while (coordinator_lives(*processes))
         sleep_interruptibly(kPollMilliseconds);
     TickPhase const phase = tick.phase_now();
@@ -156,7 +167,7 @@ void process_main(Datum handle, const TickDuties &duties) {
     call([&] {
         pqsignal(SIGTERM, die);
         if (index == 0)
-            pqsignal(SIGINT, SIG_IGN); // a cancel is for a handler; the coordinator has to clean up
+            pqsignal(SIGINT, heed_lock_timeout_only);
         BackgroundWorkerUnblockSignals();
         CurrentResourceOwner = ResourceOwnerCreate(nullptr, "fairq tick");
         dsm_segment *const segment = dsm_attach(DatumGetUInt32(handle));

@@ -10,8 +10,9 @@ namespace {
 // Copies whole characters, as many as fit.
 void fill(char *to, size_t size, const char *from) {
     if (from)
-        strlcpy(to, from, 1 + static_cast<size_t>(pg_mbcliplen(from, static_cast<int>(strlen(from)),
-                                                               static_cast<int>(size) - 1)));
+        strlcpy(to, from,
+                1 + static_cast<size_t>(
+                        pg_mbcliplen(from, static_cast<int>(strlen(from)), static_cast<int>(size) - 1)));
 }
 
 } // namespace
@@ -89,7 +90,8 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
         MemoryContextSwitchTo(context);
         if (locked) {
             body(argument);
-            UnlockRelationOid(table, ShareLock); // while its owner, which the subtransaction left it to, is the current one
+            UnlockRelationOid(
+                table, ShareLock); // while its owner, which the subtransaction left it to, is the current one
         }
         CurrentResourceOwner = owner;
     });
@@ -97,7 +99,8 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
 }
 
 UserSettings pin_settings(int lock_timeout_ms) {
-    UserSettings const user{GetConfigOption("search_path", false, false), GetConfigOption("lock_timeout", false, false)};
+    UserSettings const user{GetConfigOption("search_path", false, false),
+                            GetConfigOption("lock_timeout", false, false)};
     std::string const timeout = std::to_string(lock_timeout_ms);
     call([&] {
         SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
@@ -106,7 +109,9 @@ UserSettings pin_settings(int lock_timeout_ms) {
     return user;
 }
 
-Oid current_role() { return GetUserId(); }
+Oid current_role() {
+    return GetUserId();
+}
 
 Oid owner_of_extension(Oid schema) {
     Oid const table = live_table_oid(schema);
@@ -139,7 +144,8 @@ bool role_is_superuser(Oid role) {
 bool role_can_login(Oid role) {
     return call([&] {
         HeapTuple const tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-        bool const can = HeapTupleIsValid(tuple) && (reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple)))->rolcanlogin;
+        bool const can =
+            HeapTupleIsValid(tuple) && (reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple)))->rolcanlogin;
         if (HeapTupleIsValid(tuple))
             ReleaseSysCache(tuple);
         return can;

@@ -7,12 +7,12 @@ namespace fairq::pg {
 
 void begin_transaction();  // with an active snapshot, so that values can be detoasted
 void commit_transaction(); // and reports statistics, which a background worker does not do by itself
-// Ends the failed transaction and takes the pending error off elog's stack. `thrown` is its message when it was a C++
-// exception and nothing is pending there.
+// Ends the failed transaction and takes the pending error off elog's stack. `thrown` is its message when it
+// was a C++ exception and nothing is pending there.
 ErrorText abort_transaction(const char *thrown);
 
-// Runs body in a transaction of its own. An error, also one at commit, rolls it back and is returned: the only place
-// besides entry() where an error ends. FATAL (a terminated worker) does not return.
+// Runs body in a transaction of its own. An error, also one at commit, rolls it back and is returned: the
+// only place besides entry() where an error ends. FATAL (a terminated worker) does not return.
 template <class F>
 std::optional<ErrorText> try_transaction(F &&body) {
     char thrown[256] = "";
@@ -28,7 +28,8 @@ std::optional<ErrorText> try_transaction(F &&body) {
     return abort_transaction(thrown[0] ? thrown : nullptr);
 }
 
-// Runs body with the rights of `role`, which it cannot leave by SET ROLE. An error leaves it to the abort to restore.
+// Runs body with the rights of `role`, which it cannot leave by SET ROLE. An error leaves it to the abort to
+// restore.
 template <class F>
 void as_role(Oid role, F &&body) {
     Oid previous = InvalidOid;
@@ -39,13 +40,14 @@ void as_role(Oid role, F &&body) {
     SetUserIdAndSecContext(previous, context);
 }
 
-// Waits at most `milliseconds` for all writers of the table to end, then runs body while none can start. False, and body
-// did not run, when they did not end. Both have to be short: every new writer waits behind.
+// Waits at most `milliseconds` for all writers of the table to end, then runs body while none can start.
+// False, and body did not run, when they did not end. Both have to be short: every new writer waits behind.
 bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *argument);
 
-// Who calls, in a SECURITY INVOKER function. Not the outer role: that is the superuser's, wherever one runs somebody's code.
+// Who calls, in a SECURITY INVOKER function. Not the outer role: that is the superuser's, wherever one runs
+// somebody's code.
 Oid current_role();
-Oid owner_of_extension(Oid schema);   // owner of job_live: the rights that our own statements need
+Oid owner_of_extension(Oid schema); // owner of job_live: the rights that our own statements need
 std::string role_name(Oid role);
 std::optional<Oid> role_by_name(const std::string &name);
 bool role_is_superuser(Oid role);
@@ -56,15 +58,17 @@ bool may_become(Oid role, Oid target);
 struct UserSettings {
     std::string search_path, lock_timeout;
 };
-// In a background worker, which no SET clause of a function protects: pins both for our own statements, returns the user's.
+// In a background worker, which no SET clause of a function protects: pins both for our own statements,
+// returns the user's.
 UserSettings pin_settings(int lock_timeout_ms);
 
-// Runs body with a session setting that ends with it; so does everything that body sets, also by a plain SET (which only
-// the rollback of the level takes back).
+// Runs body with a session setting that ends with it; so does everything that body sets, also by a plain SET
+// (which only the rollback of the level takes back).
 template <class F>
 void with_setting(const char *name, const char *value, F &&body) {
     int const level = NewGUCNestLevel();
-    call([&] { set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false); });
+    call(
+        [&] { set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false); });
     body();
     call([&] { AtEOXact_GUC(false, level); });
 }

@@ -6,7 +6,10 @@
 namespace fairq::pg {
 
 Value of(std::string_view value) {
-    return {call([&] { return PointerGetDatum(cstring_to_text_with_len(value.data(), static_cast<int>(value.size()))); }),
+    return {call([&] {
+                return PointerGetDatum(
+                    cstring_to_text_with_len(value.data(), static_cast<int>(value.size())));
+            }),
             false};
 }
 
@@ -20,8 +23,8 @@ Value of(const std::vector<int64> &values) {
                 auto *datums = static_cast<Datum *>(palloc(sizeof(Datum) * (values.size() + 1)));
                 for (size_t i = 0; i < values.size(); ++i)
                     datums[i] = Int64GetDatum(values[i]);
-                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), INT8OID, sizeof(int64),
-                                                       true, TYPALIGN_DOUBLE));
+                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), INT8OID,
+                                                       sizeof(int64), true, TYPALIGN_DOUBLE));
             }),
             false};
 }
@@ -32,8 +35,8 @@ Value of(const std::vector<std::string_view> &values) {
                 for (size_t i = 0; i < values.size(); ++i)
                     datums[i] = PointerGetDatum(
                         cstring_to_text_with_len(values[i].data(), static_cast<int>(values[i].size())));
-                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), TEXTOID, -1, false,
-                                                       TYPALIGN_INT));
+                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), TEXTOID, -1,
+                                                       false, TYPALIGN_INT));
             }),
             false};
 }
@@ -54,8 +57,8 @@ std::vector<int64> int64s_of(Datum datum) {
     int count = 0;
     Datum *elements = nullptr;
     call([&] {
-        deconstruct_array(DatumGetArrayTypeP(datum), INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &elements, nullptr,
-                          &count);
+        deconstruct_array(DatumGetArrayTypeP(datum), INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &elements,
+                          nullptr, &count);
     });
     std::vector<int64> values(static_cast<size_t>(count));
     for (size_t i = 0; i < values.size(); ++i)
@@ -67,7 +70,8 @@ int64 microseconds_of(const Interval &interval) {
     // Saturates: every caller refuses what is far below this.
     auto const wide = static_cast<__int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY +
                       static_cast<__int128>(interval.day) * USECS_PER_DAY + interval.time;
-    return static_cast<int64>(std::clamp(wide, static_cast<__int128>(INT64_MIN), static_cast<__int128>(INT64_MAX)));
+    return static_cast<int64>(
+        std::clamp(wide, static_cast<__int128>(INT64_MIN), static_cast<__int128>(INT64_MAX)));
 }
 
 Interval interval_of(int64 microseconds) {
@@ -92,6 +96,8 @@ std::uint64_t random_bits() {
     return bits;
 }
 
-int64 random_token() { return static_cast<int64>(random_bits() >> 1) | 1; }
+int64 random_token() {
+    return static_cast<int64>(random_bits() >> 1) | 1;
+}
 
 } // namespace fairq::pg

@@ -1,5 +1,5 @@
-// SQL values in and out of C++: arguments of a function call, parameters of a statement. A std::string_view here points
-// into palloc'd memory and lives as long as the function call.
+// SQL values in and out of C++: arguments of a function call, parameters of a statement. A std::string_view
+// here points into palloc'd memory and lives as long as the function call.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -12,15 +12,25 @@ struct Value {
     bool null = true;
 };
 
-inline Value of(int64 value) { return {Int64GetDatum(value), false}; }
-inline Value of(int32 value) { return {Int32GetDatum(value), false}; }
-inline Value of(bool value) { return {BoolGetDatum(value), false}; }
-inline Value of_time(TimestampTz value) { return {TimestampTzGetDatum(value), false}; }
-inline Value of_datum(Datum value) { return {value, false}; }
+inline Value of(int64 value) {
+    return {Int64GetDatum(value), false};
+}
+inline Value of(int32 value) {
+    return {Int32GetDatum(value), false};
+}
+inline Value of(bool value) {
+    return {BoolGetDatum(value), false};
+}
+inline Value of_time(TimestampTz value) {
+    return {TimestampTzGetDatum(value), false};
+}
+inline Value of_datum(Datum value) {
+    return {value, false};
+}
 Value of(std::string_view value);
 Value of_jsonb(std::string_view json);
-Value of(const std::vector<int64> &values);             // bigint[]
-Value of(const std::vector<std::string_view> &values);  // text[]
+Value of(const std::vector<int64> &values);            // bigint[]
+Value of(const std::vector<std::string_view> &values); // text[]
 template <class T>
 Value of(const std::optional<T> &value) {
     return value ? of(*value) : Value{};
@@ -31,14 +41,16 @@ std::string jsonb_text(Datum jsonb);
 std::vector<int64> int64s_of(Datum array);
 
 // Now, by the wall clock (not the start of the transaction: a lease starts when the job is claimed).
-inline TimestampTz now() { return GetCurrentTimestamp(); }
+inline TimestampTz now() {
+    return GetCurrentTimestamp();
+}
 // Length in microseconds, a month counted as 30 days as PostgreSQL's own justify functions do.
 int64 microseconds_of(const Interval &interval);
 Interval interval_of(int64 microseconds);
 
 // The longest beginning of text with at most max_bytes bytes and whole characters, in the server's encoding.
 std::string_view clip(std::string_view text, size_t max_bytes);
-std::uint64_t random_bits();   // jitter
-int64 random_token();          // 1 … 2^63 - 1, from the strong generator: not to be guessed, not to be repeated
+std::uint64_t random_bits(); // jitter
+int64 random_token(); // 1 … 2^63 - 1, from the strong generator: not to be guessed, not to be repeated
 
 } // namespace fairq::pg

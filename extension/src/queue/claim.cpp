@@ -1,5 +1,6 @@
-// The claim: walk, share, take. One call gives up to max_jobs jobs, shared fairly between the tenants that have claimable
-// work, at a cost that depends on max_jobs alone. What limits a tenant comes between sharing and taking.
+// The claim: walk, share, take. One call gives up to max_jobs jobs, shared fairly between the tenants that
+// have claimable work, at a cost that depends on max_jobs alone. What limits a tenant comes between sharing
+// and taking.
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
 
@@ -9,9 +10,10 @@ namespace {
 
 constexpr int64 kSweepInterval = core::kSecond;
 
-// The circular walk over the lanes: first those behind the starting point, then those up to it, each once, up to a bound.
+// The circular walk over the lanes: first those behind the starting point, then those up to it, each once, up
+// to a bound.
 class Walk {
-  public:
+public:
     Walk(pg::LiveTable &table, std::string start, int most)
         : table_(table), start_(std::move(start)), at_(start_), left_(most) {}
 
@@ -32,16 +34,17 @@ class Walk {
     bool saw_all() const { return ended_; }
     const std::string &position() const { return at_; }
 
-  private:
+private:
     pg::LiveTable &table_;
     std::string start_, at_;
     int left_;
     bool wrapped_ = false, ended_ = false;
 };
 
-// Where this queue's last claim stopped: what shared memory remembers, else what this session does, else anywhere.
+// Where this queue's last claim stopped: what shared memory remembers, else what this session does, else
+// anywhere.
 class Rotation {
-  public:
+public:
     explicit Rotation(Oid queue) : queue_(queue) {}
 
     std::string start(pg::LiveTable &table) const {
@@ -59,34 +62,36 @@ class Rotation {
         own_length = static_cast<int>(tenant.copy(own_tenant, sizeof own_tenant));
     }
 
-  private:
+private:
     Oid queue_;
     inline static Oid own_queue = InvalidOid;
     inline static int own_length = -1;
     inline static char own_tenant[core::kMaxNameBytes + 1] = "";
 };
 
-// Divides one claim over the lanes of the walk: asks every lane for its part, and what some cannot give is divided again
-// over the others and over lanes further on, until the claim is full or nobody has more.
+// Divides one claim over the lanes of the walk: asks every lane for its part, and what some cannot give is
+// divided again over the others and over lanes further on, until the claim is full or nobody has more.
 class Division {
-  public:
+public:
     Division(const ClaimRequest &request, pg::LiveTable &table, Walk &walk, Claim &claim)
         : request_(request), table_(table), walk_(walk), claim_(claim) {}
 
     void run() {
         while (static_cast<int>(claim_.jobs.size()) < request_.max_jobs) {
             discover();
-            std::vector<int> const parts = core::max_min_shares(demands_, request_.max_jobs, request_.tenant_cap);
+            std::vector<int> const parts =
+                core::max_min_shares(demands_, request_.max_jobs, request_.tenant_cap);
             if (!ask(parts))
                 break;
         }
     }
 
     const std::string &stopped_at() const {
-        return walk_.saw_all() && !taken_.empty() ? claim_.lanes[core::rotation_point(taken_)] : walk_.position();
+        return walk_.saw_all() && !taken_.empty() ? claim_.lanes[core::rotation_point(taken_)]
+                                                  : walk_.position();
     }
 
-  private:
+private:
     // No more lanes than jobs can get one: those that may still give.
     void discover() {
         auto giving = std::count(demands_.begin(), demands_.end(), core::kUnknown);
@@ -138,8 +143,8 @@ Ids ids_of(const Claim &claim) {
     return ids;
 }
 
-// The slow way to the same result: the rows are locked, the executor updates them, with all that hangs on the table. A
-// trigger that keeps a row from being updated keeps its job from being claimed.
+// The slow way to the same result: the rows are locked, the executor updates them, with all that hangs on the
+// table. A trigger that keeps a row from being updated keeps its job from being claimed.
 void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, Claim &claim) {
     pg::Rows const rows = pg::execute(sql::kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(mark.worker),
                                                               pg::of_time(mark.at), pg::of(mark.lock_token)});
@@ -150,16 +155,19 @@ void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, 
             rows.put(row, request.rows);
     }
     std::sort(updated.begin(), updated.end());
-    auto const refused = [&](const auto &job) { return !std::binary_search(updated.begin(), updated.end(), job.id); };
+    auto const refused = [&](const auto &job) {
+        return !std::binary_search(updated.begin(), updated.end(), job.id);
+    };
     claim.jobs.erase(std::remove_if(claim.jobs.begin(), claim.jobs.end(), refused), claim.jobs.end());
 }
 
 void record(const pg::ClaimMark &mark, const Claim &claim) {
     if (claim.jobs.empty())
         return;
-    pg::execute(sql::kInsertLease, {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at),
-                                    pg::of(ids_of(claim))});
-    auto const load_test = std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
+    pg::execute(sql::kInsertLease,
+                {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids_of(claim))});
+    auto const load_test =
+        std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);
 }
 

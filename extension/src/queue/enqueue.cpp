@@ -1,5 +1,5 @@
-// Enqueue: one job or many, idempotent per tenant. A job's id is also its first position in its tenant's lane, so order
-// of enqueue costs no second sequence.
+// Enqueue: one job or many, idempotent per tenant. A job's id is also its first position in its tenant's
+// lane, so order of enqueue costs no second sequence.
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
 
@@ -31,7 +31,8 @@ void count_new(const NewJobs &common, bool scheduled, int64 jobs) {
                common.job_type == kLoadTest ? jobs : 0);
 }
 
-// Takes the keys for these ids; returns for each element the job that has its key (its own id where it has none).
+// Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
+// none).
 Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
     pg::execute(sql::kInsertKeys, {arrays.tenants, arrays.keys, pg::of(ids)});
     pg::Rows const found = pg::execute(sql::kFindKeys, {arrays.tenants, arrays.keys});
@@ -44,7 +45,8 @@ Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
 
 } // namespace
 
-int64 enqueue(const NewJobs &common, std::string_view tenant, Datum payload, std::optional<std::string_view> key) {
+int64 enqueue(const NewJobs &common, std::string_view tenant, Datum payload,
+              std::optional<std::string_view> key) {
     Moment const moment(common);
     return pg::with_spi([&] {
         int64 const id = new_ids(1).front();
@@ -74,9 +76,10 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays) {
         Ids const kept = arrays.keys.null ? ids : take_keys(arrays, ids);
         Interval timeout = common.timeout;
         pg::execute(sql::kInsertJobs,
-                    {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys, pg::of(common.job_type),
-                     pg::of(moment.scheduled), pg::of(common.priority), pg::of_time(moment.run_at),
-                     pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)), pg::of_time(moment.now)});
+                    {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
+                     pg::of(common.job_type), pg::of(moment.scheduled), pg::of(common.priority),
+                     pg::of_time(moment.run_at), pg::of(common.max_attempts),
+                     pg::of_datum(IntervalPGetDatum(&timeout)), pg::of_time(moment.now)});
         count_new(common, moment.scheduled, static_cast<int64>(SPI_processed));
         return kept;
     });

@@ -1,5 +1,5 @@
-// How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by the lease's
-// token, except cancel, which takes the job from whoever has it.
+// How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by
+// the lease's token, except cancel, which takes the job from whoever has it.
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
 
@@ -28,7 +28,9 @@ std::optional<LockedJob> lock_job(int64 id) {
                      rows.bool_at(0, 4), rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5)};
 }
 
-bool is_in_history(int64 id) { return !pg::execute(sql::kIsInHistory, {pg::of(id)}).empty(); }
+bool is_in_history(int64 id) {
+    return !pg::execute(sql::kIsInHistory, {pg::of(id)}).empty();
+}
 
 void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg::Value &error) {
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,

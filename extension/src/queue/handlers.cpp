@@ -6,10 +6,12 @@ namespace fairq::queue {
 
 namespace {
 
-Oid job_row_type() { return pg::row_type_of_view(pg::schema(), "job_queue"); }
+Oid job_row_type() {
+    return pg::row_type_of_view(pg::schema(), "job_queue");
+}
 
-// These two functions are SECURITY INVOKER, so that the caller is who he seems, even inside of somebody's SECURITY DEFINER
-// function or a handler; only the table is touched with the owner's rights.
+// These two functions are SECURITY INVOKER, so that the caller is who he seems, even inside of somebody's
+// SECURITY DEFINER function or a handler; only the table is touched with the owner's rights.
 template <class F>
 void as_owner(F &&body) {
     pg::as_role(pg::owner_of_extension(pg::schema()), body);
@@ -45,8 +47,9 @@ void register_handler(std::string_view job_type, Oid function) {
                                "A handler is a function f(job job_queue) RETURNS void.");
     pg::FunctionName const name = pg::name_of_function(function);
     if (!pg::may_execute(function, pg::current_role()))
-        pg::raise_not_allowed("permission denied for function " + name.schema + "." + name.name,
-                              "The handler runs as the role that registers it; that role needs EXECUTE on it.");
+        pg::raise_not_allowed(
+            "permission denied for function " + name.schema + "." + name.name,
+            "The handler runs as the role that registers it; that role needs EXECUTE on it.");
     check_builtin(type);
     std::string const role = pg::role_name(pg::current_role());
     pg::Value const values[] = {pg::of(job_type), pg::of(std::string_view(name.schema)),

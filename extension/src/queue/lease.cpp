@@ -1,6 +1,6 @@
-// Leases: heartbeat and reclaim. Nobody who reclaims waits: a lease that somebody has locked is left alone, and so is a job
-// that somebody is finishing just now. A reclaimed job goes back to its place, which it never left; one without attempts
-// left is dead, so a job that kills its worker ends.
+// Leases: heartbeat and reclaim. Nobody who reclaims waits: a lease that somebody has locked is left alone,
+// and so is a job that somebody is finishing just now. A reclaimed job goes back to its place, which it never
+// left; one without attempts left is dead, so a job that kills its worker ends.
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
 
@@ -48,26 +48,29 @@ HeldJobs lock_jobs(const Lease &lease, int most) {
 int64 put_back(const Lease &lease, int most) {
     HeldJobs const held = lock_jobs(lease, most);
     pg::Value const now = pg::of_time(pg::now());
-    pg::Value const error = pg::of(std::string_view("the lease of worker \"" + lease.worker + "\" ended before the job did"));
+    pg::Value const error =
+        pg::of(std::string_view("the lease of worker \"" + lease.worker + "\" ended before the job did"));
     if (!held.again.empty())
         pg::execute(sql::kPutBack, {pg::of(held.again), error, now});
     if (!held.dead.empty())
         pg::execute(sql::kMoveToHistory, {pg::of(held.dead), pg::of(std::string_view("dead")), error, now});
     pg::execute(sql::kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
-    count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(held.again.size()), held.again_load_test);
+    count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(held.again.size()),
+               held.again_load_test);
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(held.dead.size()), held.dead_load_test);
     return static_cast<int64>(held.size());
 }
 
-// Stale leases, oldest first, each seen once, whatever becomes of it. Locked one at a time: others may reclaim the rest.
+// Stale leases, oldest first, each seen once, whatever becomes of it. Locked one at a time: others may
+// reclaim the rest.
 class Stale {
-  public:
+public:
     explicit Stale(int64 stale_after) : before_(pg::now() - stale_after) {}
 
     std::optional<Lease> next() {
         pg::check_interrupts();
-        std::vector<Lease> leases = leases_of(
-            pg::execute(sql::kStaleLeases, {pg::of_time(before_), pg::of_time(last_locked_at_), pg::of(last_token_)}));
+        std::vector<Lease> leases = leases_of(pg::execute(
+            sql::kStaleLeases, {pg::of_time(before_), pg::of_time(last_locked_at_), pg::of(last_token_)}));
         if (leases.empty())
             return std::nullopt;
         last_locked_at_ = leases.front().locked_at;
@@ -75,7 +78,7 @@ class Stale {
         return std::move(leases.front());
     }
 
-  private:
+private:
     TimestampTz before_, last_locked_at_ = DT_NOBEGIN;
     int64 last_token_ = 0;
 };
@@ -83,8 +86,9 @@ class Stale {
 } // namespace
 
 int32 heartbeat(int64 lock_token) {
-    return pg::with_spi(
-        [&] { return pg::execute(sql::kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())}).int32_at(0, 1); });
+    return pg::with_spi([&] {
+        return pg::execute(sql::kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())}).int32_at(0, 1);
+    });
 }
 
 int64 reclaim(int64 stale_after, int max_jobs) {

@@ -14,8 +14,9 @@ constexpr int64 kLoadTestTimeout = 5 * 60 * core::kSecond;
 int64 seed_load_test(int total_jobs, int tenants) {
     Interval timeout = pg::interval_of(kLoadTestTimeout);
     return pg::with_spi([&] {
-        pg::execute(sql::kSeed, {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
-                                 pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
+        pg::execute(sql::kSeed,
+                    {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
+                     pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
         auto const seeded = static_cast<int64>(SPI_processed);
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
         return seeded;

@@ -1,5 +1,5 @@
-// Metrics: kept counts, never counted rows. Shared memory has the counts; when it has lost them (a restart, no preload),
-// they are counted once, and put back if that can be done without making writers wait.
+// Metrics: kept counts, never counted rows. Shared memory has the counts; when it has lost them (a restart,
+// no preload), they are counted once, and put back if that can be done without making writers wait.
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
 
@@ -7,9 +7,9 @@ namespace fairq::queue {
 
 namespace {
 
-constexpr int kPatienceMs = 20;                      // for a moment without writers
+constexpr int kPatienceMs = 20;                       // for a moment without writers
 constexpr int64 kCountAgain = 5 * 60 * core::kSecond; // for what was written past the API
-constexpr int64 kReuse = 10 * core::kSecond;         // of a count that could not be kept
+constexpr int64 kReuse = 10 * core::kSecond;          // of a count that could not be kept
 
 struct Counts {
     pg::StatusCounts jobs;
@@ -35,7 +35,8 @@ struct FreshCount {
     std::optional<uint64> generation;
 };
 
-// With no writer in progress: from here on every commit adds what it changes, and the snapshot has all that was before.
+// With no writer in progress: from here on every commit adds what it changes, and the snapshot has all that
+// was before.
 void begin(void *argument) {
     auto *const count = static_cast<FreshCount *>(argument);
     count->generation = pg::shared_state::begin_count(count->table, GetCurrentTimestamp());
@@ -43,7 +44,8 @@ void begin(void *argument) {
         PushActiveSnapshot(GetLatestSnapshot());
 }
 
-// Counts all jobs and, if writers let us, keeps the counts in shared memory. Else this session uses them for a while.
+// Counts all jobs and, if writers let us, keeps the counts in shared memory. Else this session uses them for
+// a while.
 Counts count_anew(Oid table) {
     static struct {
         Oid table;
@@ -77,7 +79,8 @@ Counts counts() {
     Oid const table = pg::live_table_oid(pg::schema());
     std::optional<pg::StatusCounts> const own_changes = pg::counters::pending();
     pg::shared_state::Kept kept = pg::shared_state::read(table);
-    bool const can_keep = pg::shared_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
+    bool const can_keep =
+        pg::shared_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
     if (!can_keep || (own_changes && !kept.exact))
         return {count_all(), true};
     if (!own_changes && !(kept.exact && pg::now() - kept.counted_at < kCountAgain))

@@ -1,5 +1,6 @@
-// The whole product on one page: what can be done with the queue. One verb a file. Every function works in the schema that
-// pg::use_schema() named, in the caller's transaction, and raises the errors of pg/errors.hpp; nothing is half done.
+// The whole product on one page: what can be done with the queue. One verb a file. Every function works in
+// the schema that pg::use_schema() named, in the caller's transaction, and raises the errors of
+// pg/errors.hpp; nothing is half done.
 #pragma once
 
 #include "core/backoff.hpp"
@@ -32,7 +33,8 @@ struct NewJobs {
     int32 max_attempts;
     Interval timeout;
 };
-int64 enqueue(const NewJobs &common, std::string_view tenant, Datum payload, std::optional<std::string_view> key);
+int64 enqueue(const NewJobs &common, std::string_view tenant, Datum payload,
+              std::optional<std::string_view> key);
 // payloads: jsonb[] or NULL; keys: text[] or NULL, of the same length as tenants.
 struct BulkArrays {
     size_t count;
@@ -86,23 +88,27 @@ struct Handler {
 // The handlers that a tick of this role may run: they exist, and the role may become the one they run as.
 std::vector<Handler> runnable_handlers(Oid role);
 
-// ------------------------------------------------------------------------------------------ tick.cpp, tick_process.cpp
+// ------------------------------------------------------------------------------------------ tick.cpp,
+// tick_process.cpp
 
-std::string tick(int workers);                                   // one tick's summary (JSON)
-void ticks(int workers, int64 every, int64 during);              // in a procedure; microseconds
-void coordinate(pg::TickSegment &tick);                          // process 0 of a tick
-void work(pg::TickSegment &tick, int index);                     // processes 1 … n
+std::string tick(int workers);                      // one tick's summary (JSON)
+void ticks(int workers, int64 every, int64 during); // in a procedure; microseconds
+void coordinate(pg::TickSegment &tick);             // process 0 of a tick
+void work(pg::TickSegment &tick, int index);        // processes 1 … n
 
-// ------------------------------------------------------------------------------------------ metrics.cpp, load_test.cpp
+// ------------------------------------------------------------------------------------------ metrics.cpp,
+// load_test.cpp
 
 pg::Value queue_metrics();     // jsonb
 pg::Value load_test_metrics(); // jsonb
 int64 seed_load_test(int total_jobs, int tenants);
 int64 clear_load_test();
 
-// ------------------------------------------------------------------------------------------ shared by the verbs
+// ------------------------------------------------------------------------------------------ shared by the
+// verbs
 
-// Tells the counters what a statement moved (rows of: old status, jobs, load-test jobs) and returns the number of jobs.
+// Tells the counters what a statement moved (rows of: old status, jobs, load-test jobs) and returns the
+// number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
 

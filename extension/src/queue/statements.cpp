@@ -1,15 +1,14 @@
 // The SQL texts (see statements.hpp), with the types of their parameters.
 #include "queue/statements.hpp"
 
-// The 16 columns that job_live and job_history share before the status and after it, in two runs around it.
+// clang-format off: SQL is laid out by hand
+
+// The columns that job_live and job_history share before the status and after it, in two runs around it.
 #define FAIRQ_BEFORE_STATUS "id, tenant_id, job_type"
 #define FAIRQ_AFTER_STATUS                                                                                             \
     "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, locked_by, locked_at, lock_token"
 
 namespace fairq::queue::sql {
-
-
-
 
 // -------------------------------------------------------------------------------------------------- enqueue
 

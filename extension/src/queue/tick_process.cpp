@@ -1,6 +1,6 @@
-// The processes of a tick. Process 0 coordinates: it promotes, reclaims, claims once for all, keeps the lease alive, gives
-// back what nobody did, and writes the tick's row. The others run handlers: a job's effect and its completion commit
-// together, fenced by the lease, and a failing handler fails its job alone.
+// The processes of a tick. Process 0 coordinates: it promotes, reclaims, claims once for all, keeps the lease
+// alive, gives back what nobody did, and writes the tick's row. The others run handlers: a job's effect and
+// its completion commit together, fenced by the lease, and a failing handler fails its job alone.
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
 
@@ -10,19 +10,35 @@ namespace fairq::queue {
 
 namespace {
 
-constexpr int kLockTimeoutMs = 5000; // of our own statements: nobody waits for ever for a caller that waits for us
+constexpr int kLockTimeoutMs =
+    5000; // of our own statements: nobody waits for ever for a caller that waits for us
 constexpr int64 kHeartbeat = 10 * core::kSecond;
 
-pg::JobResult result_of(pg::TickJob &job) { return static_cast<pg::JobResult>(pg_atomic_read_u32(&job.result)); }
-void set_result(pg::TickJob &job, pg::JobResult result) { pg_atomic_write_u32(&job.result, static_cast<uint32>(result)); }
+pg::JobResult result_of(pg::TickJob &job) {
+    return static_cast<pg::JobResult>(pg_atomic_read_u32(&job.result));
+}
+void set_result(pg::TickJob &job, pg::JobResult result) {
+    pg_atomic_write_u32(&job.result, static_cast<uint32>(result));
+}
+
+// Until the tick has come to this phase, or its caller has gone.
+void await(pg::TickSegment &tick, pg::TickPhase phase) {
+    while (tick.phase_now() < phase && !tick.stopping())
+        tick.wait(1000);
+    tick.end_wait();
+}
 
 // ------------------------------------------------------------------------------------------ coordinator
 
 class Coordinator {
-  public:
-    explicit Coordinator(pg::TickSegment &tick) : tick_(tick), worker_id_("tick " + std::to_string(MyProcPid)) {}
+public:
+    explicit Coordinator(pg::TickSegment &tick)
+        : tick_(tick), worker_id_("tick " + std::to_string(MyProcPid)) {}
 
     void run() {
+        await(tick_, pg::TickPhase::claiming);
+        if (tick_.stopping())
+            return;
         auto failed = pg::try_transaction([&] { owner_ = pg::owner_of_extension(pg::schema()); });
         if (!failed) {
             keep_house();
@@ -40,7 +56,7 @@ class Coordinator {
         tick_.enter(failed ? pg::TickPhase::failed : pg::TickPhase::done);
     }
 
-  private:
+private:
     template <class F>
     std::optional<pg::ErrorText> as_owner(F &&body) {
         return pg::try_transaction([&] { pg::as_role(owner_, body); });
@@ -48,7 +64,8 @@ class Coordinator {
 
     int capacity() const { return static_cast<int>(tick_.capacity()); }
 
-    // Each in a transaction of its own: what cannot be done now is done by the next tick, and does not cost this one.
+    // Each in a transaction of its own: what cannot be done now is done by the next tick, and does not cost
+    // this one.
     void keep_house() {
         as_owner([&] { promote(std::max(capacity(), core::kMaxJobsPerCall)); });
         as_owner([&] { reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall); });
@@ -56,8 +73,6 @@ class Coordinator {
     }
 
     void take() {
-        if (tick_.stopping())
-            return;
         std::vector<std::string> types;
         for (Handler const &handler : runnable_handlers(tick_.request.role))
             types.push_back(handler.job_type);
@@ -78,8 +93,10 @@ class Coordinator {
     bool workers_ended() const {
         for (int i = 1; i <= tick_.request.workers; ++i) {
             pg::ProcessState const state = tick_.state_of(i);
-            // Without the caller nobody tells us of one that never came up; should it still, it finds the stop.
-            if (state == pg::ProcessState::running || (state == pg::ProcessState::starting && !tick_.stopping()))
+            // Without the caller nobody tells us of one that never came up; should it still, it finds the
+            // stop.
+            if (state == pg::ProcessState::running ||
+                (state == pg::ProcessState::starting && !tick_.stopping()))
                 return false;
         }
         return true;
@@ -99,7 +116,8 @@ class Coordinator {
         tick_.end_wait();
     }
 
-    // Jobs that no worker came to do cost no attempt; one that was in the hands of a worker when it died does.
+    // Jobs that no worker came to do cost no attempt; one that was in the hands of a worker when it died
+    // does.
     void give_back() {
         Ids waiting;
         for (uint32 i = 0; i < tick_.jobs; ++i)
@@ -137,9 +155,10 @@ class Coordinator {
         return sums;
     }
 
-    static void add_totals(std::string_view kind, const std::vector<std::string_view> &names, const Sums &sums) {
-        pg::execute(sql::kAddTotals, {pg::of(kind), pg::of(names), pg::of(sums.claimed), pg::of(sums.completed),
-                                      pg::of(sums.failed)});
+    static void add_totals(std::string_view kind, const std::vector<std::string_view> &names,
+                           const Sums &sums) {
+        pg::execute(sql::kAddTotals, {pg::of(kind), pg::of(names), pg::of(sums.claimed),
+                                      pg::of(sums.completed), pg::of(sums.failed)});
     }
 
     // What the load test's workers and tenants did, summed over all ticks.
@@ -160,9 +179,9 @@ class Coordinator {
                 served.push_back(claim_.lanes[i]);
                 served_jobs.push_back(tenants.claimed[i]);
             }
-        return pg::execute(sql::kAudit,
-                           {pg::of(workers.claimed), pg::of(workers.completed), pg::of(workers.failed), pg::of(served),
-                            pg::of(served_jobs), pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
+        return pg::execute(sql::kAudit, {pg::of(workers.claimed), pg::of(workers.completed),
+                                         pg::of(workers.failed), pg::of(served), pg::of(served_jobs),
+                                         pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
     }
 
     void audit() {
@@ -189,21 +208,19 @@ class Coordinator {
 // ------------------------------------------------------------------------------------------ worker
 
 class Worker {
-  public:
+public:
     Worker(pg::TickSegment &tick, int index, pg::UserSettings user)
         : tick_(tick), index_(static_cast<uint32>(index)), user_(std::move(user)) {}
 
     void run() {
-        while (tick_.phase_now() == pg::TickPhase::claiming && !tick_.stopping())
-            tick_.wait(1000);
-        tick_.end_wait();
+        await(tick_, pg::TickPhase::working);
         if (tick_.phase_now() != pg::TickPhase::working)
             return;
         for (uint32 i = next(); i < tick_.jobs && !tick_.stopping(); i = next())
             attempt(tick_.job[i]);
     }
 
-  private:
+private:
     // One job after the other, whoever is free: a long job holds up nobody's share.
     uint32 next() { return pg_atomic_fetch_add_u32(&tick_.next_job, 1); }
 
@@ -234,7 +251,8 @@ class Worker {
         Handler const &handler = handler_of(job.text_at(0, 2));
         pg::as_role(handler.run_as.value_or(owner_), [&] {
             pg::with_setting("search_path", user_.search_path.c_str(), [&] {
-                pg::with_setting("lock_timeout", user_.lock_timeout.c_str(), [&] { call_of(handler).run(row, timeout); });
+                pg::with_setting("lock_timeout", user_.lock_timeout.c_str(),
+                                 [&] { call_of(handler).run(row, timeout); });
             });
         });
         pg::drop_temporary_tables();
@@ -246,7 +264,8 @@ class Worker {
                 handlers_.emplace(handler.job_type, std::move(handler));
         auto const found = handlers_.find(type);
         if (found == handlers_.end())
-            pg::raise_bad_argument("no handler for job type \"" + type + "\"", "Register one with register_job_handler.");
+            pg::raise_bad_argument("no handler for job type \"" + type + "\"",
+                                   "Register one with register_job_handler.");
         return found->second;
     }
 
@@ -262,9 +281,8 @@ class Worker {
     pg::JobResult record_failure(int64 id, const pg::ErrorText &error) {
         if (pg::is_lease_lost(error))
             return pg::JobResult::lost;
-        auto const unrecorded = pg::try_transaction([&] {
-            pg::as_role(owner_, [&] { fail(id, tick_.lock_token, error.message, true); });
-        });
+        auto const unrecorded = pg::try_transaction(
+            [&] { pg::as_role(owner_, [&] { fail(id, tick_.lock_token, error.message, true); }); });
         return unrecorded ? pg::JobResult::lost : pg::JobResult::failed;
     }
 
