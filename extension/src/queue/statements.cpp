@@ -1,7 +1,8 @@
 // The SQL texts (see statements.hpp), with the types of their parameters.
 #include "queue/statements.hpp"
 
-// clang-format off: SQL is laid out by hand
+// SQL is laid out by hand.
+// clang-format off
 
 // The columns that job_live and job_history share before the status and after it, in two runs around it.
 #define FAIRQ_BEFORE_STATUS "id, tenant_id, job_type"
