@@ -46,13 +46,6 @@ std::string_view text_of(Datum datum) {
     return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
 }
 
-std::string jsonb_text(Datum datum) {
-    return call([&] {
-        Jsonb *const value = DatumGetJsonbP(datum);
-        return JsonbToCString(nullptr, &value->root, static_cast<int>(VARSIZE(value)));
-    });
-}
-
 std::vector<int64> int64s_of(Datum datum) {
     int count = 0;
     Datum *elements = nullptr;
