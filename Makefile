@@ -94,8 +94,9 @@ prepare:
 	+@$(QUIET) $(JOBS) driver
 	@$(SCRIPT)/install-extension
 
+# On a server of its own, whatever server the caller's environment names.
 demo: prepare ## install what is missing, build, and run the scaling validation on a throw-away server
-	@build/fairq run scaling --profile smoke
+	@env -u PGHOST -u PGHOSTADDR -u PGPORT -u PGSERVICE -u PGDATABASE build/fairq run scaling --profile smoke
 
 test: ## install what is missing, build, and run every test; the last line is "N passed, N failed"
 	+@MAKE="$(MAKE)" $(SCRIPT)/run-tests
