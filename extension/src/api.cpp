@@ -47,8 +47,14 @@ queue::NewJobs new_jobs(const Arguments &arguments) {
     common.job_type = arguments.name(1, "job_type", kMaxNameBytes);
     common.priority = arguments.int32_in(3, "priority", {INT16_MIN, INT16_MAX});
     common.run_at = arguments.optional_time(4, "run_at");
-    common.max_attempts = arguments.int32_in(6, "max_attempts", {1, core::kMaxAttempts});
-    common.timeout = pg::interval_of(arguments.duration(7, "timeout", core::kMaxTimeout));
+    common.max_attempts = arguments.int32_in(7, "max_attempts", {1, core::kMaxAttempts});
+    common.timeout = pg::interval_of(arguments.duration(8, "timeout", core::kMaxTimeout));
+    if (!arguments.is_null(9)) {
+        common.run_id = arguments.positive(9, "run_id");
+        common.stage = arguments.is_null(10) ? 1 : arguments.int32_in(10, "stage", {1, core::kMaxStage});
+    } else if (!arguments.is_null(10)) {
+        pg::raise_bad_argument("stage is given without run_id", "Make a run with create_pipeline_run.");
+    }
     return common;
 }
 
@@ -69,8 +75,9 @@ FAIRQ_FUNCTION(fairq_enqueue_job) {
     std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
     Datum const payload = arguments.required(2, "payload");
     check_payload(arguments.payload_size(2));
-    PG_RETURN_INT64(queue::enqueue(common, tenant, payload,
-                                   arguments.optional_name(5, "idempotency_key", kMaxNameBytes)));
+    PG_RETURN_INT64(queue::enqueue(common, {tenant, payload,
+                                            arguments.optional_name(5, "idempotency_key", kMaxNameBytes),
+                                            arguments.optional_name(6, "concurrency_key", kMaxNameBytes)}));
 }
 
 FAIRQ_FUNCTION(fairq_enqueue_jobs) {
@@ -85,8 +92,10 @@ FAIRQ_FUNCTION(fairq_enqueue_jobs) {
     }
     if (!arguments.is_null(5))
         check_length(arguments.names(5, "idempotency_keys", kMaxNameBytes, true), count, "idempotency_keys");
+    if (!arguments.is_null(6))
+        check_length(arguments.names(6, "concurrency_keys", kMaxNameBytes, true), count, "concurrency_keys");
     return return_ids(fcinfo, queue::enqueue_all(common, {count, arguments.value(0), arguments.value(2),
-                                                          arguments.value(5)}));
+                                                          arguments.value(5), arguments.value(6)}));
 }
 
 // ------------------------------------------------------------------------------------------ work

@@ -5,7 +5,7 @@ CREATE EXTENSION fairq;
 RESET client_min_messages;
 
 -- Every argument by position, by name, and the defaults.
-SELECT enqueue_job('acme', 'mail', '{"to": "x"}', -5, '2000-01-01 00:00+00', 'key-1', 3, '10 seconds');
+SELECT enqueue_job('acme', 'mail', '{"to": "x"}', -5, '2000-01-01 00:00+00', 'key-1', 'lock-1', 3, '10 seconds');
 SELECT enqueue_job(timeout => '10 seconds', max_attempts => 3, idempotency_key => 'key-2', run_at => '2000-01-01 00:00+00',
                    priority => 32767, payload => '[1, null]', job_type => 'mail', tenant_id => 'acme');
 SELECT enqueue_job('acme', 'mail');
@@ -38,7 +38,7 @@ SELECT count(*) FROM job_keys WHERE idempotency_key = 'undone';
 
 -- In bulk: ids in the order of the tenants.
 TRUNCATE job_live, job_history, job_keys, job_leases RESTART IDENTITY;
-SELECT enqueue_jobs(ARRAY['b', 'a', 'b'], 'mail', ARRAY['1', '"2"', NULL]::jsonb[], 7, NULL, NULL, 2, '1 minute');
+SELECT enqueue_jobs(ARRAY['b', 'a', 'b'], 'mail', ARRAY['1', '"2"', NULL]::jsonb[], 7, NULL, NULL, NULL, 2, '1 minute');
 SELECT id, tenant_id, payload, priority, max_attempts, timeout, status FROM job_queue ORDER BY id;
 SELECT count(*) FROM enqueue_jobs('{}', 'mail');
 SELECT count(*) FROM enqueue_jobs('{}', 'mail', '{}', idempotency_keys => '{}');

@@ -18,6 +18,9 @@ enum Column : AttrNumber {
     kMaxAttempts,
     kTimeout,
     kKey,
+    kConcurrencyKey,
+    kRunId,
+    kStage,
     kLockedBy,
     kLockedAt,
     kLockToken,
@@ -26,7 +29,10 @@ enum Column : AttrNumber {
     kUpdatedAt,
     kPosition,
     kDueAt,
-    kColumns = kDueAt
+    kHeldKey,
+    kParkedPosition,
+    kRunningSince,
+    kColumns = kRunningSince
 };
 constexpr std::string_view kLoadTest = "load_test";
 

@@ -8,8 +8,8 @@ namespace fairq::pg {
 
 namespace {
 
-constexpr int kOurChecks = 4;
-constexpr int kOurIndexes = 3;
+constexpr int kOurChecks = 8;
+constexpr int kOurIndexes = 8;
 
 // Whether a direct update would be all that an UPDATE is.
 bool nothing_to_bypass(Relation table) {
@@ -144,6 +144,8 @@ void LiveTable::update() {
         set(kLockedAt, TimestampTzGetDatum(mark_.at));
         set(kLockToken, Int64GetDatum(mark_.lock_token));
         set(kUpdatedAt, TimestampTzGetDatum(mark_.at));
+        changed_->tts_values[kHeldKey - 1] = held_->tts_values[kConcurrencyKey - 1];
+        changed_->tts_isnull[kHeldKey - 1] = held_->tts_isnull[kConcurrencyKey - 1];
         ExecStoreVirtualTuple(changed_);
         if (rows_)
             tuplestore_putvalues(rows_->setResult, rows_->setDesc, changed_->tts_values,

@@ -9,8 +9,8 @@
 
 namespace fairq::pg {
 
-constexpr int kMaxStatements = 64;
-constexpr int kMaxParameters = 12;
+constexpr int kMaxStatements = 96;
+constexpr int kMaxParameters = 16;
 
 // pinned: by indexes, for the hot path. open: the planner decides, for what reads whole tables.
 enum class Plan { pinned, open };

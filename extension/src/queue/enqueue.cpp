@@ -19,16 +19,17 @@ Ids new_ids(size_t count) {
     return ids;
 }
 
+// When the jobs of a call come to be, and as what.
 struct Moment {
     TimestampTz now, run_at;
-    bool scheduled;
+    JobStatus status;
     explicit Moment(const NewJobs &common)
-        : now(pg::now()), run_at(common.run_at.value_or(now)), scheduled(run_at > now) {}
+        : now(pg::now()), run_at(common.run_at.value_or(now)),
+          status(run_at > now ? JobStatus::scheduled : JobStatus::queued) {}
 };
 
-void count_new(const NewJobs &common, bool scheduled, int64 jobs) {
-    count_move(std::nullopt, scheduled ? JobStatus::scheduled : JobStatus::queued, jobs,
-               common.job_type == kLoadTest ? jobs : 0);
+void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
+    count_move(std::nullopt, status, jobs, common.job_type == kLoadTest ? jobs : 0);
 }
 
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
@@ -45,24 +46,24 @@ Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
 
 } // namespace
 
-int64 enqueue(const NewJobs &common, std::string_view tenant, Datum payload,
-              std::optional<std::string_view> key) {
+int64 enqueue(const NewJobs &common, const NewJob &job) {
     Moment const moment(common);
     return pg::with_spi([&] {
         int64 const id = new_ids(1).front();
-        if (key) {
-            std::vector<std::string_view> const tenants{tenant}, keys{*key};
-            int64 const kept = take_keys({1, pg::of(tenants), {}, pg::of(keys)}, {id}).front();
+        if (job.key) {
+            std::vector<std::string_view> const tenants{job.tenant}, keys{*job.key};
+            int64 const kept = take_keys({1, pg::of(tenants), {}, pg::of(keys), {}}, {id}).front();
             if (kept != id)
                 return kept;
         }
         Interval timeout = common.timeout;
         pg::execute(sql::kInsertJob,
-                    {pg::of(id), pg::of(tenant), pg::of(common.job_type), pg::of(moment.scheduled),
-                     pg::of(common.priority), pg::of_datum(payload), pg::of_time(moment.run_at),
-                     pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)), pg::of(key),
-                     pg::of_time(moment.now)});
-        count_new(common, moment.scheduled, 1);
+                    {pg::of(id), pg::of(job.tenant), pg::of(common.job_type),
+                     pg::of(std::string_view(core::name_of(moment.status))), pg::of(common.priority),
+                     pg::of_datum(job.payload), pg::of_time(moment.run_at), pg::of(common.max_attempts),
+                     pg::of_datum(IntervalPGetDatum(&timeout)), pg::of(job.key), pg::of_time(moment.now),
+                     pg::of(job.concurrency_key), pg::of(common.run_id), pg::of(common.stage)});
+        count_new(common, moment.status, 1);
         return id;
     });
 }
@@ -77,10 +78,12 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays) {
         Interval timeout = common.timeout;
         pg::execute(sql::kInsertJobs,
                     {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
-                     pg::of(common.job_type), pg::of(moment.scheduled), pg::of(common.priority),
+                     arrays.concurrency_keys, pg::of(common.job_type),
+                     pg::of(std::string_view(core::name_of(moment.status))), pg::of(common.priority),
                      pg::of_time(moment.run_at), pg::of(common.max_attempts),
-                     pg::of_datum(IntervalPGetDatum(&timeout)), pg::of_time(moment.now)});
-        count_new(common, moment.scheduled, static_cast<int64>(SPI_processed));
+                     pg::of_datum(IntervalPGetDatum(&timeout)), pg::of_time(moment.now),
+                     pg::of(common.run_id), pg::of(common.stage)});
+        count_new(common, moment.status, static_cast<int64>(SPI_processed));
         return kept;
     });
 }

@@ -32,13 +32,19 @@ struct NewJobs {
     std::optional<TimestampTz> run_at; // later than now: scheduled
     int32 max_attempts;
     Interval timeout;
+    std::optional<int64> run_id; // of a pipeline; with a stage of it
+    std::optional<int32> stage;
 };
-int64 enqueue(const NewJobs &common, std::string_view tenant, Datum payload,
-              std::optional<std::string_view> key);
-// payloads: jsonb[] or NULL; keys: text[] or NULL, of the same length as tenants.
+struct NewJob {
+    std::string_view tenant;
+    Datum payload;
+    std::optional<std::string_view> key, concurrency_key;
+};
+int64 enqueue(const NewJobs &common, const NewJob &job);
+// payloads: jsonb[] or NULL; keys and concurrency_keys: text[] or NULL; of the same length as tenants.
 struct BulkArrays {
     size_t count;
-    pg::Value tenants, payloads, keys;
+    pg::Value tenants, payloads, keys, concurrency_keys;
 };
 Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays);
 

@@ -7,32 +7,33 @@
 // The columns that job_live and job_history share before the status and after it, in two runs around it.
 #define FAIRQ_BEFORE_STATUS "id, tenant_id, job_type"
 #define FAIRQ_AFTER_STATUS                                                                                             \
-    "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, locked_by, locked_at, lock_token"
+    "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage, "     \
+    "locked_by, locked_at, lock_token"
 
 namespace fairq::queue::sql {
 
 // -------------------------------------------------------------------------------------------------- enqueue
 
-// id, tenant, type, scheduled?, priority, payload, run_at, max_attempts, timeout, key, now
+// id, tenant, type, status, priority, payload, run_at, max_attempts, timeout, key, now, concurrency key, run, stage
 const Statement kInsertJob{0, Plan::pinned, R"(
 INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
-                       idempotency_key, created_at, updated_at, position, due_at)
-VALUES ($1, $2, $3, CASE WHEN $4 THEN 'scheduled'::@job_status ELSE 'queued' END, $5::smallint, $6, $7, $8, $9,
-        $10, $11, $11, CASE WHEN NOT $4 THEN $1 END, CASE WHEN $4 THEN $7 END))",
-    11, {INT8OID, TEXTOID, TEXTOID, BOOLOID, INT4OID, JSONBOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, TEXTOID,
-         TIMESTAMPTZOID}};
+                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage)
+VALUES ($1, $2, $3, $4::@job_status, $5::smallint, $6, $7, $8, $9, $10, $11, $11,
+        CASE WHEN $4 = 'queued' THEN $1 END, CASE WHEN $4 = 'scheduled' THEN $7 END, $12, $13, $14))",
+    14, {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, TEXTOID,
+         TIMESTAMPTZOID, TEXTOID, INT8OID, INT4OID}};
 
 // ids, kept ids (a job whose key was known keeps the other id and is not inserted), tenants, payloads or NULL, keys or
-// NULL, then as above
+// NULL, concurrency keys or NULL, then as above
 const Statement kInsertJobs{1, Plan::pinned, R"(
 INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
-                       idempotency_key, created_at, updated_at, position, due_at)
-SELECT i.id, i.tenant, $6, CASE WHEN $7 THEN 'scheduled'::@job_status ELSE 'queued' END, $8::smallint,
-       coalesce(i.payload, '{}'), $9, $10, $11, i.key, $12, $12, CASE WHEN NOT $7 THEN i.id END, CASE WHEN $7 THEN $9 END
-  FROM unnest($1, $2, $3, $4, $5) AS i (id, kept, tenant, payload, key)
+                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage)
+SELECT i.id, i.tenant, $7, $8::@job_status, $9::smallint, coalesce(i.payload, '{}'), $10, $11, $12, i.key, $13, $13,
+       CASE WHEN $8 = 'queued' THEN i.id END, CASE WHEN $8 = 'scheduled' THEN $10 END, i.concurrency_key, $14, $15
+  FROM unnest($1, $2, $3, $4, $5, $6) AS i (id, kept, tenant, payload, key, concurrency_key)
  WHERE i.id = i.kept)",
-    12, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTOID, BOOLOID, INT4OID,
-         TIMESTAMPTZOID, INT4OID, INTERVALOID, TIMESTAMPTZOID}};
+    15, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID,
+         TIMESTAMPTZOID, INT4OID, INTERVALOID, TIMESTAMPTZOID, INT8OID, INT4OID}};
 
 // tenants, keys, ids. In key order, so that two callers with the same keys do not deadlock.
 const Statement kInsertKeys{2, Plan::pinned, R"(
@@ -73,7 +74,8 @@ INSERT INTO @job_leases (lock_token, worker_id, locked_at, heartbeat_at, job_ids
 // ids, worker, now, token: the claim by the executor, for a job_live with triggers and the like
 const Statement kClaimByExecutor{6, Plan::pinned, R"(
 UPDATE @job_live j
-   SET status = 'locked', attempts = attempts + 1, locked_by = $2, locked_at = $3, lock_token = $4, updated_at = $3
+   SET status = 'locked', attempts = attempts + 1, locked_by = $2, locked_at = $3, lock_token = $4, updated_at = $3,
+       held_key = concurrency_key
   FROM unnest($1) AS a (id)
  WHERE j.id = a.id AND j.status = 'queued'
 RETURNING j.*)",
@@ -110,7 +112,7 @@ const Statement kIsInHistory{9, Plan::pinned, "SELECT FROM @job_history WHERE id
 const Statement kBackOff{10, Plan::pinned, R"(
 UPDATE @job_live
    SET status = 'scheduled', due_at = $2, run_at = $2, position = NULL, locked_by = NULL, locked_at = NULL,
-       lock_token = NULL, last_error = $3, updated_at = $4
+       lock_token = NULL, held_key = NULL, running_since = NULL, last_error = $3, updated_at = $4
  WHERE id = $1)",
     4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}};
 
@@ -129,7 +131,8 @@ WITH moved AS (
     UPDATE @job_live j
        SET status = CASE WHEN $4 IS NULL THEN 'queued'::@job_status ELSE 'scheduled' END,
            position = CASE WHEN $4 IS NULL THEN position END, due_at = $4, run_at = coalesce($4, run_at),
-           attempts = attempts - 1, locked_by = NULL, locked_at = NULL, lock_token = NULL, updated_at = $3
+           attempts = attempts - 1, locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL,
+           running_since = NULL, updated_at = $3
       FROM unnest($1) AS a (id)
      WHERE j.id = a.id AND j.lock_token = $2
     RETURNING j.job_type
@@ -152,9 +155,9 @@ WITH picked AS (
     DELETE FROM @job_history h USING picked p WHERE h.id = p.id AND h.status = 'dead' RETURNING h.*
 ), moved AS (
     INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
-                           idempotency_key, last_error, created_at, updated_at, position)
+                           idempotency_key, concurrency_key, run_id, stage, last_error, created_at, updated_at, position)
     SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
-           last_error, created_at, $4, nextval('@job_live_id_seq')
+           concurrency_key, run_id, stage, last_error, created_at, $4, nextval('@job_live_id_seq')
       FROM gone ORDER BY id
     RETURNING job_type
 )
@@ -190,7 +193,8 @@ SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test'
 // ids, error, now
 const Statement kPutBack{18, Plan::pinned, R"(
 UPDATE @job_live j
-   SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token = NULL, last_error = $2, updated_at = $3
+   SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL, running_since = NULL,
+       last_error = $2, updated_at = $3
   FROM unnest($1) AS a (id) WHERE j.id = a.id)",
     3, {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
 
