@@ -58,7 +58,7 @@ CREATE INDEX job_live_due ON @extschema@.job_live (due_at) WHERE due_at IS NOT N
 -- A job that uses none of these has no entry in them.
 CREATE UNIQUE INDEX job_live_held ON @extschema@.job_live (tenant_id, held_key) WHERE held_key IS NOT NULL;
 CREATE INDEX job_live_parked ON @extschema@.job_live (tenant_id, concurrency_key, priority, parked_position)
-    WHERE parked_position IS NOT NULL;
+    WHERE parked_position IS NOT NULL AND concurrency_key IS NOT NULL;
 CREATE INDEX job_live_paused ON @extschema@.job_live (job_type, parked_position)
     WHERE parked_position IS NOT NULL AND concurrency_key IS NULL;
 CREATE INDEX job_live_running ON @extschema@.job_live (tenant_id, id) WHERE running_since IS NOT NULL;
@@ -148,15 +148,14 @@ CREATE INDEX tenant_limits_pending ON @extschema@.tenant_limits (tenant_id) WHER
 -- When the tenant's next job is due by its rate: GCRA's theoretical arrival time, of claims and of enqueues.
 CREATE TABLE @extschema@.tenant_rates (
     tenant_id text COLLATE "C" NOT NULL,
-    side text NOT NULL CHECK (side = 'claim' OR side = 'enqueue'),
+    side text COLLATE "C" NOT NULL CHECK (side = 'claim' OR side = 'enqueue'),
     due_at timestamptz NOT NULL,
     CONSTRAINT tenant_rates_pkey PRIMARY KEY (tenant_id, side)
 ) WITH (fillfactor = 30, autovacuum_vacuum_scale_factor = 0.05);
 
--- Job types that no claim takes. resuming: their parked jobs are on the way back into their lanes.
+-- Job types that no claim takes.
 CREATE TABLE @extschema@.paused_job_types (
-    job_type text COLLATE "C" CONSTRAINT paused_job_types_pkey PRIMARY KEY,
-    resuming boolean NOT NULL DEFAULT false
+    job_type text COLLATE "C" CONSTRAINT paused_job_types_pkey PRIMARY KEY
 );
 
 -- Messages that handlers send. copy is 1, and 2, 3 ... for a message sent again: a duplicate shows, it is not refused.

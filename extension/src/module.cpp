@@ -1,4 +1,6 @@
 // The library as PostgreSQL loads it: magic, settings, shared memory. Nothing here can throw.
+#include "pg/ring.hpp"
+
 #include "pg/counters.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
@@ -16,12 +18,17 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 
 void _PG_init(void) {
+    if (process_shared_preload_libraries_in_progress)
+        fairq::pg::ring::define_settings();
     fairq::pg::settings::define();
     if (IsBinaryUpgrade)
         return;
     // Without the preload everything works, only slower: see pg/shared_state.hpp.
-    if (process_shared_preload_libraries_in_progress)
+    if (process_shared_preload_libraries_in_progress) {
         fairq::pg::shared_state::install_hooks();
+        fairq::pg::ring::install_hooks();
+    }
+    fairq::pg::ring::install_callbacks();
     fairq::pg::counters::install_callbacks();
     fairq::pg::table_cache::install_callbacks();
     fairq::pg::install_planner_hook();

@@ -40,8 +40,8 @@ bool held_by_somebody(TupleTableSlot *slot) {
 
 } // namespace
 
-LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, ReturnSetInfo *rows)
-    : mark_(mark), types_(types), rows_(rows), queued_(status_datum(schema, "queued")),
+LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows)
+    : mark_(mark), types_(types), keys_(keys), rows_(rows), queued_(status_datum(schema, "queued")),
       locked_(status_datum(schema, "locked")), worker_(of(mark.worker).datum) {
     Oid const table = live_table_oid(schema), lane = relation_in(schema, "job_live_lane");
     call([&] {
@@ -90,33 +90,78 @@ std::optional<std::string> LiveTable::lane_found(bool found) {
     return std::string(text_of(index_getattr(lanes_->xs_itup, 1, lanes_->xs_itupdesc, &null)));
 }
 
-int LiveTable::take(const std::string &tenant, int lane, int wanted, std::vector<ClaimedJob> &taken) {
+Taken LiveTable::take(const std::string &tenant, int lane, int wanted, bool capped,
+                      std::vector<ClaimedJob> &taken) {
     Datum const name = of(std::string_view(tenant)).datum;
     call([&] {
         ScanKeyData key;
         tenant_key(&key, BTEqualStrategyNumber, F_TEXTEQ, name);
         index_rescan(jobs_, &key, 1, nullptr, 0);
     });
-    int got = 0;
-    while (got < wanted && call([&] { return index_getnext_slot(jobs_, ForwardScanDirection, seen_); })) {
+    Taken result;
+    while (call([&] { return index_getnext_slot(jobs_, ForwardScanDirection, seen_); })) {
         check_interrupts();
-        bool null = false;
-        if (call([&] { return slot_getattr(seen_, kStatus, &null); }) != queued_)
-            continue;
-        if (!types_.any() && !types_.accepts(text_in(seen_, kType)))
-            continue;
-        if (held_by_somebody(seen_) || !lock(&seen_->tts_tid))
-            continue;
-        ClaimedJob const job = claimed(lane);
-        if (direct_)
-            update();
-        else if (std::any_of(taken.begin(), taken.end(),
-                             [&](auto const &other) { return other.id == job.id; }))
-            continue; // only locked so far, so a second look at the lane sees it again
-        taken.push_back(job);
-        ++got;
+        Look const seen = look(tenant, capped);
+        if (seen == Look::taken) {
+            taken.push_back(claimed(lane));
+            ++result.jobs;
+        }
+        result.empty = result.empty && seen != Look::others;
+        if (result.jobs == wanted || parks_all_it_may()) {
+            result.empty = false; // nobody has looked further
+            break;
+        }
     }
-    return got;
+    return result;
+}
+
+// What is to be done with the job in seen_, and does it.
+LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
+    bool null = false;
+    if (call([&] { return slot_getattr(seen_, kStatus, &null); }) != queued_)
+        return Look::passed;
+    int64 const id = DatumGetInt64(call([&] { return slot_getattr(seen_, kId, &null); }));
+    if (!only_locked_.empty() && only_locked_.count(id) > 0)
+        return Look::passed;
+    bool paused = false;
+    if (!types_.any()) {
+        std::string_view const type = text_in(seen_, kType);
+        paused = types_.pauses(type);
+        if (!paused && !types_.accepts(type))
+            return Look::others;
+    }
+    if (held_by_somebody(seen_) || !lock(&seen_->tts_tid))
+        return Look::others;
+    call([&] { slot_getattr(held_, kConcurrencyKey, &null); });
+    if (paused && null)
+        return park();
+    if (!null)
+        if (Look const key = paused ? Look::others : look_at_key(tenant); key != Look::taken)
+            return key;
+    if (direct_)
+        update(capped);
+    else
+        only_locked_.insert(id); // a second look at the lane would see it again
+    return Look::taken;
+}
+
+LiveTable::Look LiveTable::look_at_key(const std::string &tenant) {
+    switch (keys_.take(tenant, text_in(held_, kConcurrencyKey))) {
+    case KeyLocks::State::free:
+        return Look::taken;
+    case KeyLocks::State::busy:
+        return park();
+    case KeyLocks::State::unknown:
+        break;
+    }
+    return Look::others;
+}
+
+LiveTable::Look LiveTable::park() {
+    bool null = false;
+    to_park_.push_back(DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); })));
+    only_locked_.insert(to_park_.back());
+    return Look::passed;
 }
 
 // Locks the row version that we saw, unless somebody has it or has changed it since.
@@ -128,7 +173,7 @@ bool LiveTable::lock(ItemPointer tid) {
     });
 }
 
-void LiveTable::update() {
+void LiveTable::update(bool capped) {
     call([&] {
         slot_getallattrs(held_);
         ExecClearTuple(changed_);
@@ -146,6 +191,8 @@ void LiveTable::update() {
         set(kUpdatedAt, TimestampTzGetDatum(mark_.at));
         changed_->tts_values[kHeldKey - 1] = held_->tts_values[kConcurrencyKey - 1];
         changed_->tts_isnull[kHeldKey - 1] = held_->tts_isnull[kConcurrencyKey - 1];
+        if (capped)
+            set(kRunningSince, TimestampTzGetDatum(mark_.at));
         ExecStoreVirtualTuple(changed_);
         if (rows_)
             tuplestore_putvalues(rows_->setResult, rows_->setDesc, changed_->tts_values,
@@ -171,7 +218,8 @@ void LiveTable::add_index_entries() {
 ClaimedJob LiveTable::claimed(int lane) const {
     bool null = false;
     int64 const id = DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); }));
-    return {id, text_in(held_, kType) == kLoadTest, lane};
+    Datum const since = call([&] { return slot_getattr(held_, kUpdatedAt, &null); });
+    return {id, text_in(held_, kType) == kLoadTest, lane, DatumGetTimestampTz(since)};
 }
 
 void LiveTable::finish() {

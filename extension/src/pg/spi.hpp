@@ -37,6 +37,10 @@ public:
     TimestampTz time_at(size_t row, int column) const { return DatumGetTimestampTz(datum(row, column)); }
     // Appends the row's first columns to a function's result, as many as that has.
     void put(size_t row, ReturnSetInfo *result) const;
+    // text[], none for NULL
+    std::vector<std::string> texts_at(size_t row, int column) const {
+        return is_null(row, column) ? std::vector<std::string>() : texts_of(datum(row, column));
+    }
     std::string text_at(size_t row, int column) const { return std::string(text_of(datum(row, column))); }
 
 private:

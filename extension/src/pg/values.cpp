@@ -18,15 +18,28 @@ Value of_jsonb(std::string_view json) {
     return {call([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.c_str())); }), false};
 }
 
-Value of(const std::vector<int64> &values) {
+namespace {
+
+// A timestamptz is a bigint of microseconds.
+Value array_of_int64s(const std::vector<int64> &values, Oid type) {
     return {call([&] {
                 auto *datums = static_cast<Datum *>(palloc(sizeof(Datum) * (values.size() + 1)));
                 for (size_t i = 0; i < values.size(); ++i)
                     datums[i] = Int64GetDatum(values[i]);
-                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), INT8OID,
+                return PointerGetDatum(construct_array(datums, static_cast<int>(values.size()), type,
                                                        sizeof(int64), true, TYPALIGN_DOUBLE));
             }),
             false};
+}
+
+} // namespace
+
+Value of(const std::vector<int64> &values) {
+    return array_of_int64s(values, INT8OID);
+}
+
+Value of_times(const std::vector<int64> &values) {
+    return array_of_int64s(values, TIMESTAMPTZOID);
 }
 
 Value of(const std::vector<std::string_view> &values) {
@@ -44,6 +57,19 @@ Value of(const std::vector<std::string_view> &values) {
 std::string_view text_of(Datum datum) {
     text *const value = call([&] { return DatumGetTextPP(datum); });
     return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
+}
+
+std::vector<std::string> texts_of(Datum datum) {
+    int count = 0;
+    Datum *elements = nullptr;
+    call([&] {
+        deconstruct_array(DatumGetArrayTypeP(datum), TEXTOID, -1, false, TYPALIGN_INT, &elements, nullptr,
+                          &count);
+    });
+    std::vector<std::string> values;
+    for (int i = 0; i < count; ++i)
+        values.emplace_back(text_of(elements[i]));
+    return values;
 }
 
 std::vector<int64> int64s_of(Datum datum) {

@@ -31,6 +31,7 @@ Value of(std::string_view value);
 Value of_jsonb(std::string_view json);
 Value of(const std::vector<int64> &values);            // bigint[]
 Value of(const std::vector<std::string_view> &values); // text[]
+Value of_times(const std::vector<int64> &values);      // timestamptz[]
 template <class T>
 Value of(const std::optional<T> &value) {
     return value ? of(*value) : Value{};
@@ -38,6 +39,7 @@ Value of(const std::optional<T> &value) {
 
 std::string_view text_of(Datum text);
 std::vector<int64> int64s_of(Datum array);
+std::vector<std::string> texts_of(Datum array); // no NULLs
 
 // Now, by the wall clock (not the start of the transaction: a lease starts when the job is claimed).
 inline TimestampTz now() {

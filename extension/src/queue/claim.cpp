@@ -1,45 +1,16 @@
-// The claim: walk, share, take. One call gives up to max_jobs jobs, shared fairly between the tenants that
-// have claimable work, at a cost that depends on max_jobs alone. What limits a tenant comes between sharing
-// and taking.
-#include "queue/queue.hpp"
+// The claim: draw, judge, take. One call gives up to max_jobs jobs, shared between the tenants that have
+// claimable work, by their weights and within their limits, at a cost that depends on max_jobs alone.
+#include "queue/gate.hpp"
+#include "queue/lanes.hpp"
 #include "queue/statements.hpp"
+
+#include "pg/table_cache.hpp"
 
 namespace fairq::queue {
 
 namespace {
 
 constexpr int64 kSweepInterval = core::kSecond;
-
-// The circular walk over the lanes: first those behind the starting point, then those up to it, each once, up
-// to a bound.
-class Walk {
-public:
-    Walk(pg::LiveTable &table, std::string start, int most)
-        : table_(table), start_(std::move(start)), at_(start_), left_(most) {}
-
-    std::optional<std::string> next() {
-        if (ended_ || left_-- <= 0)
-            return std::nullopt;
-        std::optional<std::string> lane = table_.next_lane(at_);
-        if (!lane && !wrapped_) {
-            wrapped_ = true;
-            lane = table_.next_lane("");
-        }
-        ended_ = !lane || (wrapped_ && *lane > start_);
-        if (ended_)
-            return std::nullopt;
-        at_ = *lane;
-        return lane;
-    }
-    bool saw_all() const { return ended_; }
-    const std::string &position() const { return at_; }
-
-private:
-    pg::LiveTable &table_;
-    std::string start_, at_;
-    int left_;
-    bool wrapped_ = false, ended_ = false;
-};
 
 // Where this queue's last claim stopped: what shared memory remembers, else what this session does, else
 // anywhere.
@@ -69,71 +40,145 @@ private:
     inline static char own_tenant[core::kMaxNameBytes + 1] = "";
 };
 
-// Divides one claim over the lanes of the walk: asks every lane for its part, and what some cannot give is
-// divided again over the others and over lanes further on, until the claim is full or nobody has more.
+// Divides one claim: draws lanes for what is missing and asks each for its part, until the claim is full,
+// nobody has more, or as many lanes were asked as one call may.
 class Division {
 public:
-    Division(const ClaimRequest &request, pg::LiveTable &table, Walk &walk, Claim &claim)
-        : request_(request), table_(table), walk_(walk), claim_(claim) {}
+    Division(const ClaimRequest &request, pg::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim)
+        : request_(request), table_(table), gate_(gate), lanes_(lanes), claim_(claim),
+          visits_left_(core::kLanesPerJob * request.max_jobs) {}
 
     void run() {
-        while (static_cast<int>(claim_.jobs.size()) < request_.max_jobs) {
-            discover();
-            std::vector<int> const parts =
-                core::max_min_shares(demands_, request_.max_jobs, request_.tenant_cap);
-            if (!ask(parts))
-                break;
-        }
-    }
-
-    const std::string &stopped_at() const {
-        return walk_.saw_all() && !taken_.empty() ? claim_.lanes[core::rotation_point(taken_)]
-                                                  : walk_.position();
+        take_round();
+        // Those whose lock somebody had: once more, at the end.
+        if (missing() > 0 && reopen_busy())
+            take_round();
     }
 
 private:
-    // No more lanes than jobs can get one: those that may still give.
-    void discover() {
-        auto giving = std::count(demands_.begin(), demands_.end(), core::kUnknown);
-        while (giving < request_.max_jobs) {
-            std::optional<std::string> lane = walk_.next();
-            if (!lane)
+    // What this claim knows of a lane.
+    struct Known {
+        std::string tenant;
+        int number = -1;  // in the claim, once it gave a job
+        int allowed = -1; // by its limits; -1: not judged yet
+        int taken = 0;
+        bool closed = false, busy = false;
+    };
+
+    int missing() const { return request_.max_jobs - static_cast<int>(claim_.jobs.size()); }
+
+    int room(int lane) const {
+        auto const known = known_.find(lane);
+        if (known == known_.end())
+            return request_.tenant_cap;
+        if (known->second.closed)
+            return 0;
+        int const most = known->second.allowed < 0 ? request_.tenant_cap
+                                                   : std::min(request_.tenant_cap, known->second.allowed);
+        return most - known->second.taken;
+    }
+
+    void take_round() {
+        while (missing() > 0 && visits_left_ > 0) {
+            std::vector<Share> shares = lanes_.draw(
+                std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
+            if (shares.empty())
                 return;
-            claim_.lanes.push_back(*std::move(lane));
-            demands_.push_back(core::kUnknown);
-            taken_.push_back(0);
-            ++giving;
+            if (!weigh(shares))
+                for (Share &share : shares)
+                    ask(share);
+            lanes_.settle(shares);
         }
     }
 
-    // Takes what is missing to each lane's part; false when no lane had a part to take.
-    bool ask(const std::vector<int> &parts) {
-        bool asked = false;
-        for (size_t lane = 0; lane < parts.size(); ++lane) {
-            int const wanted = parts[lane] - taken_[lane];
-            if (wanted <= 0)
-                continue;
-            asked = true;
-            int const got = table_.take(claim_.lanes[lane], static_cast<int>(lane), wanted, claim_.jobs);
-            taken_[lane] += got;
-            if (got < wanted)
-                demands_[lane] = taken_[lane];
+    // A tenant's weight may be another than its lane had: then all is drawn again.
+    bool weigh(const std::vector<Share> &shares) {
+        bool changed = false;
+        for (Share const &share : shares) {
+            int const weight = limits_of(share.tenant).weight;
+            if (weight != share.weight) {
+                lanes_.set_weight(share, weight);
+                changed = true;
+            }
         }
-        return asked;
+        return changed;
+    }
+
+    void ask(Share &share) {
+        --visits_left_;
+        Known &lane = known_[share.lane];
+        if (lane.tenant.empty())
+            lane.tenant = share.tenant;
+        TenantLimits const limits = limits_of(share.tenant);
+        judge(lane, limits);
+        int const wanted = std::min(share.jobs, lane.allowed - lane.taken);
+        if (wanted > 0)
+            take(share, lane, wanted, limits);
+        share.busy = lane.busy;
+        share.closed = !share.empty && share.got < share.jobs;
+        if (share.closed || share.empty) {
+            lane.closed = true;
+            full_.push_back(share.lane);
+        }
+    }
+
+    void judge(Known &lane, const TenantLimits &limits) {
+        if (lane.allowed >= 0)
+            return;
+        Verdict const verdict = gate_.enter(lane.tenant, limits);
+        lane.busy = verdict.reason == Verdict::Reason::busy;
+        lane.allowed = std::max(verdict.jobs, 0);
+    }
+
+    void take(Share &share, Known &lane, int wanted, const TenantLimits &limits) {
+        if (lane.number < 0) {
+            lane.number = static_cast<int>(claim_.lanes.size());
+            claim_.lanes.push_back(lane.tenant);
+            claim_.capped.push_back(limits.max_concurrency.has_value());
+        }
+        pg::Taken const taken =
+            table_.take(lane.tenant, lane.number, wanted, limits.max_concurrency.has_value(), claim_.jobs);
+        lane.taken += taken.jobs;
+        share.got = taken.jobs;
+        share.empty = taken.empty;
+        gate_.taken(lane.tenant, limits, taken.jobs);
+        // Should this be rolled back, what it took is there again.
+        if (share.empty)
+            pg::ring::activate_at_abort(pg::live_table_oid(pg::schema()), lane.tenant);
+    }
+
+    bool reopen_busy() {
+        bool any = false;
+        full_.clear();
+        for (auto &[lane, known] : known_) {
+            if (known.busy) {
+                known.allowed = -1;
+                known.closed = known.busy = false;
+                any = true;
+            } else if (known.closed) {
+                full_.push_back(lane);
+            }
+        }
+        return any;
     }
 
     const ClaimRequest &request_;
     pg::LiveTable &table_;
-    Walk &walk_;
+    Gate &gate_;
+    Lanes &lanes_;
     Claim &claim_;
-    std::vector<int> demands_, taken_;
+    int visits_left_;
+    std::unordered_map<int, Known> known_;
+    std::vector<int> full_; // lanes that are closed
 };
 
 // Rides on every claim, so that external workers alone need no ticker.
 void keep_house(int max_jobs) {
     promote(max_jobs);
-    if (pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval))
+    if (pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval)) {
         sweep(pg::settings::lease_timeout());
+        unpark();
+    }
 }
 
 Ids ids_of(const Claim &claim) {
@@ -146,8 +191,13 @@ Ids ids_of(const Claim &claim) {
 // The slow way to the same result: the rows are locked, the executor updates them, with all that hangs on the
 // table. A trigger that keeps a row from being updated keeps its job from being claimed.
 void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, Claim &claim) {
-    pg::Rows const rows = pg::execute(sql::kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(mark.worker),
-                                                              pg::of_time(mark.at), pg::of(mark.lock_token)});
+    Ids capped;
+    for (auto const &job : claim.jobs)
+        if (claim.capped[static_cast<size_t>(job.lane)])
+            capped.push_back(job.id);
+    pg::Rows const rows =
+        pg::execute(sql::kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(mark.worker), pg::of_time(mark.at),
+                                            pg::of(mark.lock_token), pg::of(capped)});
     Ids updated(rows.size());
     for (size_t row = 0; row < rows.size(); ++row) {
         updated[row] = rows.int64_at(row, 1);
@@ -156,14 +206,15 @@ void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, 
     }
     std::sort(updated.begin(), updated.end());
     auto const refused = [&](const auto &job) {
-        return !std::binary_search(updated.begin(), updated.end(), job.id);
+        bool const kept_back = !std::binary_search(updated.begin(), updated.end(), job.id);
+        if (kept_back)
+            lane_filled(claim.lanes[static_cast<size_t>(job.lane)]);
+        return kept_back;
     };
     claim.jobs.erase(std::remove_if(claim.jobs.begin(), claim.jobs.end(), refused), claim.jobs.end());
 }
 
 void record(const pg::ClaimMark &mark, const Claim &claim) {
-    if (claim.jobs.empty())
-        return;
     pg::execute(sql::kInsertLease,
                 {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids_of(claim))});
     auto const load_test =
@@ -171,35 +222,113 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);
 }
 
+// A cap may have come while this claim was under way, for a tenant that had none: whoever counts next has to
+// find these jobs. (See tenant_limits.settling for those that come later still.)
+void mark_newly_capped(const pg::ClaimMark &mark, const Claim &claim) {
+    std::vector<std::string_view> tenants;
+    for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
+        if (!claim.capped[lane] && limits_of(claim.lanes[lane]).max_concurrency)
+            tenants.push_back(claim.lanes[lane]);
+    if (!tenants.empty())
+        pg::execute(sql::kMarkOwn, {pg::of(ids_of(claim)), pg::of(mark.lock_token), pg::of(tenants)});
+}
+
+// Looks at a lane or more by the index, whoever is in the ring: for what went past the API, and after a
+// restart.
+void survey(const pg::ring::Ring &ring, pg::LiveTable &table, TimestampTz now) {
+    pg::ring::Ring::Survey const next = ring.next_survey(now);
+    std::vector<std::string> lanes;
+    std::string after = next.after;
+    while (static_cast<int>(lanes.size()) < next.lanes) {
+        std::optional<std::string> lane = table.next_lane(after);
+        if (!lane)
+            break;
+        after = *lane;
+        lanes.push_back(*std::move(lane));
+    }
+    ring.surveyed(lanes, static_cast<int>(lanes.size()) < next.lanes);
+}
+
+// One claim under way: what it needs, made in the order in which it has to be. The ring's view comes before
+// the snapshot (see Ring::settle).
+class Attempt {
+public:
+    Attempt(const ClaimRequest &request, const pg::ClaimMark &mark, const pg::JobTypes &types)
+        : request_(request), mark_(mark), queue_(pg::live_table_oid(pg::schema())), ring_(queue_),
+          probes_(pg::schema()), keys_(queue_, probes_),
+          table_(pg::schema(), mark, types, keys_, request.rows), gate_(probes_, queue_, mark.at) {}
+
+    // True when all that it found had to be parked: there may be more behind.
+    bool run(Claim &claim) {
+        divide(claim);
+        if (ring_.available())
+            survey(ring_, table_, mark_.at);
+        bool const again = claim.jobs.empty() && table_.parks_all_it_may();
+        Ids const to_park = table_.to_park();
+        bool const updated = table_.direct();
+        table_.finish();
+        probes_.finish();
+        pg::with_spi([&] {
+            if (!updated && !claim.jobs.empty())
+                update_by_executor(request_, mark_, claim);
+            if (!to_park.empty())
+                pg::execute(sql::kPark, {pg::of(to_park)});
+            gate_.finish();
+            if (!claim.jobs.empty()) {
+                record(mark_, claim);
+                mark_newly_capped(mark_, claim);
+            }
+        });
+        return again;
+    }
+
+private:
+    void divide(Claim &claim) {
+        if (request_.only_tenants != nullptr) {
+            WalkedLanes lanes{Walk(*request_.only_tenants)};
+            Division(request_, table_, gate_, lanes, claim).run();
+        } else if (ring_.complete()) {
+            RingLanes lanes(ring_, mark_.at);
+            Division(request_, table_, gate_, lanes, claim).run();
+        } else {
+            Rotation const rotation(queue_);
+            WalkedLanes lanes{Walk(table_, rotation.start(table_), core::kLanesPerJob * request_.max_jobs)};
+            Division(request_, table_, gate_, lanes, claim).run();
+            rotation.stop(lanes.stopped_at());
+        }
+    }
+
+    const ClaimRequest &request_;
+    pg::ClaimMark const mark_;
+    Oid const queue_;
+    pg::ring::Ring const ring_;
+    pg::Probes probes_;
+    pg::KeyLocks keys_;
+    pg::LiveTable table_;
+    Gate gate_;
+};
+
 } // namespace
 
 Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
     keep_house(request.max_jobs);
+    pg::ring::activate_own();
+    pg::JobTypes types = request.types;
+    types.pause(paused_types());
     pg::ClaimMark const mark{request.worker, pg::random_token(), pg::now()};
     Claim claim;
     claim.lock_token = mark.lock_token;
-    pg::LiveTable table(pg::schema(), mark, request.types, request.rows);
-    Rotation const rotation(pg::live_table_oid(pg::schema()));
-    Walk walk(table, rotation.start(table), core::kLanesPerJob * request.max_jobs);
-    Division division(request, table, walk, claim);
-    division.run();
-    rotation.stop(division.stopped_at());
-    bool const updated = table.direct();
-    table.finish();
-    pg::with_spi([&] {
-        if (!updated && !claim.jobs.empty())
-            update_by_executor(request, mark, claim);
-        record(mark, claim);
-    });
+    while (Attempt(request, mark, types).run(claim))
+        claim.lanes.clear(), claim.capped.clear();
     return claim;
 }
 
 int64 promote(int max_jobs) {
     return pg::with_spi([&] {
-        return count_moves(pg::execute(sql::kPromote, {pg::of_time(pg::now()), pg::of(int32{max_jobs})}),
-                           JobStatus::queued);
+        return count_into_lanes(pg::execute(sql::kPromote, {pg::of_time(pg::now()), pg::of(int32{max_jobs})}),
+                                4);
     });
 }
 

@@ -1,4 +1,4 @@
-// How verbs tell the counters what they moved.
+// How verbs tell the counters and the ring what they moved.
 #include "queue/queue.hpp"
 
 namespace fairq::queue {
@@ -23,6 +23,17 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
         moved += rows.int64_at(row, 2);
     }
     return moved;
+}
+
+void lane_filled(std::string_view tenant) {
+    pg::ring::activate_at_commit(pg::live_table_oid(pg::schema()), tenant);
+}
+
+int64 count_into_lanes(const pg::Rows &rows, int tenants) {
+    for (size_t row = 0; row < rows.size(); ++row)
+        for (std::string const &tenant : rows.texts_at(row, tenants))
+            lane_filled(tenant);
+    return count_moves(rows, JobStatus::queued);
 }
 
 } // namespace fairq::queue

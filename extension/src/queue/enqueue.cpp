@@ -32,6 +32,15 @@ void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
     count_move(std::nullopt, status, jobs, common.job_type == kLoadTest ? jobs : 0);
 }
 
+void fill_lanes(const pg::Value &tenants) {
+    std::string last;
+    for (std::string &tenant : pg::texts_of(tenants.datum))
+        if (tenant != last) {
+            lane_filled(tenant);
+            last = std::move(tenant);
+        }
+}
+
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
 // none).
 Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
@@ -64,6 +73,8 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
                      pg::of_datum(IntervalPGetDatum(&timeout)), pg::of(job.key), pg::of_time(moment.now),
                      pg::of(job.concurrency_key), pg::of(common.run_id), pg::of(common.stage)});
         count_new(common, moment.status, 1);
+        if (moment.status == JobStatus::queued)
+            lane_filled(job.tenant);
         return id;
     });
 }
@@ -76,14 +87,15 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays) {
         Ids const ids = new_ids(arrays.count);
         Ids const kept = arrays.keys.null ? ids : take_keys(arrays, ids);
         Interval timeout = common.timeout;
-        pg::execute(sql::kInsertJobs,
-                    {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
-                     arrays.concurrency_keys, pg::of(common.job_type),
-                     pg::of(std::string_view(core::name_of(moment.status))), pg::of(common.priority),
-                     pg::of_time(moment.run_at), pg::of(common.max_attempts),
-                     pg::of_datum(IntervalPGetDatum(&timeout)), pg::of_time(moment.now),
-                     pg::of(common.run_id), pg::of(common.stage)});
+        pg::execute(sql::kInsertJobs, {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads,
+                                       arrays.keys, arrays.concurrency_keys, pg::of(common.job_type),
+                                       pg::of(std::string_view(core::name_of(moment.status))),
+                                       pg::of(common.priority), pg::of_time(moment.run_at),
+                                       pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)),
+                                       pg::of_time(moment.now), pg::of(common.run_id), pg::of(common.stage)});
         count_new(common, moment.status, static_cast<int64>(SPI_processed));
+        if (moment.status == JobStatus::queued)
+            fill_lanes(arrays.tenants);
         return kept;
     });
 }

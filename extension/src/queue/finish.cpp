@@ -12,11 +12,19 @@ void sort_unique(Ids &ids) {
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
+// From two columns, tenant and key; nothing when the job has no key.
+FreedKeys key_in(const pg::Rows &rows, size_t row, int tenant) {
+    if (rows.is_null(row, tenant + 1))
+        return {};
+    return {{rows.text_at(row, tenant), rows.text_at(row, tenant + 1)}};
+}
+
 struct LockedJob {
     JobStatus status;
     int32 attempts, max_attempts;
     bool load_test;
     int64 lock_token; // 0: none
+    FreedKeys key;    // its own, if it has one
 };
 
 // Locks the unfinished job, or returns none.
@@ -24,8 +32,12 @@ std::optional<LockedJob> lock_job(int64 id) {
     pg::Rows const rows = pg::execute(sql::kLockJob, {pg::of(id)});
     if (rows.empty())
         return std::nullopt;
-    return LockedJob{static_cast<JobStatus>(rows.int32_at(0, 1)), rows.int32_at(0, 2), rows.int32_at(0, 3),
-                     rows.bool_at(0, 4), rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5)};
+    return LockedJob{static_cast<JobStatus>(rows.int32_at(0, 1)),
+                     rows.int32_at(0, 2),
+                     rows.int32_at(0, 3),
+                     rows.bool_at(0, 4),
+                     rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
+                     key_in(rows, 0, 6)};
 }
 
 bool is_in_history(int64 id) {
@@ -36,6 +48,7 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
                                       pg::of_time(pg::now())});
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
+    free_keys(job.key);
 }
 
 } // namespace
@@ -47,11 +60,15 @@ Ids complete(Ids job_ids, int64 lock_token) {
             pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(pg::now())});
         Ids accepted(rows.size());
         int64 load_test = 0;
+        FreedKeys keys;
         for (size_t row = 0; row < rows.size(); ++row) {
             accepted[row] = rows.int64_at(row, 1);
             load_test += rows.bool_at(row, 2) ? 1 : 0;
+            if (!rows.is_null(row, 4))
+                keys.emplace_back(rows.text_at(row, 3), rows.text_at(row, 4));
         }
         count_move(JobStatus::locked, JobStatus::completed, static_cast<int64>(accepted.size()), load_test);
+        free_keys(std::move(keys));
         return accepted;
     });
 }
@@ -73,6 +90,7 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
                                                 pg::settings::backoff_max(), pg::random_bits());
         pg::execute(sql::kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
+        free_keys(job->key);
         return JobStatus::scheduled;
     });
 }
@@ -82,9 +100,18 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
     TimestampTz const now = pg::now();
     bool const later = run_at && *run_at > now;
     return pg::with_spi([&] {
-        return count_moves(pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
-                                                       later ? pg::of_time(*run_at) : pg::Value{}}),
-                           later ? JobStatus::scheduled : JobStatus::queued);
+        pg::Rows const moved =
+            pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
+                                        later ? pg::of_time(*run_at) : pg::Value{}});
+        if (!later) // each job is back in its lane, and the next of its key itself
+            return count_into_lanes(moved, 4);
+        std::vector<std::string> const tenants = moved.texts_at(0, 5), names = moved.texts_at(0, 6);
+        FreedKeys keys;
+        for (size_t i = 0; i < names.size(); ++i)
+            keys.emplace_back(tenants[i], names[i]);
+        int64 const released = count_moves(moved, JobStatus::scheduled);
+        free_keys(std::move(keys));
+        return released;
     });
 }
 
@@ -101,9 +128,9 @@ bool cancel(int64 job_id) {
 
 int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
     return pg::with_spi([&] {
-        return count_moves(
+        return count_into_lanes(
             pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())}),
-            JobStatus::queued);
+            4);
     });
 }
 

@@ -29,6 +29,8 @@ std::vector<Lease> leases_of(const pg::Rows &rows) {
 struct HeldJobs {
     Ids again, dead;
     int64 again_load_test = 0, dead_load_test = 0;
+    std::vector<std::string> again_tenants;
+    FreedKeys dead_keys;
     size_t size() const { return again.size() + dead.size(); }
 };
 
@@ -40,6 +42,10 @@ HeldJobs lock_jobs(const Lease &lease, int most) {
         bool const out_of_attempts = rows.bool_at(row, 2);
         (out_of_attempts ? held.dead : held.again).push_back(rows.int64_at(row, 1));
         (out_of_attempts ? held.dead_load_test : held.again_load_test) += rows.bool_at(row, 3) ? 1 : 0;
+        if (!out_of_attempts)
+            held.again_tenants.push_back(rows.text_at(row, 4));
+        else if (!rows.is_null(row, 5))
+            held.dead_keys.emplace_back(rows.text_at(row, 4), rows.text_at(row, 5));
     }
     return held;
 }
@@ -58,6 +64,9 @@ int64 put_back(const Lease &lease, int most) {
     count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(held.again.size()),
                held.again_load_test);
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(held.dead.size()), held.dead_load_test);
+    for (std::string const &tenant : held.again_tenants)
+        lane_filled(tenant);
+    free_keys(held.dead_keys);
     return static_cast<int64>(held.size());
 }
 

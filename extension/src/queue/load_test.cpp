@@ -19,6 +19,8 @@ int64 seed_load_test(int total_jobs, int tenants) {
                      pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
         auto const seeded = static_cast<int64>(SPI_processed);
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
+        for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
+            lane_filled("tenant-" + std::to_string(tenant));
         return seeded;
     });
 }

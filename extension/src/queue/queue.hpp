@@ -8,12 +8,15 @@
 #include "core/job_status.hpp"
 #include "core/limits.hpp"
 #include "core/rate.hpp"
+#include "core/schedule.hpp"
 #include "core/share.hpp"
 
 #include "pg/counters.hpp"
 #include "pg/errors.hpp"
 #include "pg/handler_call.hpp"
+#include "pg/live_columns.hpp"
 #include "pg/live_table.hpp"
+#include "pg/ring.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/tick_segment.hpp"
@@ -55,12 +58,14 @@ struct ClaimRequest {
     std::string_view worker;
     int max_jobs, tenant_cap;
     const pg::JobTypes &types;
-    ReturnSetInfo *rows; // where the claimed rows go, or null
+    ReturnSetInfo *rows;                                    // where the claimed rows go, or null
+    const std::vector<std::string> *only_tenants = nullptr; // null: all
 };
 struct Claim {
     int64 lock_token = 0;
     std::vector<pg::ClaimedJob> jobs;
     std::vector<std::string> lanes; // the tenants, numbered as ClaimedJob::lane
+    std::vector<bool> capped;       // whether each has a cap
 };
 Claim claim(const ClaimRequest &request);
 // Moves due scheduled jobs into their lanes; returns how many.
@@ -97,6 +102,18 @@ struct TenantLimits {
 const TenantLimits &limits_of(std::string_view tenant);
 bool pending_is_used(); // whether any tenant has a max_pending
 
+// ------------------------------------------------------------------------------------------ keys.cpp
+
+// Tenant and concurrency key of jobs that have ended, or ended an attempt: in the same transaction, the next
+// job of each key goes back into its lane.
+using FreedKeys = std::vector<std::pair<std::string, std::string>>;
+void free_keys(FreedKeys keys);
+// Parked jobs whose key is free, or whose type is not paused any more: for the housekeeping, in bounded
+// steps.
+void unpark();
+int64 unpark_type(std::string_view type);       // one step
+const std::vector<std::string> &paused_types(); // sorted
+
 // ------------------------------------------------------------------------------------------ handlers.cpp
 
 void register_handler(std::string_view job_type, Oid function);
@@ -131,6 +148,10 @@ int64 clear_load_test();
 // Tells the counters what a statement moved (rows of: old status, jobs, load-test jobs) and returns the
 // number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
+// The same for jobs that became queued; their tenants stand in column `tenants`.
+int64 count_into_lanes(const pg::Rows &rows, int tenants);
+// Tells the ring that the tenant has a job to claim, once this transaction commits.
+void lane_filled(std::string_view tenant);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
 
 } // namespace fairq::queue

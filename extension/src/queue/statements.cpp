@@ -61,9 +61,9 @@ WITH due AS (
     UPDATE @job_live j
        SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1
       FROM due WHERE j.id = due.id
-    RETURNING j.job_type
+    RETURNING j.job_type, j.tenant_id
 )
-SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id) FROM moved)",
     2, {TIMESTAMPTZOID, INT4OID}};
 
 // token, worker, now, ids
@@ -71,19 +71,20 @@ const Statement kInsertLease{5, Plan::pinned, R"(
 INSERT INTO @job_leases (lock_token, worker_id, locked_at, heartbeat_at, job_ids) VALUES ($1, $2, $3, $3, $4))",
     4, {INT8OID, TEXTOID, TIMESTAMPTZOID, INT8ARRAYOID}};
 
-// ids, worker, now, token: the claim by the executor, for a job_live with triggers and the like
+// ids, worker, now, token, those of them that count for a cap: the claim by the executor, for a job_live with triggers
+// and the like
 const Statement kClaimByExecutor{6, Plan::pinned, R"(
 UPDATE @job_live j
    SET status = 'locked', attempts = attempts + 1, locked_by = $2, locked_at = $3, lock_token = $4, updated_at = $3,
-       held_key = concurrency_key
+       held_key = concurrency_key, running_since = CASE WHEN j.id = ANY ($5) THEN $3 END
   FROM unnest($1) AS a (id)
  WHERE j.id = a.id AND j.status = 'queued'
 RETURNING j.*)",
-    4, {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID, INT8OID}};
+    5, {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8ARRAYOID}};
 
 // -------------------------------------------------------------------------------------------------- finish
 
-// ids, token, now → id, load test?. The lease ends with its last job; SKIP LOCKED, because leases are locked before jobs
+// ids, token, now → id, load test?, tenant and concurrency key of those that have one. The lease ends with its last job; SKIP LOCKED, because leases are locked before jobs
 // and this comes after them: what is left behind, the sweep of stale leases takes.
 const Statement kComplete{7, Plan::pinned, R"(
 WITH gone AS (
@@ -96,13 +97,13 @@ WITH gone AS (
 )
 INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
 SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, $3 FROM gone
-RETURNING id, job_type = 'load_test')",
+RETURNING id, job_type = 'load_test', CASE WHEN concurrency_key IS NOT NULL THEN tenant_id END, concurrency_key)",
     3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
-// id → status, attempts, max_attempts, load test?, token; locks the row
+// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key; locks the row
 const Statement kLockJob{8, Plan::pinned, R"(
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_attempts, job_type = 'load_test',
-       lock_token
+       lock_token, tenant_id, concurrency_key
   FROM @job_live WHERE id = $1 FOR UPDATE)",
     1, {INT8OID}};
 
@@ -125,7 +126,8 @@ INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STA
 SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), created_at, $4 FROM gone)",
     4, {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
-// ids, token, now, run_at (NULL: to its old place at once)
+// ids, token, now, run_at (NULL: to its old place at once) → also the tenants, and of jobs with a concurrency key the
+// tenants and keys
 const Statement kRelease{12, Plan::pinned, R"(
 WITH moved AS (
     UPDATE @job_live j
@@ -135,14 +137,17 @@ WITH moved AS (
            running_since = NULL, updated_at = $3
       FROM unnest($1) AS a (id)
      WHERE j.id = a.id AND j.lock_token = $2
-    RETURNING j.job_type
+    RETURNING j.job_type, j.tenant_id, j.concurrency_key
 ), ended AS (
     DELETE FROM @job_leases
      WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
                             FOR UPDATE SKIP LOCKED)
 )
-SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id),
+       array_agg(tenant_id) FILTER (WHERE concurrency_key IS NOT NULL),
+       array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL)
+  FROM moved)",
     4, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 // tenant or NULL, type or NULL, how many, now
@@ -159,9 +164,9 @@ WITH picked AS (
     SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
            concurrency_key, run_id, stage, last_error, created_at, $4, nextval('@job_live_id_seq')
       FROM gone ORDER BY id
-    RETURNING job_type
+    RETURNING job_type, tenant_id
 )
-SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id) FROM moved)",
     4, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
 
 // -------------------------------------------------------------------------------------------------- leases
@@ -183,9 +188,9 @@ SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
 const Statement kLockLease{16, Plan::pinned,
     "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", 1, {INT8OID}};
 
-// token, ids, how many → id, out of attempts?, load test?; locks them, but for those that somebody is finishing
+// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key; locks them, but for those that somebody is finishing
 const Statement kJobsOfLease{17, Plan::pinned, R"(
-SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test'
+SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key
   FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
  ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)",
     3, {INT8OID, INT8ARRAYOID, INT4OID}};

@@ -16,5 +16,8 @@ extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote
     kHeartbeat, kStaleLeases, kLockLease, kJobsOfLease, kPutBack, kEndLease, kAddHandler, kSetHandler,
     kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals, kCount,
     kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
+// statements_limits.cpp
+extern const Statement kMarkRunning, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark, kUnpark,
+    kNextParkedKey, kNextParkedType, kUnparkType;
 
 } // namespace fairq::queue::sql

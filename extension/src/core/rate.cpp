@@ -1,0 +1,68 @@
+// The generic cell rate algorithm with a clock in microseconds.
+#include "core/rate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace fairq::core {
+
+namespace {
+
+constexpr double kLongest = 2305843009213693952.0; // 2^61 microseconds: may be added to any time of our days
+
+// Microseconds that so many jobs take.
+double span(const Rate &rate, int jobs) {
+    return std::min(jobs * 1e6 / rate.per_second, kLongest);
+}
+
+// The burst, as far as it fits into the clock: beyond that, span() no longer tells numbers apart.
+int burst_of(const Rate &rate) {
+    double const fitting = kLongest / 1e6 * rate.per_second;
+    return std::max(1, static_cast<int>(std::min<double>(rate.burst, fitting)));
+}
+
+std::int64_t later(std::int64_t time, std::int64_t by) {
+    constexpr std::int64_t latest = std::numeric_limits<std::int64_t>::max();
+    return time > latest - by ? latest : time + by;
+}
+
+// How far the tat may be ahead when so many jobs are to go: rounded down, so that admitted() and admits_at()
+// agree to the microsecond.
+std::int64_t allowance(const Rate &rate, int jobs) {
+    return static_cast<std::int64_t>(std::floor(span(rate, burst_of(rate) - jobs)));
+}
+
+// The tat as it counts now.
+std::int64_t arrival(const Rate &rate, std::int64_t tat, std::int64_t now) {
+    if (tat == 0 || tat <= now)
+        return now;
+    auto const whole = static_cast<std::int64_t>(std::ceil(span(rate, burst_of(rate))));
+    return tat > later(now, whole) ? later(now, allowance(rate, 1)) : tat;
+}
+
+} // namespace
+
+int admitted(const Rate &rate, std::int64_t tat, std::int64_t now, int wanted) {
+    std::int64_t const ahead = arrival(rate, tat, now) - now;
+    int most = std::clamp(wanted, 0, burst_of(rate));
+    if (ahead <= allowance(rate, most))
+        return most;
+    int least = 0; // may go, and `most` may not
+    while (most - least > 1) {
+        int const middle = least + (most - least) / 2;
+        (ahead <= allowance(rate, middle) ? least : most) = middle;
+    }
+    return least;
+}
+
+std::int64_t charged(const Rate &rate, std::int64_t tat, std::int64_t now, int jobs) {
+    auto const taken = static_cast<std::int64_t>(std::ceil(span(rate, std::max(jobs, 0))));
+    return later(arrival(rate, tat, now), taken);
+}
+
+std::int64_t admits_at(const Rate &rate, std::int64_t tat, std::int64_t now, int wanted) {
+    return arrival(rate, tat, now) - allowance(rate, std::clamp(wanted, 0, burst_of(rate)));
+}
+
+} // namespace fairq::core

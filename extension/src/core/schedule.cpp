@@ -1,0 +1,388 @@
+// Earliest eligible virtual deadline first, on two intrusive pairing heaps.
+#include "core/schedule.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace fairq::core {
+
+namespace {
+
+// A pairing heap (Fredman, Sedgewick, Sleator & Tarjan, 1986) of lanes. Links are index + 1. Without
+// recursion: all lanes can be children of one.
+template <class Before>
+class Heap {
+public:
+    Heap(ScheduledLane *lanes, std::int32_t &root) : lanes_(lanes), root_(root) {}
+
+    void insert(int lane) { root_ = meld(root_, lane + 1); }
+
+    void remove(int lane) {
+        std::int32_t const link = lane + 1;
+        ScheduledLane &gone = at(link);
+        std::int32_t const below = merge(gone.child);
+        if (link == root_) {
+            root_ = below;
+        } else {
+            ScheduledLane &previous = at(gone.previous); // its parent, or the child before it
+            (previous.child == link ? previous.child : previous.next) = gone.next;
+            if (gone.next != 0)
+                at(gone.next).previous = gone.previous;
+            root_ = meld(root_, below);
+        }
+        gone.child = gone.next = gone.previous = 0;
+    }
+
+private:
+    ScheduledLane &at(std::int32_t link) const { return lanes_[link - 1]; }
+
+    // Of two roots, the later one becomes the first child of the other.
+    std::int32_t meld(std::int32_t a, std::int32_t b) {
+        if (a == 0 || b == 0)
+            return a + b;
+        if (Before{}(at(b), at(a)))
+            std::swap(a, b);
+        ScheduledLane &parent = at(a);
+        ScheduledLane &child = at(b);
+        child.previous = a;
+        child.next = parent.child;
+        if (parent.child != 0)
+            at(parent.child).previous = b;
+        parent.child = b;
+        return a;
+    }
+
+    // One heap of a row of siblings: in pairs from the left, then the pairs from the right.
+    std::int32_t merge(std::int32_t first) {
+        std::int32_t pairs = 0;
+        while (first != 0) {
+            std::int32_t const second = at(first).next;
+            std::int32_t const others = second == 0 ? 0 : at(second).next;
+            at(first).next = at(first).previous = 0;
+            if (second != 0)
+                at(second).next = at(second).previous = 0;
+            std::int32_t const pair = meld(first, second);
+            at(pair).next = pairs; // a stack; only this function sees it
+            pairs = pair;
+            first = others;
+        }
+        std::int32_t root = 0;
+        while (pairs != 0) {
+            std::int32_t const pair = pairs;
+            pairs = at(pair).next;
+            at(pair).next = 0;
+            root = meld(root, pair);
+        }
+        return root;
+    }
+
+    ScheduledLane *lanes_;
+    std::int32_t &root_;
+};
+
+struct EarlierStart {
+    bool operator()(const ScheduledLane &a, const ScheduledLane &b) const {
+        return a.start < b.start || (a.start == b.start && a.turn < b.turn);
+    }
+};
+
+struct EarlierDeadline {
+    static double deadline(const ScheduledLane &lane) { return lane.start + 1.0 / lane.weight; }
+    bool operator()(const ScheduledLane &a, const ScheduledLane &b) const {
+        double const first = deadline(a);
+        double const second = deadline(b);
+        return first < second || (first == second && a.turn < b.turn);
+    }
+};
+
+using Waiting = Heap<EarlierStart>;
+using Eligible = Heap<EarlierDeadline>;
+
+// Of these, the weight is part of the sum and the start part of the mean.
+bool counts(Place place) {
+    return place == Place::waiting || place == Place::eligible || place == Place::leaving ||
+           place == Place::holding;
+}
+
+bool in_a_heap(Place place) {
+    return place != Place::out && place != Place::held;
+}
+
+} // namespace
+
+// ------------------------------------------------------------------------------------------ the clock
+
+// Starts and clock are rounded: a lane that is due must not wait for the last bits.
+bool Schedule::due(const ScheduledLane &lane) const {
+    return lane.start <= state_.now + 1e-9 + std::fabs(state_.now) * 1e-15;
+}
+
+// The lanes that count were charged with so many jobs, all in all. What rounding takes from the clock's step
+// comes with a later one; otherwise the clock would leave the lanes within some hundred million jobs.
+void Schedule::move_clock(double jobs) {
+    if (state_.weight == 0) {
+        state_.rest = 0;
+        return;
+    }
+    auto const weight = static_cast<double>(state_.weight);
+    double const before = state_.now;
+    state_.rest += jobs;
+    state_.now += state_.rest / weight;
+    state_.rest -= weight * (state_.now - before);
+}
+
+void Schedule::count(int lane) {
+    state_.weight += at(lane).weight;
+    move_clock(at(lane).weight * (at(lane).start - state_.now));
+}
+
+// With the last lane, the clock stops where it was.
+void Schedule::discount(int lane) {
+    double const ahead = at(lane).weight * (at(lane).start - state_.now);
+    state_.weight -= at(lane).weight;
+    move_clock(-ahead);
+}
+
+// ------------------------------------------------------------------------------------------ the heaps
+
+void Schedule::put(int lane, Place place) {
+    at(lane).place = place;
+    if (place == Place::eligible)
+        Eligible(lanes_, state_.eligible).insert(lane);
+    else if (in_a_heap(place))
+        Waiting(lanes_, state_.waiting).insert(lane);
+}
+
+void Schedule::take(int lane) {
+    if (at(lane).place == Place::eligible)
+        Eligible(lanes_, state_.eligible).remove(lane);
+    else if (in_a_heap(at(lane).place))
+        Waiting(lanes_, state_.waiting).remove(lane);
+}
+
+void Schedule::set_start(int lane, double start) {
+    ScheduledLane &moved = at(lane);
+    take(lane);
+    double const before = moved.start;
+    moved.start = start;
+    if (counts(moved.place))
+        move_clock(moved.weight * (moved.start - before));
+    put(lane, moved.place);
+}
+
+// With a debt, it must not move the clock of the others until the debt is paid.
+void Schedule::join(int lane) {
+    if (!due(at(lane))) {
+        put(lane, Place::resting);
+        return;
+    }
+    count(lane);
+    put(lane, Place::eligible);
+}
+
+// Those at the head of the waiting ones whose time has come.
+void Schedule::move_due() {
+    while (state_.waiting != 0 && due(at(state_.waiting - 1))) {
+        int const lane = state_.waiting - 1;
+        Place const place = at(lane).place;
+        take(lane);
+        switch (place) {
+        case Place::leaving:
+            discount(lane);
+            put(lane, Place::out);
+            break;
+        case Place::holding:
+            discount(lane);
+            put(lane, Place::held);
+            at(lane).start -= state_.now;
+            break;
+        case Place::resting:
+            count(lane);
+            put(lane, Place::eligible);
+            break;
+        default:
+            put(lane, Place::eligible);
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------ picking
+
+int Schedule::first() {
+    for (;;) {
+        move_due();
+        if (state_.eligible == 0) {
+            if (state_.waiting == 0)
+                return -1;
+            double const step = at(state_.waiting - 1).start - state_.now;
+            state_.now += step;
+            state_.rest -= static_cast<double>(state_.weight) * step;
+            continue;
+        }
+        int const lane = state_.eligible - 1;
+        if (due(at(lane)))
+            return lane;
+        take(lane); // it was due before the clock went back
+        put(lane, Place::waiting);
+    }
+}
+
+void Schedule::charge(int lane) {
+    ScheduledLane &charged = at(lane);
+    take(lane);
+    double const before = charged.start;
+    charged.start += 1.0 / charged.weight;
+    charged.turn = ++state_.turns;
+    move_clock(charged.weight * (charged.start - before));
+    put(lane, due(charged) ? Place::eligible : Place::waiting);
+}
+
+int Schedule::pick() {
+    int const lane = first();
+    if (lane >= 0)
+        charge(lane);
+    return lane;
+}
+
+void Schedule::give_back(int lane, int jobs) {
+    if (at(lane).weight > 0 && jobs > 0)
+        set_start(lane, at(lane).start - static_cast<double>(jobs) / at(lane).weight);
+}
+
+void Schedule::pass_over(int lane) {
+    ScheduledLane &passed = at(lane);
+    if (!contains(lane))
+        return;
+    if (passed.place == Place::held)
+        passed.start += state_.now;
+    take(lane);
+    if (counts(passed.place))
+        discount(lane);
+    double const times = std::ldexp(1.0, std::min<int>(passed.passed_over, 10)); // 2^10 > kMostWeight
+    passed.start = std::max(passed.start, state_.now) + std::min(1.0, times / passed.weight);
+    passed.passed_over = static_cast<std::uint8_t>(std::min(passed.passed_over + 1, 255));
+    passed.turn = ++state_.turns;
+    put(lane, Place::resting);
+}
+
+// ------------------------------------------------------------------------------------------ coming and going
+
+bool Schedule::contains(int lane) const {
+    return at(lane).place != Place::out && at(lane).place != Place::leaving;
+}
+
+void Schedule::enter(int lane, int weight) {
+    ScheduledLane &entering = at(lane);
+    if (contains(lane)) {
+        set_weight(lane, weight);
+        return;
+    }
+    ++state_.lanes;
+    if (entering.place == Place::leaving) { // the others have not caught up yet, as if it had never left
+        entering.place = Place::waiting;
+        set_weight(lane, weight);
+        return;
+    }
+    entering.weight = std::clamp(weight, kLeastWeight, kMostWeight);
+    entering.start = std::max(entering.start, state_.now);
+    entering.turn = ++state_.turns;
+    join(lane);
+}
+
+void Schedule::leave(int lane) {
+    if (!contains(lane))
+        return;
+    --state_.lanes;
+    hold(lane);
+    if (at(lane).place == Place::holding) {
+        at(lane).place = Place::leaving;
+        return;
+    }
+    at(lane).place = Place::out;
+    at(lane).start += state_.now;
+}
+
+void Schedule::set_weight(int lane, int weight) {
+    ScheduledLane &changed = at(lane);
+    weight = std::clamp(weight, kLeastWeight, kMostWeight);
+    if (changed.weight == weight)
+        return;
+    take(lane);
+    double const from = changed.place == Place::held || changed.place == Place::out ? 0 : state_.now;
+    if (changed.place != Place::out)
+        changed.start = from + (changed.start - from) * changed.weight / weight;
+    if (counts(changed.place))
+        state_.weight += weight - changed.weight;
+    changed.weight = weight;
+    put(lane, changed.place);
+}
+
+void Schedule::hold(int lane) {
+    ScheduledLane &stopped = at(lane);
+    if (!contains(lane) || stopped.place == Place::holding || stopped.place == Place::held)
+        return;
+    bool const counted = counts(stopped.place);
+    take(lane);
+    if (counted && !due(stopped)) {
+        put(lane, Place::holding);
+        return;
+    }
+    if (counted)
+        discount(lane);
+    stopped.start -= state_.now;
+    put(lane, Place::held);
+}
+
+void Schedule::resume(int lane) {
+    ScheduledLane &resumed = at(lane);
+    if (resumed.place == Place::holding)
+        resumed.place = Place::waiting;
+    if (resumed.place != Place::held)
+        return;
+    resumed.start += state_.now;
+    join(lane);
+}
+
+// ------------------------------------------------------------------------------------------ drawing
+
+std::vector<Part> draw(Schedule &schedule, int jobs, const std::function<int(int)> &room) {
+    std::vector<Part> parts;
+    std::vector<int> rooms; // of the lanes of parts
+    std::vector<int> held;
+    auto const hold = [&](int lane) {
+        held.push_back(lane);
+        schedule.hold(lane);
+    };
+    auto const most = static_cast<std::size_t>(std::max(0, std::min(jobs, schedule.lanes())));
+    parts.reserve(most);
+    rooms.reserve(most);
+    while (jobs > 0) {
+        int const lane = schedule.first();
+        if (lane < 0)
+            break;
+        std::int32_t &part = schedule.at(lane).part;
+        if (part == 0) {
+            int const most_here = room(lane);
+            if (most_here <= 0) {
+                hold(lane);
+                continue;
+            }
+            parts.push_back({lane, 0});
+            rooms.push_back(most_here);
+            part = static_cast<std::int32_t>(parts.size());
+        }
+        auto const index = static_cast<std::size_t>(part - 1);
+        schedule.charge(lane);
+        --jobs;
+        if (++parts[index].jobs == rooms[index])
+            hold(lane);
+    }
+    for (Part const &part : parts)
+        schedule.at(part.lane).part = 0;
+    for (int const lane : held)
+        schedule.resume(lane);
+    return parts;
+}
+
+} // namespace fairq::core

@@ -1,0 +1,92 @@
+// The ring: in shared memory, which lanes (tenants) of a queue may have claimable jobs, and whose turn it is.
+// A claim draws from it instead of walking over the lane index, and so it costs what it claims, not what
+// there is. The tables are the truth: the ring only saves work. It never hides a claimable job that came
+// through the API, because
+//   - whatever puts a job into a lane enters the lane when it commits (activate_at_commit), and a claim that
+//     emptied a lane enters it again when it rolls back (activate_at_abort);
+//   - a lane leaves only if nothing has entered it since before the claim's own snapshot (Ring::settle);
+//   - until a survey has seen the whole lane index, after a restart or when the ring was full, it is not
+//     complete(), and claims walk by the index;
+//   - every claim looks at the next lane by the index (survey), for what went past the API or got lost.
+#pragma once
+
+#include "core/limits.hpp"
+#include "core/schedule.hpp"
+#include "pg/boundary.hpp"
+
+namespace fairq::pg::ring {
+
+void define_settings(); // by _PG_init
+void install_hooks();   // by _PG_init, when preloaded
+void install_callbacks();
+
+// Lanes to enter when this transaction commits; or when it, or a savepoint in it, rolls back.
+void activate_at_commit(Oid table, std::string_view tenant);
+void activate_at_abort(Oid table, std::string_view tenant);
+// Enters what waits for the commit now already: a claim sees its own transaction's jobs.
+void activate_own();
+void weigh_at_commit(Oid table, std::string_view tenant, int weight);
+
+// One lane's part of a draw, and what became of it.
+struct Share {
+    std::string tenant;
+    int lane;
+    std::uint32_t generation; // of this use of the lane's place: it may be another's by the time of settle()
+    int jobs;                 // charged
+    int weight;               // that the lane had
+    int got = 0;
+    bool empty = false;  // has no claimable job that the claim's snapshot could see
+    bool closed = false; // could not give more now: a limit, or others are taking its jobs
+    bool busy = false;   // closed, only because somebody has the tenant's lock
+};
+
+// What one lane did, for metrics. Since the lane came into the ring; a minute is a minute of the clock.
+struct LaneFigures {
+    std::string tenant;
+    std::int64_t served; // in all
+    double got_last_minute,
+        due_last_minute; // jobs it got, and jobs that were its weight's share while it had work
+    bool waiting;        // is in the ring now
+};
+
+// A claim's view of its queue's ring. Make it before the claim's snapshot is taken.
+class Ring {
+public:
+    explicit Ring(Oid table);
+
+    bool available() const { return queue_ >= 0; } // false: no shared memory, or too many queues
+    bool complete() const { return complete_; }
+
+    // Draws up to `jobs` jobs from the lanes whose turn it is; room: as in core::draw.
+    std::vector<Share> draw(int jobs, const std::function<int(int)> &room) const;
+    // Takes back what was not given, lets go of lanes that are empty. `at`: of the claim, for the figures.
+    void settle(const std::vector<Share> &shares, TimestampTz at) const;
+    void set_weight(const Share &share, int weight) const;
+
+    // Where the survey of the lane index goes on, and over how many lanes at most: one a millisecond since
+    // the last look, but more until the ring is complete. Then how far it came: `lanes` were found behind
+    // that place, `end` if there were no more. Lanes that are new to the ring enter it.
+    struct Survey {
+        std::string after;
+        int lanes;
+    };
+    Survey next_survey(TimestampTz now) const;
+    void surveyed(const std::vector<std::string> &lanes, bool end) const;
+
+private:
+    Oid table_;
+    int queue_ = -1;
+    std::uint64_t clock_ = 0; // before the claim's snapshot
+    bool complete_ = false;
+};
+
+// Every lane of the queue, whether it waits or not, but at most `most`: those with the most jobs served last
+// minute.
+std::vector<LaneFigures> figures(Oid table);
+// Lanes that wait in the ring, and how many of them are due before this one; none when nobody knows.
+struct Turn {
+    int lanes, ahead;
+};
+std::optional<Turn> turn_of(Oid table, std::string_view tenant);
+
+} // namespace fairq::pg::ring

@@ -1,0 +1,210 @@
+// The memory of the ring (see ring_memory.hpp). Everything here runs under its lock: loads and stores only,
+// nothing that may raise.
+#include "pg/ring_memory.hpp"
+
+#include "pg/ring.hpp"
+
+namespace fairq::pg::ring {
+
+Memory *memory = nullptr;
+
+namespace {
+
+constexpr int kLooksForPlace = 256; // at lanes, for one that has left
+
+int capacity = 65536; // the setting fairq.ring_lanes
+shmem_startup_hook_type previous_startup = nullptr;
+#if PG_VERSION_NUM >= 150000
+shmem_request_hook_type previous_request = nullptr;
+#endif
+
+Size size_of_memory() {
+    auto const lanes = static_cast<Size>(capacity);
+    return MAXALIGN(sizeof(Memory)) + MAXALIGN(lanes * sizeof(int32)) +
+           MAXALIGN(lanes * sizeof(core::ScheduledLane)) + MAXALIGN(lanes * sizeof(Lane));
+}
+
+void request() {
+#if PG_VERSION_NUM >= 150000
+    if (previous_request)
+        previous_request();
+#endif
+    if (capacity == 0)
+        return;
+    RequestAddinShmemSpace(size_of_memory());
+    RequestNamedLWLockTranche("FairqRing", 1);
+}
+
+// The arrays stand behind the head, in this order. Only the buckets are touched before they are used.
+void lay_out() {
+    char *at = reinterpret_cast<char *>(memory) + MAXALIGN(sizeof(Memory));
+    auto const lanes = static_cast<Size>(capacity);
+    memory->bucket = reinterpret_cast<int32 *>(at);
+    at += MAXALIGN(lanes * sizeof(int32));
+    memory->scheduled = reinterpret_cast<core::ScheduledLane *>(at);
+    at += MAXALIGN(lanes * sizeof(core::ScheduledLane));
+    memory->lane = reinterpret_cast<Lane *>(at);
+}
+
+void startup() {
+    if (previous_startup)
+        previous_startup();
+    if (capacity == 0)
+        return;
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    bool found = false;
+    memory = static_cast<Memory *>(ShmemInitStruct("fairq ring", size_of_memory(), &found));
+    if (!found) {
+        *memory = Memory{};
+        memory->lock = &GetNamedLWLockTranche("FairqRing")->lock;
+        memory->capacity = capacity;
+        lay_out();
+        memset(memory->bucket, 0, static_cast<Size>(capacity) * sizeof(int32));
+    }
+    LWLockRelease(AddinShmemInitLock);
+}
+
+uint32 hash_of(int queue, std::string_view tenant) {
+    return hash_bytes(reinterpret_cast<const unsigned char *>(tenant.data()),
+                      static_cast<int>(tenant.size())) ^
+           hash_bytes_uint32(static_cast<uint32>(queue));
+}
+
+int32 &bucket_of(uint32 hash) {
+    return memory->bucket[hash % static_cast<uint32>(memory->capacity)];
+}
+
+void drop(int place) {
+    Lane &lane = memory->lane[place];
+    schedule_of(lane.queue).leave(place);
+    for (int32 *link = &bucket_of(lane.hash); *link != 0; link = &memory->lane[*link - 1].next)
+        if (*link == place + 1) {
+            *link = lane.next;
+            break;
+        }
+    lane.queue = -1;
+    lane.next = memory->free;
+    memory->free = place + 1;
+}
+
+// A free place, if need be that of a lane that has left: all that is lost is how far ahead of its share it
+// was.
+int place_for_lane() {
+    if (memory->free == 0 && memory->used < memory->capacity)
+        return memory->used++;
+    for (int i = 0; memory->free == 0 && i < kLooksForPlace; ++i) {
+        int const place = memory->hand;
+        memory->hand = (memory->hand + 1) % memory->used;
+        Lane const &lane = memory->lane[place];
+        if (lane.queue >= 0 && !schedule_of(lane.queue).contains(place))
+            drop(place);
+    }
+    int const place = memory->free - 1;
+    if (place >= 0)
+        memory->free = memory->lane[place].next;
+    return place;
+}
+
+int make_lane(int queue, std::string_view tenant) {
+    int const place = tenant.size() <= core::kMaxNameBytes ? place_for_lane() : -1;
+    if (place < 0)
+        return -1;
+    Lane &lane = memory->lane[place];
+    uint32 const generation = lane.generation + 1;
+    memory->scheduled[place] = core::ScheduledLane{};
+    lane = Lane{};
+    lane.generation = generation;
+    lane.queue = static_cast<int16>(queue);
+    lane.length = static_cast<int16>(tenant.size());
+    memcpy(lane.tenant, tenant.data(), tenant.size());
+    lane.hash = hash_of(queue, tenant);
+    lane.next = bucket_of(lane.hash);
+    bucket_of(lane.hash) = place + 1;
+    return place;
+}
+
+void forget_queue(int queue) {
+    if (OidIsValid(memory->queues[queue].table))
+        for (int place = 0; place < memory->used; ++place)
+            if (memory->lane[place].queue == queue)
+                drop(place);
+    memory->queues[queue] = Queue{};
+}
+
+} // namespace
+
+void define_settings() {
+    DefineCustomIntVariable("fairq.ring_lanes",
+                            "How many tenants with claimable jobs shared memory has room for, in all queues; "
+                            "with more, or with 0, claims walk over the index.",
+                            nullptr, &capacity, capacity, 0, 4 * 1024 * 1024, PGC_POSTMASTER, 0, nullptr,
+                            nullptr, nullptr);
+}
+
+void install_hooks() {
+#if PG_VERSION_NUM >= 150000
+    previous_request = shmem_request_hook;
+    shmem_request_hook = request;
+#else
+    request();
+#endif
+    previous_startup = shmem_startup_hook;
+    shmem_startup_hook = startup;
+}
+
+core::Schedule schedule_of(int queue) {
+    return core::Schedule(memory->scheduled, memory->queues[queue].schedule);
+}
+
+int find_queue(Oid table) {
+    for (int queue = 0; queue < kQueues; ++queue)
+        if (memory->queues[queue].table == table && memory->queues[queue].database == MyDatabaseId)
+            return queue;
+    return -1;
+}
+
+int find_or_make_queue(Oid table) {
+    int queue = find_queue(table);
+    if (queue < 0) {
+        auto const *const oldest =
+            std::min_element(std::begin(memory->queues), std::end(memory->queues),
+                             [](const Queue &a, const Queue &b) { return a.used < b.used; });
+        queue = static_cast<int>(oldest - memory->queues);
+        forget_queue(queue);
+        memory->queues[queue].database = MyDatabaseId;
+        memory->queues[queue].table = table;
+    }
+    memory->queues[queue].used = ++memory->clock;
+    return queue;
+}
+
+int find_lane(int queue, std::string_view tenant) {
+    uint32 const hash = hash_of(queue, tenant);
+    for (int32 link = bucket_of(hash); link != 0; link = memory->lane[link - 1].next) {
+        Lane const &lane = memory->lane[link - 1];
+        if (lane.hash == hash && lane.queue == queue && lane.name() == tenant)
+            return link - 1;
+    }
+    return -1;
+}
+
+void enter(int queue, std::string_view tenant) {
+    Queue &of = memory->queues[queue];
+    int place = find_lane(queue, tenant);
+    if (place < 0)
+        place = make_lane(queue, tenant);
+    if (place < 0) {
+        of.complete = false;
+        of.overflowed = true;
+        return;
+    }
+    memory->lane[place].touched = ++of.clock;
+    core::Schedule schedule = schedule_of(queue);
+    if (schedule.contains(place))
+        return;
+    // A lane that was here before keeps its weight until a claim has read the tenant's row again.
+    schedule.enter(place, std::max(memory->scheduled[place].weight, 1));
+    memory->lane[place].due_since = schedule.now();
+}
+
+} // namespace fairq::pg::ring

@@ -1,0 +1,72 @@
+// Where the ring lives: a fixed number of lanes in shared memory, which the queues of the server share, found
+// by a hash of queue and tenant. For the ring_*.cpp files only.
+#pragma once
+
+#include "core/limits.hpp"
+#include "core/schedule.hpp"
+#include "pg/boundary.hpp"
+
+namespace fairq::pg::ring {
+
+constexpr int kQueues = 16;
+
+// A place for a lane. Its part in the schedule stands in Memory::scheduled, at the same index.
+struct Lane {
+    int32 next;   // in its bucket, or in the list of free places; index + 1
+    int16 queue;  // -1: free
+    int16 length; // of the tenant's name
+    uint32 hash;
+    uint32 generation; // counts the uses of this place
+    uint64 touched;    // the queue's clock when it was last entered
+    int64 served;
+    int64 minute; // of the figures below: got and due in this one, and in the one before
+    double got[2], due[2];
+    double due_since; // virtual time up to which due is counted
+    char tenant[core::kMaxNameBytes + 1];
+    std::string_view name() const { return {tenant, static_cast<size_t>(length)}; }
+};
+
+struct Queue {
+    Oid database, table; // InvalidOid: free
+    uint64 used;
+    uint64 clock;    // counts entries into lanes
+    bool complete;   // every lane with an entry in the index is known, or will be entered by a commit
+    bool overflowed; // there was no place for a lane
+    TimestampTz surveyed_at;
+    int survey_length;
+    char survey[core::kMaxNameBytes + 1]; // the survey has seen the lanes up to here
+    core::ScheduleState schedule;
+};
+
+struct Memory {
+    LWLock *lock;
+    uint64 clock;
+    int32 capacity;
+    int32 used; // places beyond were never used
+    int32 free; // index + 1
+    int32 hand; // where the search for a lane that has left goes on
+    Queue queues[kQueues];
+    int32 *bucket;                  // index + 1; capacity of them
+    core::ScheduledLane *scheduled; // capacity
+    Lane *lane;                     // capacity
+};
+
+extern Memory *memory; // null: not there
+
+class Exclusive {
+public:
+    Exclusive() { LWLockAcquire(memory->lock, LW_EXCLUSIVE); }
+    ~Exclusive() { LWLockRelease(memory->lock); }
+    Exclusive(const Exclusive &) = delete;
+    Exclusive &operator=(const Exclusive &) = delete;
+};
+
+// All that follows needs the lock.
+int find_queue(Oid table);                         // or -1
+int find_or_make_queue(Oid table);                 // takes the least recently used one's place
+int find_lane(int queue, std::string_view tenant); // or -1
+// Enters the lane, makes it if there is a place; without one the ring is not complete from here on.
+void enter(int queue, std::string_view tenant);
+core::Schedule schedule_of(int queue);
+
+} // namespace fairq::pg::ring

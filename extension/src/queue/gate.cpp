@@ -1,0 +1,99 @@
+// The judgement over a tenant's limits (see gate.hpp).
+#include "queue/gate.hpp"
+
+#include "pg/tenant_lock.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+constexpr int kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
+
+bool has_claim_limits(const TenantLimits &limits) {
+    return limits.max_concurrency || limits.rate;
+}
+
+// GCRA counts in microseconds since its epoch; 0 means that nothing was ever admitted.
+int64 arrival_of(std::optional<TimestampTz> due_at) {
+    return due_at.value_or(0);
+}
+
+} // namespace
+
+Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
+    Verdict verdict;
+    if (limits.paused) {
+        verdict.reason = Verdict::Reason::paused;
+        verdict.jobs = 0;
+        return verdict;
+    }
+    if (limits.max_concurrency) {
+        verdict.running = probes_.running(tenant, *limits.max_concurrency);
+        verdict.jobs = *limits.max_concurrency - verdict.running;
+        if (verdict.jobs <= 0)
+            verdict.reason = Verdict::Reason::at_cap;
+    }
+    if (verdict.jobs > 0 && limits.rate) {
+        int64 const arrival = arrival_of(probes_.claim_due_at(tenant));
+        int const admitted = core::admitted(*limits.rate, arrival, now_, verdict.jobs);
+        verdict.jobs = std::min(verdict.jobs, admitted);
+        verdict.admits_at = core::admits_at(*limits.rate, arrival, now_, 1);
+        if (verdict.jobs <= 0)
+            verdict.reason = Verdict::Reason::out_of_tokens;
+    }
+    return verdict;
+}
+
+Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
+    if (!limits.paused && !has_claim_limits(limits))
+        return {};
+    // Most of those who are held back are seen without a lock.
+    Verdict verdict = look(tenant, limits);
+    if (verdict.reason != Verdict::Reason::open && !limits.settling)
+        return verdict;
+    if (limits.paused)
+        return verdict;
+    if (locks_ == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant)) {
+        verdict.reason = Verdict::Reason::busy;
+        verdict.jobs = 0;
+        return verdict;
+    }
+    ++locks_;
+    if (limits.settling)
+        settle(tenant);
+    return look(tenant, limits);
+}
+
+// The cap is new: jobs that were claimed before it was there do not count yet. Marks those that are to be
+// seen, as often as it takes until no transaction is left that could have claimed without the cap (see
+// tenant_limits.settling).
+void Gate::settle(std::string_view tenant) const {
+    pg::with_spi([&] {
+        pg::execute(sql::kMarkRunning, {pg::of(tenant)});
+        pg::execute(sql::kSettle, {pg::of(tenant)});
+    });
+}
+
+void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs) {
+    if (!limits.rate || jobs == 0)
+        return;
+    auto const known = due_.find(tenant);
+    int64 const arrival =
+        known == due_.end() ? arrival_of(probes_.claim_due_at(tenant)) : arrival_of(known->second);
+    due_[tenant] = core::charged(*limits.rate, arrival, now_, jobs);
+}
+
+void Gate::finish() {
+    if (due_.empty())
+        return;
+    std::vector<std::string_view> tenants;
+    Ids due;
+    for (auto const &[tenant, at] : due_) {
+        tenants.push_back(tenant);
+        due.push_back(at);
+    }
+    pg::execute(sql::kChargeRates, {pg::of(tenants), pg::of_times(due)});
+}
+
+} // namespace fairq::queue

@@ -1,0 +1,45 @@
+// What a tenant's limits let through: one judgement, for the claim, and for why_not_running, which therefore
+// cannot disagree.
+#pragma once
+
+#include "queue/queue.hpp"
+
+#include "pg/probes.hpp"
+
+#include <unordered_map>
+
+namespace fairq::queue {
+
+struct Verdict {
+    enum class Reason { open, paused, at_cap, out_of_tokens, busy };
+    Reason reason = Reason::open;
+    int jobs = INT32_MAX;      // that may be claimed now
+    int running = 0;           // of the tenant, when it has a cap
+    TimestampTz admits_at = 0; // when the rate lets the next one through
+};
+
+class Gate {
+public:
+    Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
+
+    // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
+    Verdict look(std::string_view tenant, const TenantLimits &limits) const;
+    // The same for a claim: under the tenant's lock, so that it stays true until this transaction ends. busy:
+    // others have the lock, or this claim has as many locks as it may.
+    Verdict enter(const std::string &tenant, const TenantLimits &limits);
+    // So many were taken through it.
+    void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
+    // Writes down what the claim took by rate.
+    void finish();
+
+private:
+    void settle(std::string_view tenant) const;
+
+    pg::Probes &probes_;
+    Oid queue_;
+    TimestampTz now_;
+    int locks_ = 0;
+    std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
+};
+
+} // namespace fairq::queue

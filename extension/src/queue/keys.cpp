@@ -1,0 +1,101 @@
+// Concurrency keys and paused types: the jobs that stand in the way of others are parked, out of the lane,
+// and come back when their key is free or their type goes on.
+#include "queue/queue.hpp"
+#include "queue/statements.hpp"
+
+#include "pg/table_cache.hpp"
+#include "pg/tenant_lock.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+constexpr size_t kMostFreed = 256; // keys, by one call: each takes a lock until it commits
+constexpr int kKeysPerSweep = 100;
+constexpr int kJobsPerSweep = 1000;
+
+bool is_paused_type(const std::string &type) {
+    std::vector<std::string> const &paused = paused_types();
+    return std::binary_search(paused.begin(), paused.end(), type);
+}
+
+// Where the last sweep of this session stopped.
+struct SweptTo {
+    std::string tenant, key;
+};
+SweptTo &swept_to() {
+    static SweptTo place;
+    return place;
+}
+
+void unpark_keys() {
+    SweptTo &place = swept_to();
+    for (int i = 0; i < kKeysPerSweep; ++i) {
+        pg::check_interrupts();
+        pg::Rows const next = pg::execute(sql::kNextParkedKey, {pg::of(std::string_view(place.tenant)),
+                                                                pg::of(std::string_view(place.key))});
+        if (next.empty()) {
+            place = {};
+            return;
+        }
+        place = {next.text_at(0, 1), next.text_at(0, 2)};
+        if (!limits_of(place.tenant).paused) // else it would only be parked again
+            free_keys({{place.tenant, place.key}});
+    }
+}
+
+void unpark_types() {
+    for (std::string type;;) {
+        pg::Rows const next = pg::execute(sql::kNextParkedType, {pg::of(std::string_view(type))});
+        if (next.empty())
+            return;
+        type = next.text_at(0, 1);
+        if (!is_paused_type(type))
+            unpark_type(type);
+    }
+}
+
+} // namespace
+
+const std::vector<std::string> &paused_types() {
+    static pg::table_cache::Copy<std::vector<std::string>> copy;
+    return copy.get(pg::relation_in(pg::schema(), "paused_job_types"), [] {
+        return pg::with_spi([] {
+            pg::Rows const rows = pg::read_as_of_snapshot(sql::kPausedTypes);
+            std::vector<std::string> types;
+            for (size_t row = 0; row < rows.size(); ++row)
+                types.push_back(rows.text_at(row, 1));
+            return types;
+        });
+    });
+}
+
+// One job for each key that is free now. Nobody waits: whose lock is taken, because a claim is parking a job
+// of that key just now, is left to the sweep.
+void free_keys(FreedKeys keys) {
+    std::sort(keys.begin(), keys.end());
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    keys.resize(std::min(keys.size(), kMostFreed));
+    Oid const queue = pg::live_table_oid(pg::schema());
+    for (auto const &[tenant, key] : keys)
+        if (pg::try_lock_key(queue, tenant, key) &&
+            !pg::execute(sql::kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))})
+                 .empty())
+            lane_filled(tenant);
+}
+
+int64 unpark_type(std::string_view type) {
+    pg::Rows const moved = pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep})});
+    for (std::string const &tenant : moved.texts_at(0, 2))
+        lane_filled(tenant);
+    return moved.int64_at(0, 1);
+}
+
+void unpark() {
+    pg::with_spi([] {
+        unpark_keys();
+        unpark_types();
+    });
+}
+
+} // namespace fairq::queue

@@ -1,0 +1,86 @@
+// Where a claim's lanes come from, and in which order: the ring, or a walk over the lane index. Both divide
+// by the same schedule (core/schedule.hpp); the ring's lasts, the walk's is made for the claim.
+#pragma once
+
+#include "queue/queue.hpp"
+
+#include "pg/ring.hpp"
+
+namespace fairq::queue {
+
+using pg::ring::Share;
+using Room = std::function<int(int lane)>;
+
+class Lanes {
+public:
+    Lanes() = default;
+    Lanes(const Lanes &) = delete;
+    Lanes &operator=(const Lanes &) = delete;
+    virtual ~Lanes() = default;
+    // Up to `jobs` jobs for the lanes whose turn it is; fewer when all lanes are out of room. full: lanes
+    // known to have none.
+    virtual std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) = 0;
+    // What became of a draw.
+    virtual void settle(const std::vector<Share> &shares) = 0;
+    virtual void set_weight(const Share &share, int weight) = 0;
+};
+
+class RingLanes : public Lanes {
+public:
+    RingLanes(const pg::ring::Ring &ring, TimestampTz now) : ring_(ring), now_(now) {}
+    std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &) override {
+        return ring_.draw(jobs, room);
+    }
+    void settle(const std::vector<Share> &shares) override { ring_.settle(shares, now_); }
+    void set_weight(const Share &share, int weight) override { ring_.set_weight(share, weight); }
+
+private:
+    const pg::ring::Ring &ring_;
+    TimestampTz now_;
+};
+
+// The circular walk over the lanes of the index: first those behind the starting point, then those up to it,
+// each once, up to a bound. Or over the tenants that are given.
+class Walk {
+public:
+    Walk(pg::LiveTable &table, std::string start, int most)
+        : table_(&table), start_(std::move(start)), at_(start_), left_(most) {}
+    explicit Walk(std::vector<std::string> tenants) : given_(std::move(tenants)) {}
+
+    std::optional<std::string> next();
+    bool saw_all() const { return ended_; }
+    const std::string &position() const { return at_; }
+
+private:
+    std::optional<std::string> next_given();
+
+    pg::LiveTable *table_ = nullptr;
+    std::vector<std::string> given_;
+    std::string start_, at_;
+    int left_ = 0;
+    size_t given_at_ = 0;
+    bool wrapped_ = false, ended_ = false;
+};
+
+class WalkedLanes : public Lanes {
+public:
+    explicit WalkedLanes(Walk walk) : walk_(std::move(walk)) {}
+    std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) override;
+    void settle(const std::vector<Share> &shares) override;
+    void set_weight(const Share &share, int weight) override;
+
+    // Behind which tenant the next claim's walk starts.
+    std::string stopped_at() const;
+
+private:
+    core::Schedule schedule() { return core::Schedule(scheduled_.data(), state_); }
+    void discover(int lanes);
+
+    Walk walk_;
+    std::vector<std::string> tenants_;
+    std::vector<core::ScheduledLane> scheduled_;
+    std::vector<int> taken_;
+    core::ScheduleState state_{};
+};
+
+} // namespace fairq::queue
