@@ -84,24 +84,19 @@ private:
                 std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
             if (shares.empty())
                 return;
-            if (!weigh(shares))
+            bool const weights_known = std::all_of(shares.begin(), shares.end(), has_its_weight);
+            if (weights_known)
                 for (Share &share : shares)
                     ask(share);
             lanes_.settle(shares);
+            if (!weights_known) // a tenant's weight is another than its lane had: all is drawn again
+                for (Share const &share : shares)
+                    lanes_.set_weight(share, limits_of(share.tenant).weight);
         }
     }
 
-    // A tenant's weight may be another than its lane had: then all is drawn again.
-    bool weigh(const std::vector<Share> &shares) {
-        bool changed = false;
-        for (Share const &share : shares) {
-            int const weight = limits_of(share.tenant).weight;
-            if (weight != share.weight) {
-                lanes_.set_weight(share, weight);
-                changed = true;
-            }
-        }
-        return changed;
+    static bool has_its_weight(const Share &share) {
+        return share.weight == limits_of(share.tenant).weight;
     }
 
     void ask(Share &share) {
