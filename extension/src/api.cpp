@@ -75,9 +75,9 @@ FAIRQ_FUNCTION(fairq_enqueue_job) {
     std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
     Datum const payload = arguments.required(2, "payload");
     check_payload(arguments.payload_size(2));
-    PG_RETURN_INT64(queue::enqueue(common, {tenant, payload,
-                                            arguments.optional_name(5, "idempotency_key", kMaxNameBytes),
-                                            arguments.optional_name(6, "concurrency_key", kMaxNameBytes)}));
+    PG_RETURN_INT64(
+        queue::enqueue(common, {tenant, payload, arguments.optional_name(5, "idempotency_key", kMaxNameBytes),
+                                arguments.optional_name(6, "concurrency_key", kMaxNameBytes)}));
 }
 
 FAIRQ_FUNCTION(fairq_enqueue_jobs) {
@@ -96,6 +96,12 @@ FAIRQ_FUNCTION(fairq_enqueue_jobs) {
         check_length(arguments.names(6, "concurrency_keys", kMaxNameBytes, true), count, "concurrency_keys");
     return return_ids(fcinfo, queue::enqueue_all(common, {count, arguments.value(0), arguments.value(2),
                                                           arguments.value(5), arguments.value(6)}));
+}
+
+FAIRQ_FUNCTION(fairq_create_pipeline_run) {
+    Arguments const arguments = begin(fcinfo);
+    std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
+    PG_RETURN_INT64(queue::create_run(tenant, arguments.name(1, "name", kMaxNameBytes)));
 }
 
 // ------------------------------------------------------------------------------------------ work

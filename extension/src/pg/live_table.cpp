@@ -171,7 +171,8 @@ void LiveTable::add_index_entries() {
 ClaimedJob LiveTable::claimed(int lane) const {
     bool null = false;
     int64 const id = DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); }));
-    return {id, text_in(held_, kType) == kLoadTest, lane};
+    int64 const run = DatumGetInt64(call([&] { return slot_getattr(held_, kRunId, &null); }));
+    return {id, text_in(held_, kType) == kLoadTest, lane, null ? 0 : run};
 }
 
 void LiveTable::finish() {

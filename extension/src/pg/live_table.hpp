@@ -32,7 +32,8 @@ private:
 struct ClaimedJob {
     int64 id;
     bool load_test;
-    int lane; // which of the claim's lanes it came from
+    int lane;  // which of the claim's lanes it came from
+    int64 run; // of a pipeline; 0: none
 };
 
 // A claim in progress. Use: construct, next_lane/take as often as needed, finish. After an error the

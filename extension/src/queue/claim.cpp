@@ -129,11 +129,15 @@ private:
     std::vector<int> demands_, taken_;
 };
 
-// Rides on every claim, so that external workers alone need no ticker.
-void keep_house(int max_jobs) {
+// Rides on every claim, so that external workers alone need no ticker. Returns whether it was time for a
+// sweep.
+bool keep_house(int max_jobs) {
     promote(max_jobs);
-    if (pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval))
+    bool const due =
+        pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval);
+    if (due)
         sweep(pg::settings::lease_timeout());
+    return due;
 }
 
 Ids ids_of(const Claim &claim) {
@@ -161,6 +165,16 @@ void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, 
     claim.jobs.erase(std::remove_if(claim.jobs.begin(), claim.jobs.end(), refused), claim.jobs.end());
 }
 
+Ids runs_of(const Claim &claim) {
+    Ids runs;
+    for (pg::ClaimedJob const &job : claim.jobs)
+        if (job.run != 0)
+            runs.push_back(job.run);
+    std::sort(runs.begin(), runs.end());
+    runs.erase(std::unique(runs.begin(), runs.end()), runs.end());
+    return runs;
+}
+
 void record(const pg::ClaimMark &mark, const Claim &claim) {
     if (claim.jobs.empty())
         return;
@@ -169,6 +183,8 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);
+    if (Ids const runs = runs_of(claim); !runs.empty())
+        runs_started(runs);
 }
 
 } // namespace
@@ -176,7 +192,7 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
 Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
-    keep_house(request.max_jobs);
+    bool const swept = keep_house(request.max_jobs);
     pg::ClaimMark const mark{request.worker, pg::random_token(), pg::now()};
     Claim claim;
     claim.lock_token = mark.lock_token;
@@ -193,6 +209,8 @@ Claim claim(const ClaimRequest &request) {
             update_by_executor(request, mark, claim);
         record(mark, claim);
     });
+    if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
+        advance_runs(core::kRunStep);
     return claim;
 }
 

@@ -16,7 +16,7 @@ struct LockedJob {
     JobStatus status;
     int32 attempts, max_attempts;
     bool load_test;
-    int64 lock_token; // 0: none
+    int64 lock_token, run; // 0: none
 };
 
 // Locks the unfinished job, or returns none.
@@ -24,18 +24,25 @@ std::optional<LockedJob> lock_job(int64 id) {
     pg::Rows const rows = pg::execute(sql::kLockJob, {pg::of(id)});
     if (rows.empty())
         return std::nullopt;
-    return LockedJob{static_cast<JobStatus>(rows.int32_at(0, 1)), rows.int32_at(0, 2), rows.int32_at(0, 3),
-                     rows.bool_at(0, 4), rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5)};
+    return LockedJob{static_cast<JobStatus>(rows.int32_at(0, 1)),
+                     rows.int32_at(0, 2),
+                     rows.int32_at(0, 3),
+                     rows.bool_at(0, 4),
+                     rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
+                     rows.is_null(0, 6) ? 0 : rows.int64_at(0, 6)};
 }
 
 bool is_in_history(int64 id) {
     return !pg::execute(sql::kIsInHistory, {pg::of(id)}).empty();
 }
 
+// Dead or cancelled: a pipeline run fails with it.
 void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg::Value &error) {
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
                                       pg::of_time(pg::now())});
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
+    if (job.run != 0)
+        run_failed(job.run, id, status);
 }
 
 } // namespace
@@ -46,12 +53,17 @@ Ids complete(Ids job_ids, int64 lock_token) {
         pg::Rows const rows =
             pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(pg::now())});
         Ids accepted(rows.size());
+        std::vector<RunStage> stages;
         int64 load_test = 0;
         for (size_t row = 0; row < rows.size(); ++row) {
             accepted[row] = rows.int64_at(row, 1);
             load_test += rows.bool_at(row, 2) ? 1 : 0;
+            if (!rows.is_null(row, 3))
+                stages.push_back({rows.int64_at(row, 3), rows.int32_at(row, 4)});
         }
         count_move(JobStatus::locked, JobStatus::completed, static_cast<int64>(accepted.size()), load_test);
+        if (!stages.empty())
+            jobs_completed(std::move(stages));
         return accepted;
     });
 }
