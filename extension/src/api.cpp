@@ -99,6 +99,12 @@ FAIRQ_FUNCTION(fairq_enqueue_jobs) {
                                                           arguments.value(5), arguments.value(6)}));
 }
 
+FAIRQ_FUNCTION(fairq_create_pipeline_run) {
+    Arguments const arguments = begin(fcinfo);
+    std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
+    PG_RETURN_INT64(queue::create_run(tenant, arguments.name(1, "name", kMaxNameBytes)));
+}
+
 // ------------------------------------------------------------------------------------------ work
 
 FAIRQ_FUNCTION(fairq_claim_queued_jobs) {

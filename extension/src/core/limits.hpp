@@ -13,6 +13,7 @@ constexpr int kMaxJobsPerCall = 10000; // claim, reclaim and redrive
 constexpr int kMaxAttempts = 1000;
 constexpr int kMaxTickWorkers = 64;
 constexpr int kMaxStage = 10000; // of a pipeline run
+constexpr int kRunStep = 1000;   // jobs of a run that one call promotes or cancels
 constexpr int kMaxWeight = 1000; // of a tenant
 constexpr int kMaxLoadTestTenants = 1000000;
 constexpr std::int64_t kMicrosecond = 1;

@@ -8,9 +8,11 @@ namespace {
 
 constexpr int kLeaseLost = MAKE_SQLSTATE('J', 'Q', '0', '0', '1');
 constexpr int kUnknownJob = MAKE_SQLSTATE('J', 'Q', '0', '0', '4');
+constexpr int kStagePassed = MAKE_SQLSTATE('J', 'Q', '0', '0', '5');
 constexpr int kPayloadTooLarge = MAKE_SQLSTATE('J', 'Q', '0', '0', '6');
 constexpr int kBadArgument = MAKE_SQLSTATE('J', 'Q', '0', '0', '7');
 constexpr int kWorkerEnded = MAKE_SQLSTATE('J', 'Q', '0', '0', '9');
+constexpr int kUnknownRun = MAKE_SQLSTATE('J', 'Q', '0', '1', '0');
 
 // Callers may hold C++ objects: the error leaves this frame as an exception.
 template <class F>
@@ -40,6 +42,18 @@ void raise_unknown_job(int64 job_id) {
             (errcode(kUnknownJob), errmsg("there is no job %lld", static_cast<long long>(job_id)),
              errhint("Look it up with SELECT * FROM job_queue WHERE id = %lld; it may have been archived.",
                      static_cast<long long>(job_id))));
+    });
+}
+
+void raise_stage_passed(int64 run, int32 stage, const std::string &status, std::optional<int32> current) {
+    raise([&] {
+        ereport(ERROR,
+                (errcode(kStagePassed),
+                 errmsg("stage %d of pipeline run %lld has passed", stage, static_cast<long long>(run)),
+                 current ? errdetail("The run is %s, in stage %d.", status.c_str(), *current)
+                         : errdetail("The run is %s.", status.c_str()),
+                 current ? errhint("Enqueue into stage %d or a later one.", *current)
+                         : errhint("Make a new run with create_pipeline_run.")));
     });
 }
 
@@ -113,6 +127,15 @@ void raise_worker_ended() {
                 (errcode(kWorkerEnded), errmsg("the tick's coordinator ended before the tick did"),
                  errdetail("Nothing is lost: the jobs it held are reclaimed when their lease ends."),
                  errhint("The server log tells why the background worker \"fairq coordinator\" ended.")));
+    });
+}
+
+// The same for a run of another tenant: whether there is one is nobody else's business.
+void raise_unknown_run(int64 run) {
+    raise([&] {
+        ereport(ERROR,
+                (errcode(kUnknownRun), errmsg("there is no pipeline run %lld", static_cast<long long>(run)),
+                 errhint("Make one with create_pipeline_run; its jobs have to be of its own tenant.")));
     });
 }
 

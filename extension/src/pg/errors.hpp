@@ -6,8 +6,11 @@
 
 namespace fairq::pg {
 
-[[noreturn]] void raise_lease_lost(int64 job_id, int64 lock_token);                        // JQ001
-[[noreturn]] void raise_unknown_job(int64 job_id);                                         // JQ004
+[[noreturn]] void raise_lease_lost(int64 job_id, int64 lock_token); // JQ001
+[[noreturn]] void raise_unknown_job(int64 job_id);                  // JQ004
+// current: the stage that the run is in; none when it is over.
+[[noreturn]] void raise_stage_passed(int64 run, int32 stage, const std::string &status,
+                                     std::optional<int32> current);                        // JQ005
 [[noreturn]] void raise_payload_too_large(size_t bytes, size_t limit);                     // JQ006
 [[noreturn]] void raise_bad_argument(const std::string &message, const std::string &hint); // JQ007
 void refuse_on_standby(const char *what);                                                  // 25006
@@ -17,6 +20,7 @@ void refuse_on_standby(const char *what);                                       
 [[noreturn]] void raise_role_cannot_login(const std::string &role);                        // 28000
 [[noreturn]] void raise_not_allowed(const std::string &message, const std::string &hint);  // 42501
 [[noreturn]] void raise_worker_ended();                                                    // JQ009
+[[noreturn]] void raise_unknown_run(int64 run);                                            // JQ010
 [[noreturn]] void raise_not_installed();                                                   // 55000
 
 // An error as plain data, so that it can cross a process boundary.

@@ -219,7 +219,8 @@ ClaimedJob LiveTable::claimed(int lane) const {
     bool null = false;
     int64 const id = DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); }));
     Datum const since = call([&] { return slot_getattr(held_, kUpdatedAt, &null); });
-    return {id, text_in(held_, kType) == kLoadTest, lane, DatumGetTimestampTz(since)};
+    int64 const run = DatumGetInt64(call([&] { return slot_getattr(held_, kRunId, &null); }));
+    return {id, text_in(held_, kType) == kLoadTest, lane, DatumGetTimestampTz(since), null ? 0 : run};
 }
 
 void LiveTable::finish() {

@@ -56,6 +56,7 @@ struct ClaimedJob {
     bool load_test;
     int lane;          // which of the claim's lanes it came from
     TimestampTz since; // when it came into its lane
+    int64 run;         // of a pipeline; 0: none
 };
 
 // What a lane gave. empty: it has no other job that could be claimed, as far as the claim's snapshot sees.

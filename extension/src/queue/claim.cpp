@@ -167,13 +167,17 @@ private:
     std::vector<int> full_; // lanes that are closed
 };
 
-// Rides on every claim, so that external workers alone need no ticker.
-void keep_house(int max_jobs) {
+// Rides on every claim, so that external workers alone need no ticker. Returns whether it was time for a
+// sweep.
+bool keep_house(int max_jobs) {
     promote(max_jobs);
-    if (pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval)) {
+    bool const due =
+        pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval);
+    if (due) {
         sweep(pg::settings::lease_timeout());
         unpark();
     }
+    return due;
 }
 
 Ids ids_of(const Claim &claim) {
@@ -209,12 +213,24 @@ void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, 
     claim.jobs.erase(std::remove_if(claim.jobs.begin(), claim.jobs.end(), refused), claim.jobs.end());
 }
 
+Ids runs_of(const Claim &claim) {
+    Ids runs;
+    for (pg::ClaimedJob const &job : claim.jobs)
+        if (job.run != 0)
+            runs.push_back(job.run);
+    std::sort(runs.begin(), runs.end());
+    runs.erase(std::unique(runs.begin(), runs.end()), runs.end());
+    return runs;
+}
+
 void record(const pg::ClaimMark &mark, const Claim &claim) {
     pg::execute(sql::kInsertLease,
                 {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids_of(claim))});
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);
+    if (Ids const runs = runs_of(claim); !runs.empty())
+        runs_started(runs);
 }
 
 // A cap may have come while this claim was under way, for a tenant that had none: whoever counts next has to
@@ -308,7 +324,7 @@ private:
 Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
-    keep_house(request.max_jobs);
+    bool const swept = keep_house(request.max_jobs);
     pg::ring::activate_own();
     pg::JobTypes types = request.types;
     types.pause(paused_types());
@@ -317,6 +333,8 @@ Claim claim(const ClaimRequest &request) {
     claim.lock_token = mark.lock_token;
     while (Attempt(request, mark, types).run(claim))
         claim.lanes.clear(), claim.capped.clear();
+    if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
+        advance_runs(core::kRunStep);
     return claim;
 }
 

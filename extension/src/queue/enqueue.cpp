@@ -53,6 +53,18 @@ Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
     return kept;
 }
 
+// As what a new job begins, in a run or outside of one. Not asked for a job whose key is known: a producer
+// that tries again gets its id, however far the run has come.
+JobStatus status_of(const NewJobs &common, const Moment &moment, const pg::Value &tenants) {
+    return common.run_id ? status_in_run(*common.run_id, *common.stage, tenants, moment.status)
+                         : moment.status;
+}
+
+// Is not a single one of these jobs new?
+bool all_known(const Ids &ids, const Ids &kept) {
+    return std::mismatch(ids.begin(), ids.end(), kept.begin(), std::not_equal_to<>()).first == ids.end();
+}
+
 } // namespace
 
 int64 enqueue(const NewJobs &common, const NewJob &job) {
@@ -65,15 +77,17 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
             if (kept != id)
                 return kept;
         }
+        std::vector<std::string_view> const tenants{job.tenant};
+        JobStatus const status = status_of(common, moment, pg::of(tenants));
         Interval timeout = common.timeout;
         pg::execute(sql::kInsertJob,
                     {pg::of(id), pg::of(job.tenant), pg::of(common.job_type),
-                     pg::of(std::string_view(core::name_of(moment.status))), pg::of(common.priority),
+                     pg::of(std::string_view(core::name_of(status))), pg::of(common.priority),
                      pg::of_datum(job.payload), pg::of_time(moment.run_at), pg::of(common.max_attempts),
                      pg::of_datum(IntervalPGetDatum(&timeout)), pg::of(job.key), pg::of_time(moment.now),
                      pg::of(job.concurrency_key), pg::of(common.run_id), pg::of(common.stage)});
-        count_new(common, moment.status, 1);
-        if (moment.status == JobStatus::queued)
+        count_new(common, status, 1);
+        if (status == JobStatus::queued)
             lane_filled(job.tenant);
         return id;
     });
@@ -86,15 +100,18 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays) {
     return pg::with_spi([&] {
         Ids const ids = new_ids(arrays.count);
         Ids const kept = arrays.keys.null ? ids : take_keys(arrays, ids);
+        if (all_known(ids, kept))
+            return kept;
+        JobStatus const status = status_of(common, moment, arrays.tenants);
         Interval timeout = common.timeout;
         pg::execute(sql::kInsertJobs, {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads,
                                        arrays.keys, arrays.concurrency_keys, pg::of(common.job_type),
-                                       pg::of(std::string_view(core::name_of(moment.status))),
+                                       pg::of(std::string_view(core::name_of(status))),
                                        pg::of(common.priority), pg::of_time(moment.run_at),
                                        pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)),
                                        pg::of_time(moment.now), pg::of(common.run_id), pg::of(common.stage)});
-        count_new(common, moment.status, static_cast<int64>(SPI_processed));
-        if (moment.status == JobStatus::queued)
+        count_new(common, status, static_cast<int64>(SPI_processed));
+        if (status == JobStatus::queued)
             fill_lanes(arrays.tenants);
         return kept;
     });

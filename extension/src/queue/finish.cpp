@@ -23,8 +23,8 @@ struct LockedJob {
     JobStatus status;
     int32 attempts, max_attempts;
     bool load_test;
-    int64 lock_token; // 0: none
-    FreedKeys key;    // its own, if it has one
+    int64 lock_token, run; // 0: none
+    FreedKeys key;             // its own, if it has one
 };
 
 // Locks the unfinished job, or returns none.
@@ -37,6 +37,7 @@ std::optional<LockedJob> lock_job(int64 id) {
                      rows.int32_at(0, 3),
                      rows.bool_at(0, 4),
                      rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
+                     rows.is_null(0, 8) ? 0 : rows.int64_at(0, 8),
                      key_in(rows, 0, 6)};
 }
 
@@ -44,11 +45,14 @@ bool is_in_history(int64 id) {
     return !pg::execute(sql::kIsInHistory, {pg::of(id)}).empty();
 }
 
+// Dead or cancelled: a pipeline run fails with it.
 void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg::Value &error) {
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
                                       pg::of_time(pg::now())});
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
     free_keys(job.key);
+    if (job.run != 0)
+        run_failed(job.run, id, status);
 }
 
 } // namespace
@@ -59,6 +63,7 @@ Ids complete(Ids job_ids, int64 lock_token) {
         pg::Rows const rows =
             pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(pg::now())});
         Ids accepted(rows.size());
+        std::vector<RunStage> stages;
         int64 load_test = 0;
         FreedKeys keys;
         for (size_t row = 0; row < rows.size(); ++row) {
@@ -66,9 +71,13 @@ Ids complete(Ids job_ids, int64 lock_token) {
             load_test += rows.bool_at(row, 2) ? 1 : 0;
             if (!rows.is_null(row, 4))
                 keys.emplace_back(rows.text_at(row, 3), rows.text_at(row, 4));
+            if (!rows.is_null(row, 5))
+                stages.push_back({rows.int64_at(row, 5), rows.int32_at(row, 6)});
         }
         count_move(JobStatus::locked, JobStatus::completed, static_cast<int64>(accepted.size()), load_test);
         free_keys(std::move(keys));
+        if (!stages.empty())
+            jobs_completed(std::move(stages));
         return accepted;
     });
 }

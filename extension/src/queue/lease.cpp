@@ -26,48 +26,82 @@ std::vector<Lease> leases_of(const pg::Rows &rows) {
     return leases;
 }
 
-struct HeldJobs {
-    Ids again, dead;
-    int64 again_load_test = 0, dead_load_test = 0;
-    std::vector<std::string> again_tenants;
-    FreedKeys dead_keys;
-    size_t size() const { return again.size() + dead.size(); }
+struct HeldJob {
+    int64 id;
+    bool out_of_attempts, load_test;
+    int64 run; // 0: none
+    std::string tenant;
+    std::optional<std::string> key; // concurrency key
 };
 
-HeldJobs lock_jobs(const Lease &lease, int most) {
+// A job whose death would fail a run that somebody else is changing stays where it is, until the next sweep.
+void leave_busy_runs(std::vector<HeldJob> &jobs) {
+    auto const may_fail = [](const HeldJob &job) { return job.out_of_attempts && job.run != 0; };
+    Ids runs;
+    for (HeldJob const &job : jobs)
+        if (may_fail(job))
+            runs.push_back(job.run);
+    if (runs.empty())
+        return;
+    Ids const busy = busy_runs(runs);
+    auto const waits = [&](const HeldJob &job) {
+        return may_fail(job) && std::find(busy.begin(), busy.end(), job.run) != busy.end();
+    };
+    jobs.erase(std::remove_if(jobs.begin(), jobs.end(), waits), jobs.end());
+}
+
+std::vector<HeldJob> lock_jobs(const Lease &lease, int most) {
     pg::Rows const rows =
         pg::execute(sql::kJobsOfLease, {pg::of(lease.token), pg::of(lease.jobs), pg::of(int32{most})});
-    HeldJobs held;
-    for (size_t row = 0; row < rows.size(); ++row) {
-        bool const out_of_attempts = rows.bool_at(row, 2);
-        (out_of_attempts ? held.dead : held.again).push_back(rows.int64_at(row, 1));
-        (out_of_attempts ? held.dead_load_test : held.again_load_test) += rows.bool_at(row, 3) ? 1 : 0;
-        if (!out_of_attempts)
-            held.again_tenants.push_back(rows.text_at(row, 4));
-        else if (!rows.is_null(row, 5))
-            held.dead_keys.emplace_back(rows.text_at(row, 4), rows.text_at(row, 5));
-    }
-    return held;
+    std::vector<HeldJob> jobs;
+    for (size_t row = 0; row < rows.size(); ++row)
+        jobs.push_back({rows.int64_at(row, 1), rows.bool_at(row, 2), rows.bool_at(row, 3),
+                        rows.is_null(row, 6) ? 0 : rows.int64_at(row, 6), rows.text_at(row, 4),
+                        rows.is_null(row, 5) ? std::nullopt : std::optional(rows.text_at(row, 5))});
+    leave_busy_runs(jobs);
+    return jobs;
+}
+
+struct Part {
+    Ids ids;
+    int64 load_test = 0;
+};
+
+Part part_of(const std::vector<HeldJob> &jobs, bool out_of_attempts) {
+    Part part;
+    for (HeldJob const &job : jobs)
+        if (job.out_of_attempts == out_of_attempts) {
+            part.ids.push_back(job.id);
+            part.load_test += job.load_test ? 1 : 0;
+        }
+    return part;
 }
 
 // Puts back up to `most` jobs of a locked lease, and ends it if it holds no others.
 int64 put_back(const Lease &lease, int most) {
-    HeldJobs const held = lock_jobs(lease, most);
+    std::vector<HeldJob> const jobs = lock_jobs(lease, most);
+    Part const again = part_of(jobs, false), dead = part_of(jobs, true);
     pg::Value const now = pg::of_time(pg::now());
     pg::Value const error =
         pg::of(std::string_view("the lease of worker \"" + lease.worker + "\" ended before the job did"));
-    if (!held.again.empty())
-        pg::execute(sql::kPutBack, {pg::of(held.again), error, now});
-    if (!held.dead.empty())
-        pg::execute(sql::kMoveToHistory, {pg::of(held.dead), pg::of(std::string_view("dead")), error, now});
+    if (!again.ids.empty())
+        pg::execute(sql::kPutBack, {pg::of(again.ids), error, now});
+    if (!dead.ids.empty())
+        pg::execute(sql::kMoveToHistory, {pg::of(dead.ids), pg::of(std::string_view("dead")), error, now});
     pg::execute(sql::kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
-    count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(held.again.size()),
-               held.again_load_test);
-    count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(held.dead.size()), held.dead_load_test);
-    for (std::string const &tenant : held.again_tenants)
-        lane_filled(tenant);
-    free_keys(held.dead_keys);
-    return static_cast<int64>(held.size());
+    count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(again.ids.size()), again.load_test);
+    count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(dead.ids.size()), dead.load_test);
+    FreedKeys keys;
+    for (HeldJob const &job : jobs)
+        if (!job.out_of_attempts) // back in its lane, and the next of its key itself
+            lane_filled(job.tenant);
+        else if (job.key)
+            keys.emplace_back(job.tenant, *job.key);
+    free_keys(std::move(keys));
+    for (HeldJob const &job : jobs)
+        if (job.out_of_attempts && job.run != 0)
+            run_failed(job.run, job.id, JobStatus::dead);
+    return static_cast<int64>(jobs.size());
 }
 
 // Stale leases, oldest first, each seen once, whatever becomes of it. Locked one at a time: others may

@@ -113,6 +113,23 @@ void free_keys(FreedKeys keys);
 void unpark();
 int64 unpark_type(std::string_view type);       // one step
 const std::vector<std::string> &paused_types(); // sorted
+// ------------------------------------------------------------------------------------------ pipeline.cpp
+
+int64 create_run(std::string_view tenant, std::string_view name);
+// Does the next step of one run that somebody has left something of; false when there is none.
+bool advance_runs(int max_jobs);
+// For the other verbs, inside with_spi(). The status of a new job of that stage: `ready` when it is the
+// current one, else blocked. Raises when the run is not that of all these tenants (text[]), or has passed the
+// stage.
+JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, JobStatus ready);
+void runs_started(const Ids &runs); // jobs of theirs were claimed
+struct RunStage {
+    int64 run;
+    int32 stage;
+};
+void jobs_completed(std::vector<RunStage> stages);
+void run_failed(int64 run, int64 job_id, JobStatus how); // that job is dead, or cancelled
+Ids busy_runs(const Ids &runs);                          // locks those that it does not return
 
 // ------------------------------------------------------------------------------------------ handlers.cpp
 

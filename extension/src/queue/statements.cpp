@@ -4,12 +4,6 @@
 // SQL is laid out by hand.
 // clang-format off
 
-// The columns that job_live and job_history share before the status and after it, in two runs around it.
-#define FAIRQ_BEFORE_STATUS "id, tenant_id, job_type"
-#define FAIRQ_AFTER_STATUS                                                                                             \
-    "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage, "     \
-    "locked_by, locked_at, lock_token"
-
 namespace fairq::queue::sql {
 
 // -------------------------------------------------------------------------------------------------- enqueue
@@ -84,7 +78,8 @@ RETURNING j.*)",
 
 // -------------------------------------------------------------------------------------------------- finish
 
-// ids, token, now → id, load test?, tenant and concurrency key of those that have one. The lease ends with its last job; SKIP LOCKED, because leases are locked before jobs
+// ids, token, now → id, load test?, tenant and concurrency key of those that have one, run, stage. The lease ends with its
+// last job; SKIP LOCKED, because leases are locked before jobs
 // and this comes after them: what is left behind, the sweep of stale leases takes.
 const Statement kComplete{7, Plan::pinned, R"(
 WITH gone AS (
@@ -97,13 +92,14 @@ WITH gone AS (
 )
 INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
 SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, $3 FROM gone
-RETURNING id, job_type = 'load_test', CASE WHEN concurrency_key IS NOT NULL THEN tenant_id END, concurrency_key)",
+RETURNING id, job_type = 'load_test', CASE WHEN concurrency_key IS NOT NULL THEN tenant_id END, concurrency_key,
+          run_id, stage)",
     3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
-// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key; locks the row
+// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key, run; locks the row
 const Statement kLockJob{8, Plan::pinned, R"(
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_attempts, job_type = 'load_test',
-       lock_token, tenant_id, concurrency_key
+       lock_token, tenant_id, concurrency_key, run_id
   FROM @job_live WHERE id = $1 FOR UPDATE)",
     1, {INT8OID}};
 
@@ -188,9 +184,10 @@ SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
 const Statement kLockLease{16, Plan::pinned,
     "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", 1, {INT8OID}};
 
-// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key; locks them, but for those that somebody is finishing
+// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key, run; locks them, but for those that
+// somebody is finishing
 const Statement kJobsOfLease{17, Plan::pinned, R"(
-SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key
+SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id
   FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
  ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)",
     3, {INT8OID, INT8ARRAYOID, INT4OID}};

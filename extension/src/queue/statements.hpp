@@ -6,6 +6,12 @@
 
 #include "pg/spi.hpp"
 
+// The columns that job_live and job_history share before the status and after it, in two runs around it.
+#define FAIRQ_BEFORE_STATUS "id, tenant_id, job_type"
+#define FAIRQ_AFTER_STATUS                                                                                   \
+    "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, concurrency_key, run_id, " \
+    "stage, locked_by, locked_at, lock_token"
+
 namespace fairq::queue::sql {
 
 using pg::Plan;
@@ -19,5 +25,9 @@ extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote
 // statements_limits.cpp
 extern const Statement kMarkRunning, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark, kUnpark,
     kNextParkedKey, kNextParkedType, kUnparkType;
+
+// statements_pipeline.cpp
+extern const Statement kInsertRun, kJoinRun, kStartRuns, kBusyRuns, kFinishedStages, kJobEnded, kTakeRun,
+    kNextRun, kFinishStage, kStep;
 
 } // namespace fairq::queue::sql

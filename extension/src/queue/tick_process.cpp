@@ -69,6 +69,7 @@ private:
     void keep_house() {
         as_owner([&] { promote(std::max(capacity(), core::kMaxJobsPerCall)); });
         as_owner([&] { reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall); });
+        as_owner([&] { advance_runs(core::kRunStep); });
         as_owner([&] { pg::with_spi([&] { pg::execute(sql::kMakePartitions); }); });
     }
 
