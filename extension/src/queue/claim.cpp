@@ -14,16 +14,17 @@ constexpr int64 kSweepInterval = core::kSecond;
 // to a bound.
 class Walk {
 public:
-    Walk(pg::LiveTable &table, std::string start, int most)
-        : table_(table), start_(std::move(start)), at_(start_), left_(most) {}
+    Walk(pg::LiveTable &table, const ClaimRequest &request, std::string start)
+        : table_(table), only_(request.only_tenants), start_(std::move(start)), at_(start_),
+          left_(core::kLanesPerJob * request.max_jobs) {}
 
     std::optional<std::string> next() {
         if (ended_ || left_-- <= 0)
             return std::nullopt;
-        std::optional<std::string> lane = table_.next_lane(at_);
+        std::optional<std::string> lane = lane_after(at_);
         if (!lane && !wrapped_) {
             wrapped_ = true;
-            lane = table_.next_lane("");
+            lane = lane_after("");
         }
         ended_ = !lane || (wrapped_ && *lane > start_);
         if (ended_)
@@ -35,7 +36,16 @@ public:
     const std::string &position() const { return at_; }
 
 private:
+    // The lanes of a worker that is bound to tenants are theirs, whether they have entries or not.
+    std::optional<std::string> lane_after(const std::string &tenant) {
+        if (!only_)
+            return table_.next_lane(tenant);
+        auto const next = std::upper_bound(only_->begin(), only_->end(), tenant);
+        return next == only_->end() ? std::nullopt : std::optional<std::string>(*next);
+    }
+
     pg::LiveTable &table_;
+    const std::vector<std::string> *only_;
     std::string start_, at_;
     int left_;
     bool wrapped_ = false, ended_ = false;
@@ -129,6 +139,11 @@ private:
     std::vector<int> demands_, taken_;
 };
 
+// Where the claim of a bound worker starts: it leaves the rotation of all tenants alone.
+std::string any_of(const std::vector<std::string> &tenants) {
+    return tenants.empty() ? std::string() : tenants[pg::random_bits() % tenants.size()];
+}
+
 // Rides on every claim, so that external workers alone need no ticker.
 void keep_house(int max_jobs) {
     promote(max_jobs);
@@ -182,10 +197,11 @@ Claim claim(const ClaimRequest &request) {
     claim.lock_token = mark.lock_token;
     pg::LiveTable table(pg::schema(), mark, request.types, request.rows);
     Rotation const rotation(pg::live_table_oid(pg::schema()));
-    Walk walk(table, rotation.start(table), core::kLanesPerJob * request.max_jobs);
+    Walk walk(table, request, request.only_tenants ? any_of(*request.only_tenants) : rotation.start(table));
     Division division(request, table, walk, claim);
     division.run();
-    rotation.stop(division.stopped_at());
+    if (!request.only_tenants)
+        rotation.stop(division.stopped_at());
     bool const updated = table.direct();
     table.finish();
     pg::with_spi([&] {

@@ -54,7 +54,8 @@ struct ClaimRequest {
     std::string_view worker;
     int max_jobs, tenant_cap;
     const pg::JobTypes &types;
-    ReturnSetInfo *rows; // where the claimed rows go, or null
+    ReturnSetInfo *rows;                                    // where the claimed rows go, or null
+    const std::vector<std::string> *only_tenants = nullptr; // sorted; null: all
 };
 struct Claim {
     int64 lock_token = 0;

@@ -17,4 +17,7 @@ extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote
     kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals, kCount,
     kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
 
+// statements_access.cpp
+extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTenants, kMetricsOfTenants;
+
 } // namespace fairq::queue::sql
