@@ -178,6 +178,14 @@ CREATE TABLE @extschema@.pipeline_runs (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 -- The run whose last step is the longest ago goes next.
 CREATE INDEX pipeline_runs_advancing ON @extschema@.pipeline_runs (advanced_at) WHERE advanced_at IS NOT NULL;
+-- What roles may do through the API, and for which tenant (NULL: for all of them). For a role that has no row, EXECUTE
+-- alone decides. A role is stored by its oid: renaming it must not set it free (dumps have its name).
+CREATE TABLE @extschema@.queue_access (
+    role regrole NOT NULL,
+    capability text NOT NULL CHECK (capability IN ('producer', 'worker', 'operator', 'monitor')),
+    tenant_id text COLLATE "C" CHECK (octet_length(tenant_id) BETWEEN 1 AND 255)
+);
+CREATE UNIQUE INDEX queue_access_key ON @extschema@.queue_access (role, capability, coalesce(tenant_id, ''));
 
 -- Messages that handlers send. copy is 1, and 2, 3 ... for a message sent again: a duplicate shows, it is not refused.
 CREATE TABLE @extschema@.channel_outbox (
@@ -225,6 +233,11 @@ COMMENT ON FUNCTION @extschema@.fairq_table_changed IS 'trigger: sessions that k
 
 CREATE TRIGGER tenant_limits_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.tenant_limits
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
+CREATE TRIGGER paused_job_types_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.paused_job_types
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
+CREATE TRIGGER queue_access_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.queue_access
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
+ALTER TABLE @extschema@.queue_access ENABLE ALWAYS TRIGGER queue_access_changed;
 
 ------------------------------------------------------------------------------------------------ what people see
 
@@ -239,6 +252,35 @@ CREATE VIEW @extschema@.job_queue AS
 
 COMMENT ON VIEW @extschema@.job_queue IS
     'every job with its status: job_live (unfinished) and job_history (finished); INSERT enqueues, all else goes through functions';
+
+-- Not SECURITY DEFINER, nor is any API function in C: each changes to its owner by itself, because it has to know who
+-- calls (see extension/src/pg/caller.hpp).
+CREATE FUNCTION @extschema@.my_tenants() RETURNS text[]
+LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_my_tenants';
+COMMENT ON FUNCTION @extschema@.my_tenants IS
+    'the tenants whose jobs and metrics the calling role may read; NULL: all of them';
+
+-- A barrier holds only around one SELECT: PostgreSQL flattens a view that is a UNION ALL itself, and then calls a cheap
+-- function of the reader's WHERE before ours. The condition on positions holds for every job (see the CHECKs of job_live):
+-- it names the indexes that find a tenant's jobs.
+CREATE VIEW @extschema@.my_jobs WITH (security_barrier) AS
+    SELECT * FROM (
+        SELECT id, tenant_id, job_type, status, priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key,
+               concurrency_key, run_id, stage, locked_by, locked_at, lock_token, last_error, created_at, updated_at
+          FROM @extschema@.job_live
+         WHERE tenant_id = ANY ((SELECT @extschema@.my_tenants())::text[])
+           AND (position IS NOT NULL OR (parked_position IS NOT NULL AND concurrency_key IS NOT NULL)
+                OR (parked_position IS NOT NULL AND concurrency_key IS NULL) OR due_at IS NOT NULL OR run_id IS NOT NULL)
+        UNION ALL
+        SELECT id, tenant_id, job_type, status, priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key,
+               concurrency_key, run_id, stage, locked_by, locked_at, lock_token, last_error, created_at, finished_at
+          FROM @extschema@.job_history
+         WHERE tenant_id = ANY ((SELECT @extschema@.my_tenants())::text[])
+        UNION ALL
+        SELECT * FROM @extschema@.job_queue WHERE (SELECT @extschema@.my_tenants() IS NULL)) AS mine;
+
+COMMENT ON VIEW @extschema@.my_jobs IS 'job_queue, of the tenants that the calling role may read: see grant_queue_access';
 
 ------------------------------------------------------------------------------------------------ the API: enqueue
 
@@ -255,7 +297,7 @@ CREATE FUNCTION @extschema@.enqueue_job(
     run_id bigint DEFAULT NULL,
     stage integer DEFAULT NULL)
 RETURNS bigint
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_enqueue_job';
 COMMENT ON FUNCTION @extschema@.enqueue_job IS
     'adds one job and returns its id, or the id of the tenant''s job that has this idempotency_key already; low priority numbers go first';
@@ -273,14 +315,14 @@ CREATE FUNCTION @extschema@.enqueue_jobs(
     run_id bigint DEFAULT NULL,
     stage integer DEFAULT NULL)
 RETURNS SETOF bigint
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 1000
+LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 1000
 AS 'MODULE_PATHNAME', 'fairq_enqueue_jobs';
 COMMENT ON FUNCTION @extschema@.enqueue_jobs IS
     'adds a job for each element of tenant_ids in one round trip; payloads and keys, where given, have as many elements; ids in the same order';
 
 CREATE FUNCTION @extschema@.create_pipeline_run(tenant_id text, name text)
 RETURNS bigint
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_create_pipeline_run';
 COMMENT ON FUNCTION @extschema@.create_pipeline_run IS
     'makes a run and returns its id, for run_id and stage of enqueue_job(s). Stage 1 is the current one at the start and needs a job; a stage begins when all jobs of the one before have completed, numbers without jobs are skipped; a dead or cancelled job fails the run. A run whose known jobs have all completed is completed: enqueue all of them in one transaction, or the latest stage first';
@@ -317,6 +359,14 @@ BEGIN
 END
 $$;
 
+-- Knows who inserts: the trigger behind it runs as the owner.
+CREATE FUNCTION @extschema@.job_queue_allowed() RETURNS trigger
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_job_queue_allowed';
+
+-- Triggers of a row fire in the order of their names.
+CREATE TRIGGER job_queue_allowed INSTEAD OF INSERT ON @extschema@.job_queue
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.job_queue_allowed();
 CREATE TRIGGER job_queue_insert INSTEAD OF INSERT ON @extschema@.job_queue
     FOR EACH ROW EXECUTE FUNCTION @extschema@.job_queue_insert();
 CREATE TRIGGER job_queue_refuse INSTEAD OF UPDATE OR DELETE ON @extschema@.job_queue
@@ -326,55 +376,55 @@ CREATE TRIGGER job_queue_refuse INSTEAD OF UPDATE OR DELETE ON @extschema@.job_q
 
 CREATE FUNCTION @extschema@.claim_queued_jobs(worker_id text, max_jobs integer DEFAULT 50, tenant_cap integer DEFAULT 25)
 RETURNS SETOF @extschema@.job_queue
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 50
+LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 50
 AS 'MODULE_PATHNAME', 'fairq_claim_queued_jobs';
 COMMENT ON FUNCTION @extschema@.claim_queued_jobs IS
     'locks up to max_jobs jobs, shared fairly between tenants, at most tenant_cap of one; all carry one new lock_token';
 
 CREATE FUNCTION @extschema@.complete_jobs(job_ids bigint[], lock_token bigint)
 RETURNS SETOF bigint
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 50
+LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 50
 AS 'MODULE_PATHNAME', 'fairq_complete_jobs';
 COMMENT ON FUNCTION @extschema@.complete_jobs IS
     'completes the jobs that this lease still holds and returns their ids; a job whose lease was lost is not among them';
 
 CREATE FUNCTION @extschema@.fail_job(job_id bigint, lock_token bigint, error text, retry boolean DEFAULT true)
 RETURNS @extschema@.job_status
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_fail_job';
 COMMENT ON FUNCTION @extschema@.fail_job IS
     'ends an attempt: scheduled (exponential back-off, full jitter), or dead when attempts are used up or retry is false';
 
 CREATE FUNCTION @extschema@.release_jobs(job_ids bigint[], lock_token bigint, run_at timestamptz DEFAULT NULL)
 RETURNS integer
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_release_jobs';
 COMMENT ON FUNCTION @extschema@.release_jobs IS
     'gives jobs back without burning an attempt, to their old place or at run_at; returns how many this lease still held';
 
 CREATE FUNCTION @extschema@.heartbeat_jobs(lock_token bigint)
 RETURNS integer
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_heartbeat_jobs';
 COMMENT ON FUNCTION @extschema@.heartbeat_jobs IS 'keeps a lease alive; returns how many jobs it still holds (0: it is lost)';
 
 CREATE FUNCTION @extschema@.reclaim_stuck_jobs(stale_after interval DEFAULT '30 seconds', max_jobs integer DEFAULT 1000)
 RETURNS integer
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_reclaim_stuck_jobs';
 COMMENT ON FUNCTION @extschema@.reclaim_stuck_jobs IS
     'puts jobs of leases without a heartbeat for stale_after back in their place (or to dead at max_attempts); returns how many';
 
 CREATE FUNCTION @extschema@.cancel_job(job_id bigint)
 RETURNS boolean
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_cancel_job';
 COMMENT ON FUNCTION @extschema@.cancel_job IS
     'cancels an unfinished job (a running one loses its lease) and returns true; false when it has finished already';
 
 CREATE FUNCTION @extschema@.redrive_dead_jobs(tenant_id text DEFAULT NULL, job_type text DEFAULT NULL, max_jobs integer DEFAULT 1000)
 RETURNS integer
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_redrive_dead_jobs';
 COMMENT ON FUNCTION @extschema@.redrive_dead_jobs IS
     'queues dead jobs again with all their attempts, oldest id first; NULL means any tenant, any type; returns how many; a failed pipeline run stays failed';
@@ -456,11 +506,119 @@ $$;
 COMMENT ON FUNCTION @extschema@.make_history_partitions IS
     'makes the daily partitions of job_history ahead of time (every tick does); returns how many it made';
 
+------------------------------------------------------------------------------------------------ the API: access
+
+-- What each capability gives: all of it in one place. operator covers monitor as well. for_all: not to a role that has the
+-- capability for single tenants only. What does not exist is left out.
+CREATE VIEW @extschema@.queue_capabilities AS
+    SELECT capability, for_all, privilege, object
+      FROM (VALUES
+        ('producer', false, 'EXECUTE', ARRAY['enqueue_job', 'enqueue_jobs', 'create_pipeline_run']),
+        ('producer', false, 'INSERT', ARRAY['job_queue']),
+        ('worker', false, 'EXECUTE', ARRAY['claim_queued_jobs', 'complete_jobs', 'fail_job', 'release_jobs', 'heartbeat_jobs',
+                                           'complete_and_claim_jobs', 'wait_for_jobs', 'append_job_log']),
+        ('operator', false, 'EXECUTE', ARRAY['cancel_job', 'redrive_dead_jobs']),
+        ('operator', true, 'EXECUTE', ARRAY['reclaim_stuck_jobs', 'pause_job_type', 'resume_job_type', 'set_tenant_limits']),
+        ('monitor', false, 'EXECUTE', ARRAY['get_queue_metrics', 'why_not_running', 'read_job_logs', 'my_tenants']),
+        ('monitor', false, 'SELECT', ARRAY['my_jobs']),
+        ('monitor', true, 'SELECT', ARRAY['job_queue'])) AS v (capability, for_all, privilege, objects),
+           unnest(objects) AS object;
+COMMENT ON VIEW @extschema@.queue_capabilities IS 'what grant_queue_access grants for each capability; operator has all of monitor too';
+
+-- These are SECURITY INVOKER: only who may act as the extension's owner can do with them what they do.
+CREATE FUNCTION @extschema@.queue_privileges(of_role regrole) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT DISTINCT CASE WHEN c.privilege = 'EXECUTE' THEN format('EXECUTE ON ROUTINE %s', p.oid::regprocedure)
+                         ELSE format('%s ON %s.%I', c.privilege, '@extschema@', c.object) END
+      FROM @extschema@.queue_access a
+      JOIN @extschema@.queue_capabilities c
+        ON (c.capability = a.capability OR (c.capability = 'monitor' AND a.capability = 'operator'))
+       AND (a.tenant_id IS NULL OR NOT c.for_all)
+      LEFT JOIN (pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+        ON p.pronamespace = '@extschema@'::regnamespace AND p.proname = c.object
+     WHERE a.role = of_role AND (c.privilege <> 'EXECUTE' OR p.oid IS NOT NULL)
+$$;
+COMMENT ON FUNCTION @extschema@.queue_privileges IS 'what a role''s rows in queue_access give it, as GRANT spells it';
+
+CREATE FUNCTION @extschema@.check_queue_access(role name, capability text, tenant_id text) RETURNS regrole
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found regrole := (SELECT r.oid FROM pg_roles r WHERE r.rolname = check_queue_access.role);
+BEGIN
+    IF role IS NULL THEN
+        RAISE EXCEPTION 'role is NULL' USING ERRCODE = 'JQ007', HINT = 'Give the name of a role.';
+    ELSIF found IS NULL THEN
+        RAISE EXCEPTION 'role "%" does not exist', role
+            USING ERRCODE = '42704', HINT = 'Make it with CREATE ROLE; PUBLIC is no role.';
+    ELSIF capability IS NULL OR capability NOT IN ('producer', 'worker', 'operator', 'monitor') THEN
+        RAISE EXCEPTION 'capability is %', coalesce('"' || capability || '"', 'NULL')
+            USING ERRCODE = 'JQ007', HINT = 'Give producer, worker, operator or monitor.';
+    ELSIF octet_length(tenant_id) NOT BETWEEN 1 AND 255 THEN
+        RAISE EXCEPTION 'tenant_id "%" has % bytes', left(tenant_id, 60), octet_length(tenant_id)
+            USING ERRCODE = 'JQ007', HINT = 'Give a name of 1 to 255 bytes, or NULL for all tenants.';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.check_queue_access IS 'the role of this name; refuses what grant_queue_access cannot grant';
+
+-- The lock: two sessions that grant at once would meet in the catalog ("tuple concurrently updated").
+CREATE FUNCTION @extschema@.grant_queue_access(role name, capability text, tenant_id text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    grantee constant regrole := @extschema@.check_queue_access(role, capability, tenant_id);
+    privilege text;
+BEGIN
+    LOCK TABLE @extschema@.queue_access IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM @extschema@.queue_access a WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.role); -- dropped since
+    INSERT INTO @extschema@.queue_access VALUES (grantee, capability, tenant_id) ON CONFLICT DO NOTHING;
+    IF NOT has_schema_privilege(grantee::oid, '@extschema@'::regnamespace::oid, 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', '@extschema@', role);
+    END IF;
+    FOR privilege IN SELECT p FROM @extschema@.queue_privileges(grantee) p LOOP
+        EXECUTE format('GRANT %s TO %I', privilege, role);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.grant_queue_access IS
+    'gives a role a capability (producer, worker, operator, monitor), for one tenant or (NULL) for all, and the EXECUTE it takes';
+
+CREATE FUNCTION @extschema@.revoke_queue_access(role name, capability text, tenant_id text DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    grantee constant regrole := @extschema@.check_queue_access(role, capability, tenant_id);
+    before text[];
+    privilege text;
+BEGIN
+    LOCK TABLE @extschema@.queue_access IN SHARE ROW EXCLUSIVE MODE;
+    before := ARRAY(SELECT p FROM @extschema@.queue_privileges(grantee) p);
+    DELETE FROM @extschema@.queue_access a
+     WHERE a.role = grantee AND a.capability = revoke_queue_access.capability
+       AND a.tenant_id IS NOT DISTINCT FROM revoke_queue_access.tenant_id;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    FOR privilege IN SELECT unnest(before) EXCEPT SELECT p FROM @extschema@.queue_privileges(grantee) p LOOP
+        EXECUTE format('REVOKE %s FROM %I', privilege, role);
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM @extschema@.queue_access a WHERE a.role = grantee) THEN
+        EXECUTE format('REVOKE USAGE ON SCHEMA %s FROM %I', '@extschema@', role);
+    END IF;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.revoke_queue_access IS
+    'takes back what grant_queue_access gave, and the EXECUTE that no other grant of the role needs; false: there was none';
+
 ------------------------------------------------------------------------------------------------ the API: metrics, notify
 
 CREATE FUNCTION @extschema@.get_queue_metrics()
 RETURNS jsonb
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_get_queue_metrics';
 COMMENT ON FUNCTION @extschema@.get_queue_metrics IS 'counts by status, oldest queued age, open leases: cheap at any size';
 
@@ -508,20 +666,20 @@ SELECT 'load_test', nspname, 'run_load_test_job', NULL, true FROM pg_namespace W
 
 CREATE FUNCTION @extschema@.seed_load_test_jobs(total_jobs integer, tenants integer)
 RETURNS bigint
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_seed_load_test_jobs';
 COMMENT ON FUNCTION @extschema@.seed_load_test_jobs IS 'queues total_jobs load_test jobs evenly over tenant-1 to tenant-N; returns how many';
 
 CREATE FUNCTION @extschema@.clear_load_test_data()
 RETURNS bigint
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_clear_load_test_data';
 COMMENT ON FUNCTION @extschema@.clear_load_test_data IS
     'removes all load_test jobs, their messages, keys and ticks, and nothing else; returns how many jobs';
 
 CREATE FUNCTION @extschema@.get_load_test_metrics()
 RETURNS jsonb
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_get_load_test_metrics';
 COMMENT ON FUNCTION @extschema@.get_load_test_metrics IS 'the load test at a glance, for load_test jobs: cheap enough to poll every second';
 
@@ -529,7 +687,8 @@ COMMENT ON FUNCTION @extschema@.get_load_test_metrics IS 'the load test at a gla
 
 -- Tables and the view are nobody's but the owner's; EXECUTE is what an administrator grants.
 REVOKE ALL ON FUNCTION
-    @extschema@.fairq_table_changed,
+    @extschema@.fairq_table_changed, @extschema@.my_tenants, @extschema@.job_queue_allowed,
+    @extschema@.queue_privileges, @extschema@.check_queue_access, @extschema@.grant_queue_access, @extschema@.revoke_queue_access,
     @extschema@.enqueue_job, @extschema@.enqueue_jobs, @extschema@.create_pipeline_run,
     @extschema@.job_queue_insert, @extschema@.job_queue_refuse,
     @extschema@.claim_queued_jobs, @extschema@.complete_jobs, @extschema@.fail_job, @extschema@.release_jobs,
@@ -557,6 +716,7 @@ SELECT pg_extension_config_dump('@extschema@.tenant_rates', '');
 SELECT pg_extension_config_dump('@extschema@.paused_job_types', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs_id_seq', '');
+SELECT pg_extension_config_dump('@extschema@.queue_access', '');
 SELECT pg_extension_config_dump('@extschema@.channel_outbox', '');
 SELECT pg_extension_config_dump('@extschema@.channel_outbox_id_seq', '');
 SELECT pg_extension_config_dump('@extschema@.campaign_audit_log', '');

@@ -1,8 +1,9 @@
 // The SQL-callable functions: unpack and check arguments, call the queue, pack the result. The schema that a
 // function was created in is where the extension's tables are.
-#include "queue/queue.hpp"
+#include "queue/access.hpp"
 
 #include "pg/arguments.hpp"
+#include "pg/caller.hpp"
 #include "pg/notify.hpp"
 #include "pg/table_cache.hpp"
 
@@ -11,6 +12,7 @@ namespace {
 using namespace fairq;
 using core::kMaxNameBytes;
 using pg::Arguments;
+using queue::Capability;
 
 Arguments begin(FunctionCallInfo fcinfo) {
     pg::use_schema(pg::call([&] { return get_func_namespace(fcinfo->flinfo->fn_oid); }));
@@ -66,14 +68,20 @@ void check_length(size_t length, size_t wanted, const char *name) {
                                "Give one element for each tenant, or NULL for the whole array.");
 }
 
+// The jobs that the calling worker may touch: those of others are as good as lost to it.
+queue::Ids of_caller(const queue::Ids &job_ids) {
+    return queue::jobs_of(queue::bound_tenants(Capability::worker), job_ids);
+}
+
 } // namespace
 
 // ------------------------------------------------------------------------------------------ enqueue
 
-FAIRQ_FUNCTION(fairq_enqueue_job) {
+FAIRQ_API_FUNCTION(fairq_enqueue_job) {
     Arguments const arguments = begin(fcinfo);
     queue::NewJobs const common = new_jobs(arguments);
     std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
+    queue::check_tenant(Capability::producer, tenant);
     Datum const payload = arguments.required(2, "payload");
     check_payload(arguments.payload_size(2));
     PG_RETURN_INT64(
@@ -81,10 +89,11 @@ FAIRQ_FUNCTION(fairq_enqueue_job) {
                                 arguments.optional_name(6, "concurrency_key", kMaxNameBytes)}));
 }
 
-FAIRQ_FUNCTION(fairq_enqueue_jobs) {
+FAIRQ_API_FUNCTION(fairq_enqueue_jobs) {
     Arguments const arguments = begin(fcinfo);
     queue::NewJobs const common = new_jobs(arguments);
     size_t const count = arguments.names(0, "tenant_ids", kMaxNameBytes, false);
+    queue::check_tenants(Capability::producer, arguments.required(0, "tenant_ids"));
     if (!arguments.is_null(2)) {
         std::vector<size_t> const sizes = arguments.payload_sizes(2, "payloads");
         check_length(sizes.size(), count, "payloads");
@@ -99,66 +108,81 @@ FAIRQ_FUNCTION(fairq_enqueue_jobs) {
                                                           arguments.value(5), arguments.value(6)}));
 }
 
-FAIRQ_FUNCTION(fairq_create_pipeline_run) {
+FAIRQ_API_FUNCTION(fairq_create_pipeline_run) {
     Arguments const arguments = begin(fcinfo);
     std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
+    queue::check_tenant(Capability::producer, tenant);
     PG_RETURN_INT64(queue::create_run(tenant, arguments.name(1, "name", kMaxNameBytes)));
 }
 
 // ------------------------------------------------------------------------------------------ work
 
-FAIRQ_FUNCTION(fairq_claim_queued_jobs) {
+FAIRQ_API_FUNCTION(fairq_claim_queued_jobs) {
     Arguments const arguments = begin(fcinfo);
     std::string_view const worker = arguments.name(0, "worker_id", kMaxNameBytes);
     int32 const max_jobs = arguments.int32_in(1, "max_jobs", {1, core::kMaxJobsPerCall});
     int32 const tenant_cap = arguments.int32_in(2, "tenant_cap", {1, INT32_MAX});
     pg::JobTypes const any_type;
-    queue::claim({worker, max_jobs, tenant_cap, any_type, result_set(fcinfo)});
+    queue::Tenants const tenants = queue::bound_tenants(Capability::worker);
+    queue::claim({worker, max_jobs, tenant_cap, any_type, result_set(fcinfo), tenants ? &*tenants : nullptr});
     PG_RETURN_NULL();
 }
 
-FAIRQ_FUNCTION(fairq_complete_jobs) {
+FAIRQ_API_FUNCTION(fairq_complete_jobs) {
     Arguments const arguments = begin(fcinfo);
-    queue::Ids ids = arguments.ids(0, "job_ids");
-    return return_ids(fcinfo, queue::complete(std::move(ids), arguments.positive(1, "lock_token")));
+    queue::Ids const ids = arguments.ids(0, "job_ids");
+    int64 const lock_token = arguments.positive(1, "lock_token");
+    return return_ids(fcinfo, queue::complete(of_caller(ids), lock_token));
 }
 
-FAIRQ_FUNCTION(fairq_fail_job) {
+FAIRQ_API_FUNCTION(fairq_fail_job) {
     Arguments const arguments = begin(fcinfo);
-    core::JobStatus const status =
-        queue::fail(arguments.positive(0, "job_id"), arguments.positive(1, "lock_token"),
-                    arguments.text(2, "error"), arguments.boolean(3, "retry"));
+    int64 const job_id = arguments.positive(0, "job_id"), lock_token = arguments.positive(1, "lock_token");
+    std::string_view const error = arguments.text(2, "error");
+    bool const retry = arguments.boolean(3, "retry");
+    queue::check_job(Capability::worker, job_id);
+    core::JobStatus const status = queue::fail(job_id, lock_token, error, retry);
     PG_RETURN_DATUM(pg::status_datum(pg::schema(), core::name_of(status)));
 }
 
-FAIRQ_FUNCTION(fairq_release_jobs) {
+FAIRQ_API_FUNCTION(fairq_release_jobs) {
     Arguments const arguments = begin(fcinfo);
-    queue::Ids ids = arguments.ids(0, "job_ids");
-    PG_RETURN_INT32(static_cast<int32>(queue::release(std::move(ids), arguments.positive(1, "lock_token"),
-                                                      arguments.optional_time(2, "run_at"))));
+    queue::Ids const ids = arguments.ids(0, "job_ids");
+    int64 const lock_token = arguments.positive(1, "lock_token");
+    std::optional<TimestampTz> const run_at = arguments.optional_time(2, "run_at");
+    PG_RETURN_INT32(static_cast<int32>(queue::release(of_caller(ids), lock_token, run_at)));
 }
 
-FAIRQ_FUNCTION(fairq_heartbeat_jobs) {
-    PG_RETURN_INT32(queue::heartbeat(begin(fcinfo).positive(0, "lock_token")));
+FAIRQ_API_FUNCTION(fairq_heartbeat_jobs) {
+    int64 const lock_token = begin(fcinfo).positive(0, "lock_token");
+    PG_RETURN_INT32(queue::heartbeat_of(queue::bound_tenants(Capability::worker), lock_token));
 }
 
-FAIRQ_FUNCTION(fairq_reclaim_stuck_jobs) {
+FAIRQ_API_FUNCTION(fairq_reclaim_stuck_jobs) {
     Arguments const arguments = begin(fcinfo);
     int64 const stale_after = arguments.duration(0, "stale_after", 365 * core::kDay);
-    PG_RETURN_INT32(static_cast<int32>(
-        queue::reclaim(stale_after, arguments.int32_in(1, "max_jobs", {1, core::kMaxJobsPerCall}))));
+    int32 const max_jobs = arguments.int32_in(1, "max_jobs", {1, core::kMaxJobsPerCall});
+    queue::check_unbound(Capability::operations);
+    PG_RETURN_INT32(static_cast<int32>(queue::reclaim(stale_after, max_jobs)));
 }
 
-FAIRQ_FUNCTION(fairq_cancel_job) {
-    PG_RETURN_BOOL(queue::cancel(begin(fcinfo).positive(0, "job_id")));
+FAIRQ_API_FUNCTION(fairq_cancel_job) {
+    int64 const job_id = begin(fcinfo).positive(0, "job_id");
+    queue::check_job(Capability::operations, job_id);
+    PG_RETURN_BOOL(queue::cancel(job_id));
 }
 
-FAIRQ_FUNCTION(fairq_redrive_dead_jobs) {
+FAIRQ_API_FUNCTION(fairq_redrive_dead_jobs) {
     Arguments const arguments = begin(fcinfo);
-    arguments.optional_name(0, "tenant_id", kMaxNameBytes);
+    std::optional<std::string_view> const tenant = arguments.optional_name(0, "tenant_id", kMaxNameBytes);
     arguments.optional_name(1, "job_type", kMaxNameBytes);
     int32 const max_jobs = arguments.int32_in(2, "max_jobs", {1, core::kMaxJobsPerCall});
-    PG_RETURN_INT32(static_cast<int32>(queue::redrive(arguments.value(0), arguments.value(1), max_jobs)));
+    pg::Value const job_type = arguments.value(1);
+    if (!tenant)
+        PG_RETURN_INT32(static_cast<int32>(
+            queue::redrive_of(queue::bound_tenants(Capability::operations), job_type, max_jobs)));
+    queue::check_tenant(Capability::operations, *tenant);
+    PG_RETURN_INT32(static_cast<int32>(queue::redrive(arguments.value(0), job_type, max_jobs)));
 }
 
 // ------------------------------------------------------------------------------------------ workers in the
@@ -204,13 +228,14 @@ void fairq_tick_process(Datum segment) {
 // ------------------------------------------------------------------------------------------ metrics, notify,
 // load test
 
-FAIRQ_FUNCTION(fairq_get_queue_metrics) {
+FAIRQ_API_FUNCTION(fairq_get_queue_metrics) {
     begin(fcinfo);
-    PG_RETURN_DATUM(queue::queue_metrics().datum);
+    PG_RETURN_DATUM(queue::queue_metrics_of(queue::bound_tenants(Capability::monitor)).datum);
 }
 
-FAIRQ_FUNCTION(fairq_get_load_test_metrics) {
+FAIRQ_API_FUNCTION(fairq_get_load_test_metrics) {
     begin(fcinfo);
+    queue::check_unbound(Capability::monitor);
     PG_RETURN_DATUM(queue::load_test_metrics().datum);
 }
 
@@ -228,16 +253,37 @@ FAIRQ_FUNCTION(fairq_notify_truncated) {
     PG_RETURN_BOOL(sent.size() < payload.size());
 }
 
-FAIRQ_FUNCTION(fairq_seed_load_test_jobs) {
+FAIRQ_API_FUNCTION(fairq_seed_load_test_jobs) {
     Arguments const arguments = begin(fcinfo);
     int32 const total = arguments.int32_in(0, "total_jobs", {1, INT32_MAX});
-    PG_RETURN_INT64(
-        queue::seed_load_test(total, arguments.int32_in(1, "tenants", {1, core::kMaxLoadTestTenants})));
+    int32 const tenants = arguments.int32_in(1, "tenants", {1, core::kMaxLoadTestTenants});
+    queue::check_unbound(Capability::operations);
+    PG_RETURN_INT64(queue::seed_load_test(total, tenants));
 }
 
-FAIRQ_FUNCTION(fairq_clear_load_test_data) {
+FAIRQ_API_FUNCTION(fairq_clear_load_test_data) {
     begin(fcinfo);
+    queue::check_unbound(Capability::operations);
     PG_RETURN_INT64(queue::clear_load_test());
+}
+
+// ------------------------------------------------------------------------------------------ access
+
+// Stands before job_queue's other trigger, which runs as the owner and cannot know who inserts.
+FAIRQ_API_FUNCTION(fairq_job_queue_allowed) {
+    begin(fcinfo);
+    pg::InsertedRow const row(fcinfo);
+    if (std::optional<std::string_view> const tenant = row.text("tenant_id"))
+        queue::check_tenant(Capability::producer, *tenant);
+    PG_RETURN_POINTER(row.tuple());
+}
+
+FAIRQ_API_FUNCTION(fairq_my_tenants) {
+    begin(fcinfo);
+    queue::Tenants const tenants = queue::bound_tenants(Capability::monitor);
+    if (!tenants)
+        PG_RETURN_NULL();
+    PG_RETURN_DATUM(pg::of(std::vector<std::string_view>(tenants->begin(), tenants->end())).datum);
 }
 
 // ------------------------------------------------------------------------------------------ small tables

@@ -13,8 +13,6 @@
 namespace fairq::test {
 namespace {
 
-using core::Schedule;
-
 constexpr double kRounding = 1e-6;
 
 Numbers random_weights(std::mt19937_64 &random, int most_lanes) {
@@ -184,8 +182,9 @@ TEST(SchedulePassOver, of_most_lanes_starves_none_of_the_others) {
         lanes.schedule.served(lane);
         ++jobs;
         ++served[static_cast<std::size_t>(lane)];
+        int const round = jobs / open;
         for (int other = 0; other < open && jobs % open == 0; ++other)
-            ASSERT_NEAR(served[static_cast<std::size_t>(other)], jobs / open, 1);
+            ASSERT_NEAR(served[static_cast<std::size_t>(other)], round, 1);
     }
     EXPECT_LE(picks, (rounds + 2) * count);
 }

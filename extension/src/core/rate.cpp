@@ -23,8 +23,8 @@ int burst_of(const Rate &rate) {
 }
 
 std::int64_t later(std::int64_t time, std::int64_t by) {
-    constexpr std::int64_t latest = std::numeric_limits<std::int64_t>::max();
-    return time > latest - by ? latest : time + by;
+    constexpr std::int64_t kLatest = std::numeric_limits<std::int64_t>::max();
+    return time > kLatest - by ? kLatest : time + by;
 }
 
 // How far the tat may be ahead when so many jobs are to go: rounded down, so that admitted() and admits_at()

@@ -150,4 +150,23 @@ std::vector<size_t> Arguments::payload_sizes(int i, const char *name) const {
     return sizes;
 }
 
+InsertedRow::InsertedRow(FunctionCallInfo call_info)
+    : data_(reinterpret_cast<const TriggerData *>(call_info->context)) {
+    call([&] {
+        if (!CALLED_AS_TRIGGER(call_info) || !TRIGGER_FIRED_FOR_ROW(data_->tg_event) ||
+            !TRIGGER_FIRED_BY_INSERT(data_->tg_event))
+            elog(ERROR, "function %u was not called by a trigger for an inserted row",
+                 call_info->flinfo->fn_oid);
+    });
+}
+
+std::optional<std::string_view> InsertedRow::text(const char *column) const {
+    bool null = false;
+    Datum const value = call([&] {
+        TupleDesc const columns = RelationGetDescr(data_->tg_relation);
+        return heap_getattr(data_->tg_trigtuple, SPI_fnumber(columns, column), columns, &null);
+    });
+    return null ? std::nullopt : std::optional<std::string_view>(text_of(value));
+}
+
 } // namespace fairq::pg

@@ -40,4 +40,15 @@ private:
     FunctionCallInfo info_;
 };
 
+// The row that an INSTEAD OF INSERT trigger is called with.
+class InsertedRow {
+public:
+    explicit InsertedRow(FunctionCallInfo call_info);
+    std::optional<std::string_view> text(const char *column) const;
+    HeapTuple tuple() const { return data_->tg_trigtuple; }
+
+private:
+    const TriggerData *data_;
+};
+
 } // namespace fairq::pg

@@ -39,7 +39,10 @@ public:
     void put(size_t row, ReturnSetInfo *result) const;
     // text[], none for NULL
     std::vector<std::string> texts_at(size_t row, int column) const {
-        return is_null(row, column) ? std::vector<std::string>() : texts_of(datum(row, column));
+        if (is_null(row, column))
+            return {};
+        std::vector<std::string_view> const texts = texts_of(datum(row, column));
+        return {texts.begin(), texts.end()};
     }
     std::string text_at(size_t row, int column) const { return std::string(text_of(datum(row, column))); }
 

@@ -59,16 +59,15 @@ std::string_view text_of(Datum datum) {
     return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};
 }
 
-std::vector<std::string> texts_of(Datum datum) {
+std::vector<std::string_view> texts_of(Datum datum) {
     int count = 0;
     Datum *elements = nullptr;
     call([&] {
         deconstruct_array(DatumGetArrayTypeP(datum), TEXTOID, -1, false, TYPALIGN_INT, &elements, nullptr,
                           &count);
     });
-    std::vector<std::string> values;
-    for (int i = 0; i < count; ++i)
-        values.emplace_back(text_of(elements[i]));
+    std::vector<std::string_view> values(static_cast<size_t>(count));
+    std::transform(elements, elements + count, values.begin(), text_of);
     return values;
 }
 

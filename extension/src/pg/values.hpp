@@ -38,8 +38,8 @@ Value of(const std::optional<T> &value) {
 }
 
 std::string_view text_of(Datum text);
+std::vector<std::string_view> texts_of(Datum array); // without NULLs
 std::vector<int64> int64s_of(Datum array);
-std::vector<std::string> texts_of(Datum array); // no NULLs
 
 // Now, by the wall clock (not the start of the transaction: a lease starts when the job is claimed).
 inline TimestampTz now() {

@@ -33,11 +33,11 @@ void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
 }
 
 void fill_lanes(const pg::Value &tenants) {
-    std::string last;
-    for (std::string &tenant : pg::texts_of(tenants.datum))
+    std::string_view last;
+    for (std::string_view const tenant : pg::texts_of(tenants.datum))
         if (tenant != last) {
             lane_filled(tenant);
-            last = std::move(tenant);
+            last = tenant;
         }
 }
 

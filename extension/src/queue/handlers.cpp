@@ -1,5 +1,5 @@
 // Which function runs a job type inside the server, and as whom.
-#include "queue/queue.hpp"
+#include "queue/access.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -41,6 +41,7 @@ void check_builtin(const std::string &type) {
 
 void register_handler(std::string_view job_type, Oid function) {
     std::string const type(job_type);
+    check_unbound(Capability::worker); // a handler is given jobs of all tenants
     std::string const defect = pg::handler_defect(function, job_row_type());
     if (!defect.empty())
         pg::raise_bad_argument("handler " + std::to_string(function) + " " + defect,
@@ -74,6 +75,7 @@ bool unregister_handler(std::string_view job_type) {
     });
 }
 
+// A handler whose role has been bound to tenants since is given no jobs: they would be of all tenants.
 std::vector<Handler> runnable_handlers(Oid role) {
     Oid const row_type = job_row_type();
     return pg::with_spi([&] {
@@ -85,7 +87,8 @@ std::vector<Handler> runnable_handlers(Oid role) {
                 continue;
             if (!rows.is_null(row, 4)) {
                 handler.run_as = pg::role_by_name(rows.text_at(row, 4));
-                if (!handler.run_as || !pg::may_become(role, *handler.run_as))
+                if (!handler.run_as || !pg::may_become(role, *handler.run_as) ||
+                    !is_unbound(Capability::worker, *handler.run_as))
                     continue;
             }
             handlers.push_back(std::move(handler));

@@ -59,7 +59,7 @@ struct ClaimRequest {
     int max_jobs, tenant_cap;
     const pg::JobTypes &types;
     ReturnSetInfo *rows;                                    // where the claimed rows go, or null
-    const std::vector<std::string> *only_tenants = nullptr; // null: all
+    const std::vector<std::string> *only_tenants = nullptr; // sorted; null: all
 };
 struct Claim {
     int64 lock_token = 0;

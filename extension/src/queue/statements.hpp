@@ -30,4 +30,7 @@ extern const Statement kMarkRunning, kSettle, kMarkOwn, kChargeRates, kPausedTyp
 extern const Statement kInsertRun, kJoinRun, kStartRuns, kBusyRuns, kFinishedStages, kJobEnded, kTakeRun,
     kNextRun, kFinishStage, kStep;
 
+// statements_access.cpp
+extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTenants, kMetricsOfTenants;
+
 } // namespace fairq::queue::sql

@@ -1,6 +1,6 @@
 // A tick from its caller's side, and the loop of ticks for schedulers that know minutes only. The work is
 // done by background workers (tick_process.cpp); the caller waits, and its end is theirs.
-#include "queue/queue.hpp"
+#include "queue/access.hpp"
 
 namespace fairq::queue {
 
@@ -29,6 +29,7 @@ uint32 summary_size(const pg::TickRequest &request) {
 
 std::string tick(int workers) {
     pg::refuse_on_standby("a tick");
+    check_unbound(Capability::worker); // it claims jobs of all tenants
     if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
         pg::raise_in_transaction();
     pg::TickRequest const request = request_of(workers);

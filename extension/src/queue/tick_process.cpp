@@ -4,6 +4,8 @@
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
 
+#include "pg/caller.hpp"
+
 #include <map>
 
 namespace fairq::queue {
@@ -250,6 +252,7 @@ private:
         Datum const row = job.datum(0, 1);
         int64 const timeout = pg::microseconds_of(*DatumGetIntervalP(job.datum(0, 3)));
         Handler const &handler = handler_of(job.text_at(0, 2));
+        pg::OuterRole const outer(handler.run_as.value_or(owner_));
         pg::as_role(handler.run_as.value_or(owner_), [&] {
             pg::with_setting("search_path", user_.search_path.c_str(), [&] {
                 pg::with_setting("lock_timeout", user_.lock_timeout.c_str(),

@@ -1,0 +1,51 @@
+// Who calls, and with whose rights. An API function runs with its owner's rights, but what it may do depends
+// on its caller, and SECURITY DEFINER hides him: GetUserId() is the owner then. So API functions are SECURITY
+// INVOKER to PostgreSQL and change to their owner here.
+#pragma once
+
+#include "pg/boundary.hpp"
+
+namespace fairq::pg {
+
+// From construction to destruction the function's owner is the current user, as in a SECURITY DEFINER
+// function.
+class OwnerRights {
+public:
+    explicit OwnerRights(FunctionCallInfo call_info);
+    ~OwnerRights();
+    OwnerRights(const OwnerRights &) = delete;
+    OwnerRights &operator=(const OwnerRights &) = delete;
+
+private:
+    Oid previous_, previous_caller_, previous_owner_;
+    int context_;
+};
+
+// While it lives, the outer role is this one: a handler's, whoever made the tick that runs it.
+class OuterRole {
+public:
+    explicit OuterRole(Oid role);
+    ~OuterRole();
+    OuterRole(const OuterRole &) = delete;
+    OuterRole &operator=(const OuterRole &) = delete;
+
+private:
+    Oid previous_;
+};
+
+// Who calls the API function in progress: current_user at the call; outside of one, the current user.
+Oid calling_role();
+// Who the session is: by login or SET ROLE, whatever SECURITY DEFINER function it is in.
+Oid outer_role();
+bool has_rights_of(Oid member, Oid role);
+
+} // namespace fairq::pg
+
+// Defines an SQL-callable function of the API: FAIRQ_FUNCTION with the rights of its owner.
+#define FAIRQ_API_FUNCTION(name)                                                                             \
+    static Datum name##_as_owner(FunctionCallInfo fcinfo);                                                   \
+    FAIRQ_FUNCTION(name) {                                                                                   \
+        ::fairq::pg::OwnerRights const rights(fcinfo);                                                       \
+        return name##_as_owner(fcinfo);                                                                      \
+    }                                                                                                        \
+    static Datum name##_as_owner([[maybe_unused]] FunctionCallInfo fcinfo)

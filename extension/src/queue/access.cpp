@@ -1,0 +1,211 @@
+// Tenant-bound roles (see access.hpp). Every session keeps a copy of queue_access: while the table is empty,
+// a call costs a look at it.
+#include "queue/access.hpp"
+
+#include "pg/caller.hpp"
+#include "pg/live_columns.hpp"
+#include "pg/table_cache.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+struct Row {
+    Oid role;
+    Capability capability;
+    std::optional<std::string> tenant; // none: all
+};
+using Rows = std::vector<Row>;
+
+constexpr std::string_view kNames[] = {"producer", "worker", "operator", "monitor"};
+
+std::string_view name_of(Capability capability) {
+    return kNames[static_cast<size_t>(capability)];
+}
+
+Capability capability_of(std::string_view name) {
+    auto const found = std::find(std::begin(kNames), std::end(kNames), name);
+    return static_cast<Capability>(found - std::begin(kNames)); // a CHECK keeps other names out
+}
+
+bool covers(Capability granted, Capability needed) {
+    return granted == needed || (granted == Capability::operations && needed == Capability::monitor);
+}
+
+Rows read_rows() {
+    Rows rows;
+    pg::as_role(pg::owner_of_extension(pg::schema()), [&] {
+        pg::with_spi([&] {
+            pg::Rows const found = pg::read_as_of_snapshot(sql::kAccess);
+            for (size_t i = 0; i < found.size(); ++i)
+                rows.push_back(
+                    {static_cast<Oid>(found.int64_at(i, 1)), capability_of(found.text_at(i, 2)),
+                     found.is_null(i, 3) ? std::nullopt : std::optional<std::string>(found.text_at(i, 3))});
+        });
+    });
+    return rows;
+}
+
+const Rows &all_rows() {
+    static pg::table_cache::Copy<Rows> copy;
+    return copy.get(pg::relation_in(pg::schema(), "queue_access"), read_rows);
+}
+
+std::string quoted_role(Oid role) {
+    return "role \"" + pg::role_name(role) + "\"";
+}
+
+[[noreturn]] void raise_no_capability(Oid role, Capability capability) {
+    std::string const name(name_of(capability));
+    pg::raise_not_allowed(quoted_role(role) + " has no capability \"" + name + "\"",
+                          "It has others, so this one has to be given with grant_queue_access(role, '" +
+                              name + "').");
+}
+
+// The caller's role, and the session's when it is another one.
+std::vector<Oid> roles() {
+    Oid const caller = pg::calling_role(), outer = pg::outer_role();
+    return caller == outer ? std::vector<Oid>{caller} : std::vector<Oid>{caller, outer};
+}
+
+bool contains(const Tenants &tenants, std::string_view tenant) {
+    return !tenants || std::binary_search(tenants->begin(), tenants->end(), tenant, std::less<>());
+}
+
+// What the rows say that the role has the rights of; no tenants: it has other capabilities only.
+Tenants tenants_of(Capability capability, Oid role) {
+    const Rows &rows = all_rows();
+    if (rows.empty() || pg::role_is_superuser(role) ||
+        pg::has_rights_of(role, pg::owner_of_extension(pg::schema())))
+        return std::nullopt;
+    bool has_rows = false;
+    std::vector<std::string> tenants;
+    for (Row const &row : rows) {
+        if (!pg::has_rights_of(role, row.role))
+            continue;
+        has_rows = true;
+        if (!covers(row.capability, capability))
+            continue;
+        if (!row.tenant)
+            return std::nullopt;
+        tenants.push_back(*row.tenant);
+    }
+    if (!has_rows)
+        return std::nullopt;
+    std::sort(tenants.begin(), tenants.end());
+    tenants.erase(std::unique(tenants.begin(), tenants.end()), tenants.end());
+    return tenants;
+}
+
+// The same; having none of the capability is an error.
+Tenants granted_tenants(Capability capability, Oid role) {
+    Tenants tenants = tenants_of(capability, role);
+    if (tenants && tenants->empty())
+        raise_no_capability(role, capability);
+    return tenants;
+}
+
+void check(const Tenants &allowed, std::string_view tenant, Oid role) {
+    if (!contains(allowed, tenant))
+        pg::raise_not_allowed(quoted_role(role) + " may not use tenant \"" + std::string(tenant) + "\"",
+                              "It is bound to the tenants that grant_queue_access named for it.");
+}
+
+pg::Value array_of(const std::vector<std::string> &tenants) {
+    return pg::of(std::vector<std::string_view>(tenants.begin(), tenants.end()));
+}
+
+} // namespace
+
+bool is_unbound(Capability capability, Oid role) {
+    return !tenants_of(capability, role);
+}
+
+Tenants bound_tenants(Capability capability) {
+    Tenants common;
+    for (Oid const role : roles()) {
+        Tenants granted = granted_tenants(capability, role);
+        if (common && granted) {
+            auto const foreign = [&](auto const &tenant) { return !contains(granted, tenant); };
+            common->erase(std::remove_if(common->begin(), common->end(), foreign), common->end());
+        } else if (granted) {
+            common = std::move(granted);
+        }
+    }
+    return common;
+}
+
+void check_tenant(Capability capability, std::string_view tenant) {
+    for (Oid const role : roles())
+        check(granted_tenants(capability, role), tenant, role);
+}
+
+void check_tenants(Capability capability, Datum tenants) {
+    for (Oid const role : roles())
+        if (Tenants const allowed = granted_tenants(capability, role))
+            for (std::string_view const tenant : pg::texts_of(tenants))
+                check(allowed, tenant, role);
+}
+
+void check_unbound(Capability capability) {
+    for (Oid const role : roles())
+        if (granted_tenants(capability, role))
+            pg::raise_not_allowed(quoted_role(role) + " is bound to tenants, and this concerns all of them",
+                                  "Ask a role whose capability \"" + std::string(name_of(capability)) +
+                                      "\" has no tenant.");
+}
+
+void check_job(Capability capability, int64 job_id) {
+    Tenants const tenants = bound_tenants(capability);
+    if (!tenants)
+        return;
+    pg::with_spi([&] {
+        if (pg::execute(sql::kIsJobOfTenants, {pg::of(job_id), array_of(*tenants)}).empty())
+            pg::raise_unknown_job(job_id);
+    });
+}
+
+// Before the verb locks anything: a job never changes its tenant, and nobody waits for another tenant's job.
+Ids jobs_of(const Tenants &tenants, Ids job_ids) {
+    if (!tenants)
+        return job_ids;
+    return pg::with_spi([&] {
+        pg::Rows const rows = pg::execute(sql::kJobsOfTenants, {pg::of(job_ids), array_of(*tenants)});
+        Ids theirs(rows.size());
+        for (size_t row = 0; row < rows.size(); ++row)
+            theirs[row] = rows.int64_at(row, 1);
+        return theirs;
+    });
+}
+
+int32 heartbeat_of(const Tenants &tenants, int64 lock_token) {
+    if (!tenants)
+        return heartbeat(lock_token);
+    return pg::with_spi([&] {
+        return pg::execute(sql::kHeartbeatOfTenants,
+                           {pg::of(lock_token), pg::of_time(pg::now()), array_of(*tenants)})
+            .int32_at(0, 1);
+    });
+}
+
+int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs) {
+    if (!tenants)
+        return redrive(pg::Value{}, job_type, max_jobs);
+    int64 redriven = 0;
+    for (std::string const &tenant : *tenants)
+        if (redriven < max_jobs)
+            redriven +=
+                redrive(pg::of(std::string_view(tenant)), job_type, max_jobs - static_cast<int>(redriven));
+    return redriven;
+}
+
+pg::Value queue_metrics_of(const Tenants &tenants) {
+    if (!tenants)
+        return queue_metrics();
+    std::string const json =
+        pg::with_spi([&] { return pg::execute(sql::kMetricsOfTenants, {array_of(*tenants)}).text_at(0, 1); });
+    return pg::of_jsonb(json);
+}
+
+} // namespace fairq::queue
