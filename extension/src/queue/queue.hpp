@@ -102,34 +102,11 @@ struct TenantLimits {
 const TenantLimits &limits_of(std::string_view tenant);
 bool pending_is_used(); // whether any tenant has a max_pending
 
-// ------------------------------------------------------------------------------------------ keys.cpp
-
-// Tenant and concurrency key of jobs that have ended, or ended an attempt: in the same transaction, the next
-// job of each key goes back into its lane.
-using FreedKeys = std::vector<std::pair<std::string, std::string>>;
-void free_keys(FreedKeys keys);
-// Parked jobs whose key is free, or whose type is not paused any more: for the housekeeping, in bounded
-// steps.
-void unpark();
-int64 unpark_type(std::string_view type);       // one step
-const std::vector<std::string> &paused_types(); // sorted
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 
 int64 create_run(std::string_view tenant, std::string_view name);
 // Does the next step of one run that somebody has left something of; false when there is none.
 bool advance_runs(int max_jobs);
-// For the other verbs, inside with_spi(). The status of a new job of that stage: `ready` when it is the
-// current one, else blocked. Raises when the run is not that of all these tenants (text[]), or has passed the
-// stage.
-JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, JobStatus ready);
-void runs_started(const Ids &runs); // jobs of theirs were claimed
-struct RunStage {
-    int64 run;
-    int32 stage;
-};
-void jobs_completed(std::vector<RunStage> stages);
-void run_failed(int64 run, int64 job_id, JobStatus how); // that job is dead, or cancelled
-Ids busy_runs(const Ids &runs);                          // locks those that it does not return
 
 // ------------------------------------------------------------------------------------------ handlers.cpp
 
@@ -159,16 +136,6 @@ pg::Value load_test_metrics(); // jsonb
 int64 seed_load_test(int total_jobs, int tenants);
 int64 clear_load_test();
 
-// ------------------------------------------------------------------------------------------ shared by the
-// verbs
-
-// Tells the counters what a statement moved (rows of: old status, jobs, load-test jobs) and returns the
-// number of jobs.
-int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
-// The same for jobs that became queued; their tenants stand in column `tenants`.
-int64 count_into_lanes(const pg::Rows &rows, int tenants);
-// Tells the ring that the tenant has a job to claim, once this transaction commits.
-void lane_filled(std::string_view tenant);
-void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
-
 } // namespace fairq::queue
+
+#include "queue/shared.hpp"
