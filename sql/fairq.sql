@@ -193,6 +193,14 @@ CREATE TABLE @extschema@.load_test_totals (
     CONSTRAINT load_test_totals_pkey PRIMARY KEY (kind, name)
 ) WITH (fillfactor = 50);
 
+------------------------------------------------------------------------------------------------ kept copies
+
+-- For AFTER statement triggers on small tables of which every session keeps a copy: tells the sessions to read it again.
+CREATE FUNCTION @extschema@.fairq_table_changed() RETURNS trigger
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_table_changed';
+COMMENT ON FUNCTION @extschema@.fairq_table_changed IS 'trigger: sessions that keep a copy of this table read it again';
+
 ------------------------------------------------------------------------------------------------ what people see
 
 CREATE VIEW @extschema@.job_queue AS
@@ -489,6 +497,7 @@ COMMENT ON FUNCTION @extschema@.get_load_test_metrics IS 'the load test at a gla
 
 -- Tables and the view are nobody's but the owner's; EXECUTE is what an administrator grants.
 REVOKE ALL ON FUNCTION
+    @extschema@.fairq_table_changed,
     @extschema@.enqueue_job, @extschema@.enqueue_jobs, @extschema@.job_queue_insert, @extschema@.job_queue_refuse,
     @extschema@.claim_queued_jobs, @extschema@.complete_jobs, @extschema@.fail_job, @extschema@.release_jobs,
     @extschema@.heartbeat_jobs, @extschema@.reclaim_stuck_jobs, @extschema@.cancel_job, @extschema@.redrive_dead_jobs,

@@ -4,6 +4,7 @@
 
 #include "pg/arguments.hpp"
 #include "pg/notify.hpp"
+#include "pg/table_cache.hpp"
 
 namespace {
 
@@ -75,9 +76,9 @@ FAIRQ_FUNCTION(fairq_enqueue_job) {
     std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
     Datum const payload = arguments.required(2, "payload");
     check_payload(arguments.payload_size(2));
-    PG_RETURN_INT64(queue::enqueue(common, {tenant, payload,
-                                            arguments.optional_name(5, "idempotency_key", kMaxNameBytes),
-                                            arguments.optional_name(6, "concurrency_key", kMaxNameBytes)}));
+    PG_RETURN_INT64(
+        queue::enqueue(common, {tenant, payload, arguments.optional_name(5, "idempotency_key", kMaxNameBytes),
+                                arguments.optional_name(6, "concurrency_key", kMaxNameBytes)}));
 }
 
 FAIRQ_FUNCTION(fairq_enqueue_jobs) {
@@ -231,4 +232,12 @@ FAIRQ_FUNCTION(fairq_seed_load_test_jobs) {
 FAIRQ_FUNCTION(fairq_clear_load_test_data) {
     begin(fcinfo);
     PG_RETURN_INT64(queue::clear_load_test());
+}
+
+// ------------------------------------------------------------------------------------------ small tables
+
+// After any change of a table whose rows sessions keep a copy of.
+FAIRQ_FUNCTION(fairq_table_changed) {
+    pg::table_cache::changed_by_trigger(fcinfo);
+    PG_RETURN_POINTER(nullptr);
 }

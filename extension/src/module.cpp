@@ -3,6 +3,7 @@
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/spi.hpp"
+#include "pg/table_cache.hpp"
 
 extern "C" {
 #if PG_VERSION_NUM >= 180000
@@ -22,6 +23,7 @@ void _PG_init(void) {
     if (process_shared_preload_libraries_in_progress)
         fairq::pg::shared_state::install_hooks();
     fairq::pg::counters::install_callbacks();
+    fairq::pg::table_cache::install_callbacks();
     fairq::pg::install_planner_hook();
 }
 }

@@ -1,0 +1,52 @@
+// A copy of a small table that lives in this process until the table changes: what every call has to know,
+// at the cost of a look at a number. A table takes part by the trigger fairq_table_changed, which tells all
+// sessions at commit, and its own at once; a rollback is told to nobody else.
+#pragma once
+
+#include "pg/boundary.hpp"
+
+namespace fairq::pg::table_cache {
+
+void install_callbacks(); // by _PG_init
+
+// A number that moves whenever the relation may have changed, of this process alone. Whoever asks sees all
+// changes that were committed before.
+std::uint64_t generation(Oid relation);
+// Tells all sessions that the relation has changed, once this transaction commits.
+void changed(Oid relation);
+// The same for the table that a trigger was called for; raises when called in another way.
+void changed_by_trigger(FunctionCallInfo call_info);
+
+void push_latest_snapshot();
+void pop_snapshot();
+
+// The copy itself, to be kept in a function's static variable. It never is older than an invalidation that
+// was processed before: the generation is read first, then the rows, with the latest snapshot. A load that
+// the table overtakes, or that an error ends, is simply done again.
+template <class T>
+class Copy {
+public:
+    // load() returns what the relation says to the active snapshot (see read_as_of_snapshot()).
+    template <class Load>
+    const T &get(Oid relation, Load &&load) {
+        std::uint64_t const now = generation(relation);
+        if (!loaded_ || relation_ != relation || generation_ != now) {
+            loaded_ = false;
+            push_latest_snapshot();
+            value_ = load();
+            pop_snapshot();
+            relation_ = relation;
+            generation_ = now;
+            loaded_ = true;
+        }
+        return value_;
+    }
+
+private:
+    T value_{};
+    Oid relation_ = InvalidOid;
+    std::uint64_t generation_ = 0;
+    bool loaded_ = false;
+};
+
+} // namespace fairq::pg::table_cache
