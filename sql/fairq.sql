@@ -142,6 +142,8 @@ CREATE TABLE @extschema@.tenant_limits (
     settling xid8,
     CHECK ((rate_per_second IS NULL) = (burst IS NULL) AND (enqueue_rate_per_second IS NULL) = (enqueue_burst IS NULL))
 );
+-- Tells at once whether any tenant has a max_pending.
+CREATE INDEX tenant_limits_pending ON @extschema@.tenant_limits (tenant_id) WHERE max_pending IS NOT NULL;
 
 -- When the tenant's next job is due by its rate: GCRA's theoretical arrival time, of claims and of enqueues.
 CREATE TABLE @extschema@.tenant_rates (
@@ -200,6 +202,9 @@ CREATE FUNCTION @extschema@.fairq_table_changed() RETURNS trigger
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_table_changed';
 COMMENT ON FUNCTION @extschema@.fairq_table_changed IS 'trigger: sessions that keep a copy of this table read it again';
+
+CREATE TRIGGER tenant_limits_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.tenant_limits
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
 
 ------------------------------------------------------------------------------------------------ what people see
 

@@ -7,6 +7,7 @@
 #include "core/between.hpp"
 #include "core/job_status.hpp"
 #include "core/limits.hpp"
+#include "core/rate.hpp"
 #include "core/share.hpp"
 
 #include "pg/counters.hpp"
@@ -81,6 +82,20 @@ int64 reclaim(int64 stale_after, int max_jobs); // microseconds
 void sweep(int64 stale_after);
 // Ends a lease whose worker is known to have gone: what it still holds goes back, or to dead.
 int64 reclaim_lease(int64 lock_token);
+
+// ------------------------------------------------------------------------------------------ limits.cpp
+
+struct TenantLimits {
+    int weight = 1;
+    std::optional<int> max_concurrency;
+    std::optional<core::Rate> rate, enqueue_rate;
+    std::optional<int64> max_pending;
+    bool paused = false, settling = false;
+};
+// A tenant's weight and limits, as of the last commit: a copy that this process keeps. Valid until the next
+// call of this or of pending_is_used().
+const TenantLimits &limits_of(std::string_view tenant);
+bool pending_is_used(); // whether any tenant has a max_pending
 
 // ------------------------------------------------------------------------------------------ handlers.cpp
 

@@ -1,0 +1,102 @@
+// What is known of a tenant's limits. Each process keeps a copy of the rows it has met, and of the tenants
+// that it knows to have none, until tenant_limits changes.
+#include "queue/queue.hpp"
+
+#include "pg/limits_table.hpp"
+#include "pg/live_columns.hpp"
+#include "pg/table_cache.hpp"
+
+#include <memory>
+#include <unordered_map>
+
+namespace fairq::queue {
+
+namespace {
+
+constexpr size_t kMostKept = 200000; // tenants: some 30 MB
+
+constexpr TenantLimits kUnlimited;
+
+std::optional<core::Rate> rate_of(std::optional<double> per_second, std::optional<int32> burst) {
+    return per_second && burst ? std::optional<core::Rate>({*per_second, *burst}) : std::nullopt;
+}
+
+std::unique_ptr<TenantLimits> limits_in(const std::optional<pg::LimitsRow> &row) {
+    if (!row)
+        return nullptr;
+    return std::make_unique<TenantLimits>(
+        TenantLimits{row->weight, row->max_concurrency, rate_of(row->rate_per_second, row->burst),
+                     rate_of(row->enqueue_rate_per_second, row->enqueue_burst), row->max_pending, row->paused,
+                     row->settling});
+}
+
+class KnownLimits {
+public:
+    // Begins anew when the table may have changed. The number is read before any row is.
+    void refresh() {
+        Oid const schema = pg::schema();
+        if (schema == schema_ && generation_ == pg::table_cache::generation(table_))
+            return;
+        schema_ = InvalidOid; // until all is known: an error below leaves nothing half known
+        tenants_.clear();
+        table_ = pg::relation_in(schema, "tenant_limits");
+        generation_ = pg::table_cache::generation(table_);
+        index_ = pg::relation_in(schema, "tenant_limits_pkey");
+        any_ = any_in(index_);
+        any_pending_ = any_ && any_in(pg::relation_in(schema, "tenant_limits_pending"));
+        schema_ = schema;
+    }
+
+    const TenantLimits &of(std::string_view tenant) {
+        if (!any_)
+            return kUnlimited;
+        std::string name(tenant);
+        auto found = tenants_.find(name);
+        if (found == tenants_.end()) {
+            if (tenants_.size() >= kMostKept)
+                tenants_.clear();
+            found = tenants_.emplace(std::move(name), read(tenant)).first;
+        }
+        return found->second ? *found->second : kUnlimited;
+    }
+
+    bool any_pending() const { return any_pending_; }
+
+private:
+    bool any_in(Oid index) const {
+        pg::LimitsTable table(table_, index);
+        bool const any = table.any();
+        table.finish();
+        return any;
+    }
+
+    std::unique_ptr<TenantLimits> read(std::string_view tenant) const {
+        pg::LimitsTable table(table_, index_);
+        std::unique_ptr<TenantLimits> limits = limits_in(table.find(tenant));
+        table.finish();
+        return limits;
+    }
+
+    Oid schema_ = InvalidOid, table_ = InvalidOid, index_ = InvalidOid;
+    std::uint64_t generation_ = 0;
+    bool any_ = false, any_pending_ = false;
+    std::unordered_map<std::string, std::unique_ptr<TenantLimits>> tenants_; // null: has no row
+};
+
+KnownLimits &known_limits() {
+    static KnownLimits known;
+    known.refresh();
+    return known;
+}
+
+} // namespace
+
+const TenantLimits &limits_of(std::string_view tenant) {
+    return known_limits().of(tenant);
+}
+
+bool pending_is_used() {
+    return known_limits().any_pending();
+}
+
+} // namespace fairq::queue
