@@ -7,6 +7,7 @@
 namespace fairq::pg {
 
 [[noreturn]] void raise_lease_lost(int64 job_id, int64 lock_token);                        // JQ001
+[[noreturn]] void raise_tenant_limit(const std::string &message, const std::string &json); // JQ002
 [[noreturn]] void raise_unknown_job(int64 job_id);                                         // JQ004
 [[noreturn]] void raise_payload_too_large(size_t bytes, size_t limit);                     // JQ006
 [[noreturn]] void raise_bad_argument(const std::string &message, const std::string &hint); // JQ007

@@ -59,6 +59,28 @@ std::vector<int64> int64s_of(Datum datum) {
     return values;
 }
 
+std::vector<std::string_view> texts_of(Datum array) {
+    int count = 0;
+    Datum *elements = nullptr;
+    call([&] {
+        deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, nullptr,
+                          &count);
+    });
+    std::vector<std::string_view> values(static_cast<size_t>(count));
+    std::transform(elements, elements + count, values.begin(), text_of);
+    return values;
+}
+
+std::string json_string(std::string_view text) {
+    std::string const terminated(text);
+    return call([&] {
+        StringInfoData json;
+        initStringInfo(&json);
+        escape_json(&json, terminated.c_str());
+        return json.data;
+    });
+}
+
 int64 microseconds_of(const Interval &interval) {
     // Saturates: every caller refuses what is far below this.
     auto const wide = static_cast<__int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY +

@@ -1,7 +1,7 @@
 // The claim: walk, share, take. One call gives up to max_jobs jobs, shared fairly between the tenants that
 // have claimable work, at a cost that depends on max_jobs alone. What limits a tenant comes between sharing
 // and taking.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -166,6 +166,7 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
         return;
     pg::execute(sql::kInsertLease,
                 {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids_of(claim))});
+    pending_claimed(claim);
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);

@@ -1,6 +1,6 @@
 // How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by
 // the lease's token, except cancel, which takes the job from whoever has it.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -72,6 +72,7 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
         int64 const delay = core::backoff_delay(job->attempts, pg::settings::backoff_base(),
                                                 pg::settings::backoff_max(), pg::random_bits());
         pg::execute(sql::kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
+        pending_moved({job_id}, +1);
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
         return JobStatus::scheduled;
     });
@@ -82,15 +83,20 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
     TimestampTz const now = pg::now();
     bool const later = run_at && *run_at > now;
     return pg::with_spi([&] {
-        return count_moves(pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
-                                                       later ? pg::of_time(*run_at) : pg::Value{}}),
-                           later ? JobStatus::scheduled : JobStatus::queued);
+        pg::Rows const moves =
+            pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
+                                        later ? pg::of_time(*run_at) : pg::Value{}});
+        int64 const released = count_moves(moves, later ? JobStatus::scheduled : JobStatus::queued);
+        pending_moved(moves, +1);
+        return released;
     });
 }
 
 bool cancel(int64 job_id) {
     return pg::with_spi([&] {
         std::optional<LockedJob> const job = lock_job(job_id);
+        if (job && job->status != JobStatus::locked)
+            pending_moved({job_id}, -1);
         if (job)
             move_to_history(job_id, *job, JobStatus::cancelled, pg::Value{});
         else if (!is_in_history(job_id))
@@ -101,9 +107,11 @@ bool cancel(int64 job_id) {
 
 int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
     return pg::with_spi([&] {
-        return count_moves(
-            pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())}),
-            JobStatus::queued);
+        pg::Rows const moves =
+            pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
+        int64 const redriven = count_moves(moves, JobStatus::queued);
+        pending_moved(moves, +1);
+        return redriven;
     });
 }
 

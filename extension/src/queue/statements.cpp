@@ -135,14 +135,14 @@ WITH moved AS (
            running_since = NULL, updated_at = $3
       FROM unnest($1) AS a (id)
      WHERE j.id = a.id AND j.lock_token = $2
-    RETURNING j.job_type
+    RETURNING j.tenant_id, j.job_type
 ), ended AS (
     DELETE FROM @job_leases
      WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
                             FOR UPDATE SKIP LOCKED)
 )
-SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id FROM moved GROUP BY tenant_id)",
     4, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 // tenant or NULL, type or NULL, how many, now
@@ -159,9 +159,9 @@ WITH picked AS (
     SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
            concurrency_key, run_id, stage, last_error, created_at, $4, nextval('@job_live_id_seq')
       FROM gone ORDER BY id
-    RETURNING job_type
+    RETURNING tenant_id, job_type
 )
-SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM moved)",
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id FROM moved GROUP BY tenant_id)",
     4, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
 
 // -------------------------------------------------------------------------------------------------- leases
@@ -330,14 +330,16 @@ SELECT s.id, 'tenant-' || 1 + (s.n - 1) % $2, 'load_test', 'queued', 0, jsonb_bu
   FROM (SELECT n, nextval('@job_live_id_seq') AS id FROM generate_series(1, $1) AS n) AS s)",
     5, {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INTERVALOID}};
 
-// → status, jobs. What hangs on the jobs goes with them.
+// by tenant? → status, jobs, load-test jobs, tenant. What hangs on the jobs goes with them.
 const Statement kClear{32, Plan::open, R"(
-WITH live AS (DELETE FROM @job_live WHERE job_type = 'load_test' RETURNING id, status),
-     past AS (DELETE FROM @job_history WHERE job_type = 'load_test' RETURNING id, status),
-     gone AS (SELECT id, status FROM live UNION ALL SELECT id, status FROM past),
+WITH live AS (DELETE FROM @job_live WHERE job_type = 'load_test' RETURNING id, status, tenant_id),
+     past AS (DELETE FROM @job_history WHERE job_type = 'load_test' RETURNING id, status, tenant_id),
+     gone AS (SELECT id, status, tenant_id FROM live UNION ALL SELECT id, status, tenant_id FROM past),
      messages AS (DELETE FROM @channel_outbox o USING gone g WHERE o.job_id = g.id),
      keys AS (DELETE FROM @job_keys k USING gone g WHERE k.job_id = g.id)
-SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FROM gone GROUP BY status)"};
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*), CASE WHEN $1 THEN tenant_id END
+  FROM gone GROUP BY 1, 4)",
+    1, {BOOLOID}};
 
 const Statement kClearLeases{33, Plan::open, R"(
 DELETE FROM @job_leases l
