@@ -153,6 +153,14 @@ CREATE TABLE @extschema@.tenant_rates (
     CONSTRAINT tenant_rates_pkey PRIMARY KEY (tenant_id, side)
 ) WITH (fillfactor = 30, autovacuum_vacuum_scale_factor = 0.05);
 
+-- How many jobs wait (blocked, scheduled, queued, parked), of each tenant that has a max_pending: the sum of its changes.
+-- Rows are only added and folded, many into one with their sum, so nobody waits for anybody.
+CREATE TABLE @extschema@.tenant_pending (
+    tenant_id text COLLATE "C" NOT NULL,
+    change bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX tenant_pending_tenant ON @extschema@.tenant_pending (tenant_id);
+
 -- Job types that no claim takes.
 CREATE TABLE @extschema@.paused_job_types (
     job_type text COLLATE "C" CONSTRAINT paused_job_types_pkey PRIMARY KEY
@@ -300,7 +308,7 @@ RETURNS bigint
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_enqueue_job';
 COMMENT ON FUNCTION @extschema@.enqueue_job IS
-    'adds one job and returns its id, or the id of the tenant''s job that has this idempotency_key already; low priority numbers go first';
+    'adds one job and returns its id, or the id of the tenant''s job that has this idempotency_key already; low priority numbers go first; JQ002 when the tenant is over its limits, DETAIL (JSON) tells when to try again';
 
 CREATE FUNCTION @extschema@.enqueue_jobs(
     tenant_ids text[],
@@ -313,12 +321,13 @@ CREATE FUNCTION @extschema@.enqueue_jobs(
     max_attempts integer DEFAULT 5,
     timeout interval DEFAULT '5 minutes',
     run_id bigint DEFAULT NULL,
-    stage integer DEFAULT NULL)
+    stage integer DEFAULT NULL,
+    partial boolean DEFAULT false)
 RETURNS SETOF bigint
 LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 1000
 AS 'MODULE_PATHNAME', 'fairq_enqueue_jobs';
 COMMENT ON FUNCTION @extschema@.enqueue_jobs IS
-    'adds a job for each element of tenant_ids in one round trip; payloads and keys, where given, have as many elements; ids in the same order';
+    'adds a job for each element of tenant_ids in one round trip; payloads and keys, where given, have as many elements; ids in the same order. A tenant over its limits refuses the whole call (JQ002), or with partial its last elements: NULL instead of their ids';
 
 CREATE FUNCTION @extschema@.create_pipeline_run(tenant_id text, name text)
 RETURNS bigint
@@ -428,6 +437,37 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_redrive_dead_jobs';
 COMMENT ON FUNCTION @extschema@.redrive_dead_jobs IS
     'queues dead jobs again with all their attempts, oldest id first; NULL means any tenant, any type; returns how many; a failed pipeline run stays failed';
+
+------------------------------------------------------------------------------------------------ the API: limits
+
+CREATE FUNCTION @extschema@.set_tenant_limits(
+    tenant_id text,
+    weight integer DEFAULT NULL,
+    max_concurrency integer DEFAULT NULL,
+    rate_per_second double precision DEFAULT NULL,
+    burst integer DEFAULT NULL,
+    max_pending bigint DEFAULT NULL,
+    paused boolean DEFAULT NULL,
+    enqueue_rate_per_second double precision DEFAULT NULL,
+    enqueue_burst integer DEFAULT NULL)
+RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_set_tenant_limits';
+COMMENT ON FUNCTION @extschema@.set_tenant_limits IS
+    'sets a tenant''s weight (1 to 1000) and limits; NULL leaves a value, 0 removes a limit. rate and burst pace claims, enqueue_rate and enqueue_burst refuse enqueues, max_pending refuses them by what waits (every call that gives it counts anew)';
+
+CREATE FUNCTION @extschema@.pause_job_type(job_type text)
+RETURNS boolean
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_pause_job_type';
+COMMENT ON FUNCTION @extschema@.pause_job_type IS
+    'keeps claims from taking jobs of this type, which still may be enqueued; false when it was paused already';
+
+CREATE FUNCTION @extschema@.resume_job_type(job_type text)
+RETURNS boolean
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_resume_job_type';
+COMMENT ON FUNCTION @extschema@.resume_job_type IS 'lets claims take jobs of this type again; false when it was not paused';
 
 ------------------------------------------------------------------------------------------------ the API: workers in the database
 
@@ -693,6 +733,7 @@ REVOKE ALL ON FUNCTION
     @extschema@.job_queue_insert, @extschema@.job_queue_refuse,
     @extschema@.claim_queued_jobs, @extschema@.complete_jobs, @extschema@.fail_job, @extschema@.release_jobs,
     @extschema@.heartbeat_jobs, @extschema@.reclaim_stuck_jobs, @extschema@.cancel_job, @extschema@.redrive_dead_jobs,
+    @extschema@.set_tenant_limits, @extschema@.pause_job_type, @extschema@.resume_job_type,
     @extschema@.register_job_handler, @extschema@.unregister_job_handler,
     @extschema@.run_job_queue_cron, @extschema@.run_job_queue_parallel, @extschema@.make_history_partitions,
     @extschema@.get_queue_metrics, @extschema@.notify_truncated, @extschema@.channel_outbox_copy,
@@ -713,6 +754,7 @@ SELECT pg_extension_config_dump('@extschema@.job_keys', '');
 SELECT pg_extension_config_dump('@extschema@.job_handlers', 'WHERE NOT builtin');
 SELECT pg_extension_config_dump('@extschema@.tenant_limits', '');
 SELECT pg_extension_config_dump('@extschema@.tenant_rates', '');
+SELECT pg_extension_config_dump('@extschema@.tenant_pending', '');
 SELECT pg_extension_config_dump('@extschema@.paused_job_types', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs_id_seq', '');

@@ -1,6 +1,7 @@
 // The SQL-callable functions: unpack and check arguments, call the queue, pack the result. The schema that a
 // function was created in is where the extension's tables are.
 #include "queue/access.hpp"
+#include "queue/limits.hpp"
 
 #include "pg/arguments.hpp"
 #include "pg/caller.hpp"
@@ -23,12 +24,13 @@ ReturnSetInfo *result_set(FunctionCallInfo fcinfo) {
     return pg::call([&] { return pg::compat::materialize(fcinfo); });
 }
 
+// 0 becomes NULL: there is no job of this id.
 Datum return_ids(FunctionCallInfo fcinfo, const queue::Ids &ids) {
     ReturnSetInfo *const result = result_set(fcinfo);
     pg::call([&] {
         for (int64 const id : ids) {
             Datum value = Int64GetDatum(id);
-            bool null = false;
+            bool null = id == 0;
             tuplestore_putvalues(result->setResult, result->setDesc, &value, &null);
         }
     });
@@ -104,8 +106,9 @@ FAIRQ_API_FUNCTION(fairq_enqueue_jobs) {
         check_length(arguments.names(5, "idempotency_keys", kMaxNameBytes, true), count, "idempotency_keys");
     if (!arguments.is_null(6))
         check_length(arguments.names(6, "concurrency_keys", kMaxNameBytes, true), count, "concurrency_keys");
-    return return_ids(fcinfo, queue::enqueue_all(common, {count, arguments.value(0), arguments.value(2),
-                                                          arguments.value(5), arguments.value(6)}));
+    queue::BulkArrays const arrays{count, arguments.value(0), arguments.value(2), arguments.value(5),
+                                   arguments.value(6)};
+    return return_ids(fcinfo, queue::enqueue_all(common, arrays, arguments.boolean(11, "partial")));
 }
 
 FAIRQ_API_FUNCTION(fairq_create_pipeline_run) {
@@ -183,6 +186,38 @@ FAIRQ_API_FUNCTION(fairq_redrive_dead_jobs) {
             queue::redrive_of(queue::bound_tenants(Capability::operations), job_type, max_jobs)));
     queue::check_tenant(Capability::operations, *tenant);
     PG_RETURN_INT32(static_cast<int32>(queue::redrive(arguments.value(0), job_type, max_jobs)));
+}
+
+// ------------------------------------------------------------------------------------------ limits
+
+FAIRQ_API_FUNCTION(fairq_set_tenant_limits) {
+    Arguments const arguments = begin(fcinfo);
+    std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
+    queue::LimitChanges changes;
+    changes.weight = arguments.optional_int32(1, "weight", {1, core::kMaxWeight});
+    changes.max_concurrency = arguments.optional_int32(2, "max_concurrency", {0, INT32_MAX});
+    changes.rate = arguments.optional_double(3, "rate_per_second", core::kMaxRate);
+    changes.burst = arguments.optional_int32(4, "burst", {1, INT32_MAX});
+    changes.max_pending = arguments.optional_int64(5, "max_pending", {0, INT64_MAX});
+    if (!arguments.is_null(6))
+        changes.paused = arguments.boolean(6, "paused");
+    changes.enqueue_rate = arguments.optional_double(7, "enqueue_rate_per_second", core::kMaxRate);
+    changes.enqueue_burst = arguments.optional_int32(8, "enqueue_burst", {1, INT32_MAX});
+    queue::check_unbound(Capability::operations);
+    queue::set_tenant_limits(tenant, changes);
+    PG_RETURN_VOID();
+}
+
+FAIRQ_API_FUNCTION(fairq_pause_job_type) {
+    std::string_view const type = begin(fcinfo).name(0, "job_type", kMaxNameBytes);
+    queue::check_unbound(Capability::operations);
+    PG_RETURN_BOOL(queue::pause_job_type(type));
+}
+
+FAIRQ_API_FUNCTION(fairq_resume_job_type) {
+    std::string_view const type = begin(fcinfo).name(0, "job_type", kMaxNameBytes);
+    queue::check_unbound(Capability::operations);
+    PG_RETURN_BOOL(queue::resume_job_type(type));
 }
 
 // ------------------------------------------------------------------------------------------ workers in the

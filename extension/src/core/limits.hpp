@@ -15,6 +15,7 @@ constexpr int kMaxTickWorkers = 64;
 constexpr int kMaxStage = 10000; // of a pipeline run
 constexpr int kRunStep = 1000;   // jobs of a run that one call promotes or cancels
 constexpr int kMaxWeight = 1000; // of a tenant
+constexpr double kMaxRate = 1e6; // jobs a second
 constexpr int kMaxLoadTestTenants = 1000000;
 constexpr std::int64_t kMicrosecond = 1;
 constexpr std::int64_t kMillisecond = 1000 * kMicrosecond;

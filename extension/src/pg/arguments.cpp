@@ -21,6 +21,13 @@ void check_name(std::string_view value, const char *name, size_t max_bytes) {
                            "Give a name of 1 to " + std::to_string(max_bytes) + " bytes.");
 }
 
+void check_range(int64 value, const char *name, Range range) {
+    if (value < range.least || value > range.most)
+        raise_bad_argument(std::string(name) + " is " + std::to_string(value),
+                           "Give a number from " + std::to_string(range.least) + " to " +
+                               std::to_string(range.most) + ".");
+}
+
 struct Elements {
     Datum *values;
     bool *nulls;
@@ -73,10 +80,7 @@ std::optional<std::string_view> Arguments::optional_name(int i, const char *argu
 
 int32 Arguments::int32_in(int i, const char *name, Range range) const {
     int32 const value = DatumGetInt32(required(i, name));
-    if (value < range.least || value > range.most)
-        raise_bad_argument(std::string(name) + " is " + std::to_string(value),
-                           "Give a number from " + std::to_string(range.least) + " to " +
-                               std::to_string(range.most) + ".");
+    check_range(value, name, range);
     return value;
 }
 
@@ -84,6 +88,32 @@ int64 Arguments::positive(int i, const char *name) const {
     int64 const value = DatumGetInt64(required(i, name));
     if (value <= 0)
         raise_bad_argument(std::string(name) + " is " + std::to_string(value), "Give a number above zero.");
+    return value;
+}
+
+std::optional<int32> Arguments::optional_int32(int i, const char *name, Range range) const {
+    return is_null(i) ? std::nullopt : std::optional<int32>(int32_in(i, name, range));
+}
+
+std::optional<int64> Arguments::optional_int64(int i, const char *name, Range range) const {
+    if (is_null(i))
+        return std::nullopt;
+    int64 const value = DatumGetInt64(info_->args[i].value);
+    check_range(value, name, range);
+    return value;
+}
+
+// The comparison refuses NaN as well.
+std::optional<double> Arguments::optional_double(int i, const char *name, double most) const {
+    if (is_null(i))
+        return std::nullopt;
+    double const value = DatumGetFloat8(info_->args[i].value);
+    if (!(value >= 0 && value <= most)) {
+        std::string const shown =
+            call([&] { return DatumGetCString(DirectFunctionCall1(float8out, info_->args[i].value)); });
+        raise_bad_argument(std::string(name) + " is " + shown,
+                           "Give a number from 0 to " + std::to_string(static_cast<int64>(most)) + ".");
+    }
     return value;
 }
 

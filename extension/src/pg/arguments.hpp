@@ -24,6 +24,10 @@ public:
     std::optional<std::string_view> optional_name(int i, const char *name, size_t max_bytes) const;
     int32 int32_in(int i, const char *name, Range range) const;
     int64 positive(int i, const char *name) const; // bigint
+    // NULL is none.
+    std::optional<int32> optional_int32(int i, const char *name, Range range) const;
+    std::optional<int64> optional_int64(int i, const char *name, Range range) const;
+    std::optional<double> optional_double(int i, const char *name, double most) const; // 0 … most
     bool boolean(int i, const char *name) const;
     Oid oid(int i, const char *name) const;
     int64 duration(int i, const char *name, int64 most) const;               // interval, 1 µs … most µs

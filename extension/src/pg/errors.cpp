@@ -7,6 +7,7 @@ namespace fairq::pg {
 namespace {
 
 constexpr int kLeaseLost = MAKE_SQLSTATE('J', 'Q', '0', '0', '1');
+constexpr int kTenantLimit = MAKE_SQLSTATE('J', 'Q', '0', '0', '2');
 constexpr int kUnknownJob = MAKE_SQLSTATE('J', 'Q', '0', '0', '4');
 constexpr int kStagePassed = MAKE_SQLSTATE('J', 'Q', '0', '0', '5');
 constexpr int kPayloadTooLarge = MAKE_SQLSTATE('J', 'Q', '0', '0', '6');
@@ -32,6 +33,14 @@ void raise_lease_lost(int64 job_id, int64 lock_token) {
                     static_cast<long long>(lock_token)),
              errdetail("The lease was reclaimed, released or finished, or the job was cancelled."),
              errhint("Drop this job's work; call heartbeat_jobs in time, or raise fairq.lease_timeout.")));
+    });
+}
+
+void raise_tenant_limit(const std::string &message, const std::string &json) {
+    raise([&] {
+        ereport(ERROR, (errcode(kTenantLimit), errmsg("%s", message.c_str()), errdetail("%s", json.c_str()),
+                        errhint("Try again after the detail's retry_after_seconds, or raise the limit with "
+                                "set_tenant_limits.")));
     });
 }
 

@@ -6,8 +6,9 @@
 
 namespace fairq::pg {
 
-[[noreturn]] void raise_lease_lost(int64 job_id, int64 lock_token); // JQ001
-[[noreturn]] void raise_unknown_job(int64 job_id);                  // JQ004
+[[noreturn]] void raise_lease_lost(int64 job_id, int64 lock_token);                        // JQ001
+[[noreturn]] void raise_tenant_limit(const std::string &message, const std::string &json); // JQ002
+[[noreturn]] void raise_unknown_job(int64 job_id);                                         // JQ004
 // current: the stage that the run is in; none when it is over.
 [[noreturn]] void raise_stage_passed(int64 run, int32 stage, const std::string &status,
                                      std::optional<int32> current);                        // JQ005

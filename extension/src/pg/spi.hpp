@@ -9,7 +9,7 @@
 
 namespace fairq::pg {
 
-constexpr int kMaxStatements = 96;
+constexpr int kMaxStatements = 104;
 constexpr int kMaxParameters = 16;
 
 // pinned: by indexes, for the hot path. open: the planner decides, for what reads whole tables.

@@ -84,6 +84,16 @@ std::vector<int64> int64s_of(Datum datum) {
     return values;
 }
 
+std::string json_string(std::string_view text) {
+    std::string const terminated(text);
+    return call([&] {
+        StringInfoData json;
+        initStringInfo(&json);
+        escape_json(&json, terminated.c_str());
+        return json.data;
+    });
+}
+
 int64 microseconds_of(const Interval &interval) {
     // Saturates: every caller refuses what is far below this.
     auto const wide = static_cast<__int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY +

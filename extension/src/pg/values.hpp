@@ -18,6 +18,9 @@ inline Value of(int64 value) {
 inline Value of(int32 value) {
     return {Int32GetDatum(value), false};
 }
+inline Value of(double value) {
+    return {Float8GetDatum(value), false};
+}
 inline Value of(bool value) {
     return {BoolGetDatum(value), false};
 }
@@ -40,6 +43,7 @@ Value of(const std::optional<T> &value) {
 std::string_view text_of(Datum text);
 std::vector<std::string_view> texts_of(Datum array); // without NULLs
 std::vector<int64> int64s_of(Datum array);
+std::string json_string(std::string_view text); // quoted and escaped
 
 // Now, by the wall clock (not the start of the transaction: a lease starts when the job is claimed).
 inline TimestampTz now() {

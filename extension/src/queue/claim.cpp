@@ -2,6 +2,7 @@
 // claimable work, by their weights and within their limits, at a cost that depends on max_jobs alone.
 #include "queue/gate.hpp"
 #include "queue/lanes.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 #include "pg/table_cache.hpp"
@@ -95,9 +96,7 @@ private:
         }
     }
 
-    static bool has_its_weight(const Share &share) {
-        return share.weight == limits_of(share.tenant).weight;
-    }
+    static bool has_its_weight(const Share &share) { return share.weight == limits_of(share.tenant).weight; }
 
     void ask(Share &share) {
         --visits_left_;
@@ -226,6 +225,7 @@ Ids runs_of(const Claim &claim) {
 void record(const pg::ClaimMark &mark, const Claim &claim) {
     pg::execute(sql::kInsertLease,
                 {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids_of(claim))});
+    pending_claimed(claim);
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);

@@ -1,6 +1,6 @@
 // Enqueue: one job or many, idempotent per tenant. A job's id is also its first position in its tenant's
 // lane, so order of enqueue costs no second sequence.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -65,6 +65,30 @@ bool all_known(const Ids &ids, const Ids &kept) {
     return std::mismatch(ids.begin(), ids.end(), kept.begin(), std::not_equal_to<>()).first == ids.end();
 }
 
+// Asks for the jobs that are new, and strikes out those that do not fit: 0 is kept of them, and of others
+// with their keys.
+void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool partial) {
+    std::vector<std::string_view> const tenants = pg::texts_of(arrays.tenants.datum);
+    std::vector<std::string_view> asking;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < ids.size(); ++i) {
+        if (kept[i] == ids[i]) {
+            asking.push_back(tenants[i]);
+            places.push_back(i);
+        }
+    }
+    Ids struck;
+    for (size_t const refused : admit(asking, partial ? Call::partial : Call::bulk))
+        struck.push_back(ids[places[refused]]);
+    if (struck.empty())
+        return;
+    for (int64 &id : kept)
+        if (std::binary_search(struck.begin(), struck.end(), id))
+            id = 0;
+    if (!arrays.keys.null)
+        pg::execute(sql::kDropKeys, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
+}
+
 } // namespace
 
 int64 enqueue(const NewJobs &common, const NewJob &job) {
@@ -79,6 +103,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         }
         std::vector<std::string_view> const tenants{job.tenant};
         JobStatus const status = status_of(common, moment, pg::of(tenants));
+        admit({job.tenant}, Call::single);
         Interval timeout = common.timeout;
         pg::execute(sql::kInsertJob,
                     {pg::of(id), pg::of(job.tenant), pg::of(common.job_type),
@@ -93,15 +118,17 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
     });
 }
 
-Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays) {
+Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
     if (arrays.count == 0)
         return {};
     Moment const moment(common);
     return pg::with_spi([&] {
         Ids const ids = new_ids(arrays.count);
-        Ids const kept = arrays.keys.null ? ids : take_keys(arrays, ids);
+        Ids kept = arrays.keys.null ? ids : take_keys(arrays, ids);
         if (all_known(ids, kept))
             return kept;
+        if (limits_are_used())
+            strike_refused(arrays, ids, kept, partial);
         JobStatus const status = status_of(common, moment, arrays.tenants);
         Interval timeout = common.timeout;
         pg::execute(sql::kInsertJobs, {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads,

@@ -1,6 +1,6 @@
 // How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by
 // the lease's token, except cancel, which takes the job from whoever has it.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -24,7 +24,7 @@ struct LockedJob {
     int32 attempts, max_attempts;
     bool load_test;
     int64 lock_token, run; // 0: none
-    FreedKeys key;             // its own, if it has one
+    FreedKeys key;         // its own, if it has one
 };
 
 // Locks the unfinished job, or returns none.
@@ -98,6 +98,7 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
         int64 const delay = core::backoff_delay(job->attempts, pg::settings::backoff_base(),
                                                 pg::settings::backoff_max(), pg::random_bits());
         pg::execute(sql::kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
+        pending_moved({job_id}, +1);
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
         free_keys(job->key);
         return JobStatus::scheduled;
@@ -112,13 +113,15 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
         pg::Rows const moved =
             pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
                                         later ? pg::of_time(*run_at) : pg::Value{}});
-        if (!later) // each job is back in its lane, and the next of its key itself
-            return count_into_lanes(moved, 4);
-        std::vector<std::string> const tenants = moved.texts_at(0, 5), names = moved.texts_at(0, 6);
+        int64 const released = count_moves(moved, later ? JobStatus::scheduled : JobStatus::queued);
         FreedKeys keys;
-        for (size_t i = 0; i < names.size(); ++i)
-            keys.emplace_back(tenants[i], names[i]);
-        int64 const released = count_moves(moved, JobStatus::scheduled);
+        for (size_t row = 0; row < moved.size(); ++row)
+            if (!later) // each job is back in its lane, and the next of its key itself
+                lane_filled(moved.text_at(row, 4));
+            else
+                for (std::string const &key : moved.texts_at(row, 5))
+                    keys.emplace_back(moved.text_at(row, 4), key);
+        pending_moved(moved, +1);
         free_keys(std::move(keys));
         return released;
     });
@@ -127,6 +130,8 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
 bool cancel(int64 job_id) {
     return pg::with_spi([&] {
         std::optional<LockedJob> const job = lock_job(job_id);
+        if (job && job->status != JobStatus::locked)
+            pending_moved({job_id}, -1);
         if (job)
             move_to_history(job_id, *job, JobStatus::cancelled, pg::Value{});
         else if (!is_in_history(job_id))
@@ -137,9 +142,13 @@ bool cancel(int64 job_id) {
 
 int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
     return pg::with_spi([&] {
-        return count_into_lanes(
-            pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())}),
-            4);
+        pg::Rows const moves =
+            pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
+        for (size_t row = 0; row < moves.size(); ++row)
+            lane_filled(moves.text_at(row, 4));
+        int64 const redriven = count_moves(moves, JobStatus::queued);
+        pending_moved(moves, +1);
+        return redriven;
     });
 }
 

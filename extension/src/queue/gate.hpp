@@ -2,7 +2,7 @@
 // cannot disagree.
 #pragma once
 
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 
 #include "pg/probes.hpp"
 

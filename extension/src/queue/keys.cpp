@@ -1,6 +1,6 @@
 // Concurrency keys and paused types: the jobs that stand in the way of others are parked, out of the lane,
 // and come back when their key is free or their type goes on.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 #include "pg/table_cache.hpp"

@@ -1,7 +1,7 @@
 // Leases: heartbeat and reclaim. Nobody who reclaims waits: a lease that somebody has locked is left alone,
 // and so is a job that somebody is finishing just now. A reclaimed job goes back to its place, which it never
 // left; one without attempts left is dead, so a job that kills its worker ends.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -89,6 +89,7 @@ int64 put_back(const Lease &lease, int most) {
     if (!dead.ids.empty())
         pg::execute(sql::kMoveToHistory, {pg::of(dead.ids), pg::of(std::string_view("dead")), error, now});
     pg::execute(sql::kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
+    pending_moved(again.ids, +1);
     count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(again.ids.size()), again.load_test);
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(dead.ids.size()), dead.load_test);
     FreedKeys keys;

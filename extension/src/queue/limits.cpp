@@ -1,6 +1,7 @@
-// What is known of a tenant's limits. Each process keeps a copy of the rows it has met, and of the tenants
-// that it knows to have none, until tenant_limits changes.
-#include "queue/queue.hpp"
+// A tenant's limits: setting them, and knowing them. Each process keeps a copy of the rows it has met, and of
+// the tenants that it knows to have none, until tenant_limits changes.
+#include "queue/limits.hpp"
+#include "queue/statements.hpp"
 
 #include "pg/limits_table.hpp"
 #include "pg/live_columns.hpp"
@@ -60,6 +61,7 @@ public:
         return found->second ? *found->second : kUnlimited;
     }
 
+    bool any() const { return any_; }
     bool any_pending() const { return any_pending_; }
 
 private:
@@ -89,14 +91,63 @@ KnownLimits &known_limits() {
     return known;
 }
 
+// The table keeps a burst only beside its rate.
+void refuse_burst_alone(const std::string &side, std::optional<int32> burst, bool has_rate) {
+    if (burst && !has_rate)
+        pg::raise_bad_argument(side + "burst is " + std::to_string(*burst) + " without a rate",
+                               "Give " + side + "rate_per_second as well.");
+}
+
 } // namespace
 
 const TenantLimits &limits_of(std::string_view tenant) {
     return known_limits().of(tenant);
 }
 
+bool limits_are_used() {
+    return known_limits().any();
+}
+
 bool pending_is_used() {
     return known_limits().any_pending();
+}
+
+void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
+    if (changes.weight)
+        pg::ring::weigh_at_commit(pg::live_table_oid(pg::schema()), tenant, *changes.weight);
+    pg::with_spi([&] {
+        pg::Value const name = pg::of(tenant);
+        pg::execute(sql::kAddLimits, {name});
+        pg::Rows const set =
+            pg::execute(sql::kSetLimits,
+                        {name, pg::of(changes.weight), pg::of(changes.max_concurrency), pg::of(changes.rate),
+                         pg::of(changes.burst), pg::of(changes.max_pending), pg::of(changes.paused),
+                         pg::of(changes.enqueue_rate), pg::of(changes.enqueue_burst)});
+        refuse_burst_alone("", changes.burst, set.bool_at(0, 1));
+        refuse_burst_alone("enqueue_", changes.enqueue_burst, set.bool_at(0, 2));
+        if (changes.rate == 0.0)
+            pg::execute(sql::kDropRate, {name, pg::of(std::string_view("claim"))});
+        if (changes.enqueue_rate == 0.0)
+            pg::execute(sql::kDropRate, {name, pg::of(std::string_view("enqueue"))});
+        if (changes.max_pending)
+            pg::execute(*changes.max_pending > 0 ? sql::kCountPending : sql::kDropPending, {name});
+    });
+}
+
+bool pause_job_type(std::string_view job_type) {
+    return pg::with_spi([&] {
+        pg::execute(sql::kPauseType, {pg::of(job_type)});
+        return SPI_processed > 0;
+    });
+}
+
+bool resume_job_type(std::string_view job_type) {
+    return pg::with_spi([&] {
+        pg::execute(sql::kResumeType, {pg::of(job_type)});
+        bool const resumed = SPI_processed > 0;
+        unpark_type(job_type); // the first of its jobs; housekeeping does the rest
+        return resumed;
+    });
 }
 
 } // namespace fairq::queue

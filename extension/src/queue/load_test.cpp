@@ -1,5 +1,5 @@
 // The load test's own data: seeding it, and taking away what it and its run made, and nothing else.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -18,6 +18,8 @@ int64 seed_load_test(int total_jobs, int tenants) {
                     {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
                      pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
         auto const seeded = static_cast<int64>(SPI_processed);
+        if (pending_is_used())
+            pg::execute(sql::kSeedPending, {pg::of(int32{total_jobs}), pg::of(int32{tenants})});
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
         for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
             lane_filled("tenant-" + std::to_string(tenant));
@@ -27,7 +29,11 @@ int64 seed_load_test(int total_jobs, int tenants) {
 
 int64 clear_load_test() {
     return pg::with_spi([] {
-        int64 const cleared = count_moves(pg::execute(sql::kClear), std::nullopt);
+        bool const by_tenant = pending_is_used();
+        pg::Rows const moves = pg::execute(sql::kClear, {pg::of(by_tenant)});
+        int64 const cleared = count_moves(moves, std::nullopt);
+        if (by_tenant)
+            pending_moved(moves, -1);
         pg::execute(sql::kClearLeases);
         pg::execute(sql::kClearTicks);
         pg::execute(sql::kClearTotals);

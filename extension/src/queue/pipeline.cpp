@@ -2,7 +2,7 @@
 // the next step at once, if nobody is enqueueing into the run just then; else, and for what one step leaves,
 // claims and ticks go on. A step moves a bounded number of jobs, in one transaction with what it says of the
 // run. Jobs are locked before runs, and a step waits for nobody.
-#include "queue/queue.hpp"
+#include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -36,6 +36,10 @@ void move_blocked(const Run &run, int most) {
         if (to == JobStatus::queued)
             for (std::string const &tenant : moved.texts_at(row, 4))
                 lane_filled(tenant);
+        if (to == JobStatus::cancelled) { // a run is of one tenant
+            std::vector<std::string> const tenants = moved.texts_at(row, 4);
+            pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, 2)});
+        }
     }
 }
 

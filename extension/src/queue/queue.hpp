@@ -1,6 +1,6 @@
-// The whole product on one page: what can be done with the queue. One verb a file. Every function works in
-// the schema that pg::use_schema() named, in the caller's transaction, and raises the errors of
-// pg/errors.hpp; nothing is half done.
+// The whole product on one page: what can be done with the queue (limits.hpp: how it is limited). One verb a
+// file. Every function works in the schema that pg::use_schema() named, in the caller's transaction, and
+// raises the errors of pg/errors.hpp; nothing is half done.
 #pragma once
 
 #include "core/backoff.hpp"
@@ -50,7 +50,8 @@ struct BulkArrays {
     size_t count;
     pg::Value tenants, payloads, keys, concurrency_keys;
 };
-Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays);
+// A tenant over its limits: an error (JQ002), or with `partial` 0 in place of the ids that did not fit.
+Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial);
 
 // ------------------------------------------------------------------------------------------ claim.cpp
 
@@ -87,20 +88,6 @@ int64 reclaim(int64 stale_after, int max_jobs); // microseconds
 void sweep(int64 stale_after);
 // Ends a lease whose worker is known to have gone: what it still holds goes back, or to dead.
 int64 reclaim_lease(int64 lock_token);
-
-// ------------------------------------------------------------------------------------------ limits.cpp
-
-struct TenantLimits {
-    int weight = 1;
-    std::optional<int> max_concurrency;
-    std::optional<core::Rate> rate, enqueue_rate;
-    std::optional<int64> max_pending;
-    bool paused = false, settling = false;
-};
-// A tenant's weight and limits, as of the last commit: a copy that this process keeps. Valid until the next
-// call of this or of pending_is_used().
-const TenantLimits &limits_of(std::string_view tenant);
-bool pending_is_used(); // whether any tenant has a max_pending
 
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 

@@ -122,8 +122,8 @@ INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STA
 SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), created_at, $4 FROM gone)",
     4, {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
-// ids, token, now, run_at (NULL: to its old place at once) → also the tenants, and of jobs with a concurrency key the
-// tenants and keys
+// ids, token, now, run_at (NULL: to its old place at once) → a row for each tenant: also its name, and
+// the concurrency keys
 const Statement kRelease{12, Plan::pinned, R"(
 WITH moved AS (
     UPDATE @job_live j
@@ -140,10 +140,9 @@ WITH moved AS (
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
                             FOR UPDATE SKIP LOCKED)
 )
-SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id),
-       array_agg(tenant_id) FILTER (WHERE concurrency_key IS NOT NULL),
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id,
        array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL)
-  FROM moved)",
+  FROM moved GROUP BY tenant_id)",
     4, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 // tenant or NULL, type or NULL, how many, now
@@ -160,9 +159,9 @@ WITH picked AS (
     SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
            concurrency_key, run_id, stage, last_error, created_at, $4, nextval('@job_live_id_seq')
       FROM gone ORDER BY id
-    RETURNING job_type, tenant_id
+    RETURNING tenant_id, job_type
 )
-SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id) FROM moved)",
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id FROM moved GROUP BY tenant_id)",
     4, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
 
 // -------------------------------------------------------------------------------------------------- leases
@@ -332,14 +331,16 @@ SELECT s.id, 'tenant-' || 1 + (s.n - 1) % $2, 'load_test', 'queued', 0, jsonb_bu
   FROM (SELECT n, nextval('@job_live_id_seq') AS id FROM generate_series(1, $1) AS n) AS s)",
     5, {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INTERVALOID}};
 
-// → status, jobs. What hangs on the jobs goes with them.
+// by tenant? → status, jobs, load-test jobs, tenant. What hangs on the jobs goes with them.
 const Statement kClear{32, Plan::open, R"(
-WITH live AS (DELETE FROM @job_live WHERE job_type = 'load_test' RETURNING id, status),
-     past AS (DELETE FROM @job_history WHERE job_type = 'load_test' RETURNING id, status),
-     gone AS (SELECT id, status FROM live UNION ALL SELECT id, status FROM past),
+WITH live AS (DELETE FROM @job_live WHERE job_type = 'load_test' RETURNING id, status, tenant_id),
+     past AS (DELETE FROM @job_history WHERE job_type = 'load_test' RETURNING id, status, tenant_id),
+     gone AS (SELECT id, status, tenant_id FROM live UNION ALL SELECT id, status, tenant_id FROM past),
      messages AS (DELETE FROM @channel_outbox o USING gone g WHERE o.job_id = g.id),
      keys AS (DELETE FROM @job_keys k USING gone g WHERE k.job_id = g.id)
-SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FROM gone GROUP BY status)"};
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*), CASE WHEN $1 THEN tenant_id END
+  FROM gone GROUP BY 1, 4)",
+    1, {BOOLOID}};
 
 const Statement kClearLeases{33, Plan::open, R"(
 DELETE FROM @job_leases l

@@ -1,4 +1,4 @@
-// Every SQL statement of the product, named; the texts are in statements.cpp. `@` in a text is the
+// Every SQL statement of the product, named; the texts are in statements*.cpp. `@` in a text is the
 // extension's schema. Pinned statements reach rows by primary key or by one of our indexes; ids come sorted,
 // so that rows are locked in the order of their ids. Statements that move jobs return, by the jobs' old
 // status (numbered as in job_status), how many jobs and how many load-test jobs they moved.
@@ -32,5 +32,10 @@ extern const Statement kInsertRun, kJoinRun, kStartRuns, kBusyRuns, kFinishedSta
 
 // statements_access.cpp
 extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTenants, kMetricsOfTenants;
+
+// statements_limits.cpp
+extern const Statement kAddLimits, kSetLimits, kDropRate, kPauseType, kResumeType, kCountPending,
+    kDropPending, kAddPending, kAddPendingOf, kWaiting, kFoldPending, kSeedPending, kLockRates, kChargeRate,
+    kDropKeys;
 
 } // namespace fairq::queue::sql

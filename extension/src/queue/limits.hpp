@@ -1,0 +1,60 @@
+// What limits a tenant, and what keeps count of it.
+#pragma once
+
+#include "core/rate.hpp"
+
+#include "queue/queue.hpp"
+
+namespace fairq::queue {
+
+// ------------------------------------------------------------------------------------------ limits.cpp
+
+struct TenantLimits {
+    int weight = 1;
+    std::optional<int> max_concurrency;
+    std::optional<core::Rate> rate, enqueue_rate;
+    std::optional<int64> max_pending;
+    bool paused = false, settling = false;
+};
+// A tenant's weight and limits, as of the last commit: a copy that this process keeps. Valid until the next
+// call of this or of pending_is_used().
+const TenantLimits &limits_of(std::string_view tenant);
+bool limits_are_used(); // whether any tenant has a row
+
+// What set_tenant_limits changes: none leaves a value, 0 removes a limit.
+struct LimitChanges {
+    std::optional<int32> weight, max_concurrency, burst, enqueue_burst;
+    std::optional<double> rate, enqueue_rate;
+    std::optional<int64> max_pending;
+    std::optional<bool> paused;
+};
+void set_tenant_limits(std::string_view tenant, const LimitChanges &changes);
+bool pause_job_type(std::string_view job_type);  // false: it was paused already
+bool resume_job_type(std::string_view job_type); // false: it was not paused
+
+// ------------------------------------------------------------------------------------------ pending.cpp
+
+bool pending_is_used(); // whether any tenant has a max_pending
+// Every verb tells, inside with_spi(), which jobs it moved into or out of waiting (blocked, scheduled,
+// queued, parked). Nothing happens for tenants without a max_pending, at the cost of a look at a number as
+// long as nobody has one.
+void pending_changed(const std::vector<std::string_view> &tenants, const Ids &changes);
+void pending_moved(const Ids &jobs, int64 change);       // unfinished jobs, each of which makes this change
+void pending_moved(const pg::Rows &moves, int64 change); // as count_moves(), with the tenant as fourth column
+void pending_claimed(const Claim &claim);
+struct Waiting {
+    int64 jobs;
+    bool to_fold; // its journal has grown long
+};
+std::vector<Waiting> waiting_jobs(const std::vector<std::string_view> &tenants); // in their order
+void fold_pending(std::string_view tenant);
+
+// ------------------------------------------------------------------------------------------ admission.cpp
+
+// New jobs ask to come in: one entry for each, its tenant. What a tenant's limits let in is charged and
+// counted as waiting; of what they do not, the tenant's last ones, the places are returned, or with `partial`
+// off JQ002 is raised.
+enum class Call { single, bulk, partial };
+std::vector<size_t> admit(const std::vector<std::string_view> &tenants, Call call);
+
+} // namespace fairq::queue

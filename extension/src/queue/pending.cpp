@@ -1,0 +1,88 @@
+// How many jobs of a tenant wait, for tenants that have a max_pending: a journal of changes, whose sum it is.
+// Nobody waits for anybody here, and every statement sees a sum that is right for its snapshot. Rows are only
+// added, and folded: many become one. Two folds pass each other's rows over; one that is rolled back never
+// was.
+#include "queue/limits.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+constexpr uint64 kFoldEvery = 64; // rows, about
+
+// Keeps the journal short also where nobody sums it: each new row is the one that folds now and then.
+void fold_sometimes(const pg::Rows &added) {
+    std::vector<std::string> tenants;
+    for (size_t row = 0; row < added.size(); ++row)
+        if (pg::random_bits() % kFoldEvery == 0)
+            tenants.push_back(added.text_at(row, 1));
+    for (const std::string &tenant : tenants)
+        fold_pending(tenant);
+}
+
+} // namespace
+
+// At stricter isolation levels a row that somebody else folded is an error, not one to pass over.
+void fold_pending(std::string_view tenant) {
+    if (!IsolationUsesXactSnapshot())
+        pg::execute(sql::kFoldPending, {pg::of(tenant)});
+}
+
+void pending_changed(const std::vector<std::string_view> &tenants, const Ids &changes) {
+    if (!pending_is_used())
+        return;
+    std::vector<std::string_view> limited;
+    Ids limited_changes;
+    for (size_t i = 0; i < tenants.size(); ++i) {
+        if (!limits_of(tenants[i]).max_pending)
+            continue;
+        limited.push_back(tenants[i]);
+        limited_changes.push_back(changes[i]);
+    }
+    if (!limited.empty())
+        fold_sometimes(pg::execute(sql::kAddPending, {pg::of(limited), pg::of(limited_changes)}));
+}
+
+void pending_moved(const Ids &jobs, int64 change) {
+    if (!jobs.empty() && pending_is_used())
+        fold_sometimes(pg::execute(sql::kAddPendingOf, {pg::of(jobs), pg::of(change)}));
+}
+
+void pending_moved(const pg::Rows &moves, int64 change) {
+    if (moves.empty() || !pending_is_used())
+        return;
+    std::vector<std::string> names;
+    Ids changes;
+    for (size_t row = 0; row < moves.size(); ++row) {
+        auto const from = static_cast<JobStatus>(moves.int32_at(row, 1));
+        if (change < 0 && from > JobStatus::queued)
+            continue; // did not wait
+        names.push_back(moves.text_at(row, 4));
+        changes.push_back(change * moves.int64_at(row, 2));
+    }
+    pending_changed({names.begin(), names.end()}, changes);
+}
+
+void pending_claimed(const Claim &claim) {
+    if (!pending_is_used())
+        return;
+    std::vector<std::string_view> const tenants(claim.lanes.begin(), claim.lanes.end());
+    Ids changes(tenants.size());
+    for (const pg::ClaimedJob &job : claim.jobs)
+        --changes[static_cast<size_t>(job.lane)];
+    pending_changed(tenants, changes);
+}
+
+// Jobs that came while the count was being started are missing in it until it is started again: it may even
+// be below zero.
+std::vector<Waiting> waiting_jobs(const std::vector<std::string_view> &tenants) {
+    pg::Rows const rows = pg::execute(sql::kWaiting, {pg::of(tenants)});
+    std::vector<Waiting> waiting;
+    for (size_t row = 0; row < rows.size(); ++row)
+        waiting.push_back({std::max<int64>(0, rows.int64_at(row, 1)),
+                           static_cast<uint64>(rows.int64_at(row, 2)) > kFoldEvery});
+    return waiting;
+}
+
+} // namespace fairq::queue
