@@ -95,6 +95,18 @@ SELECT get_queue_metrics() ? 'open_leases' AS whole_metrics;
 RESET ROLE;
 SELECT my_tenants() IS NULL AS superuser, count(*) FROM my_jobs;
 
+-- A prepared plan asks again each time it is run.
+PREPARE mine AS SELECT string_agg(DISTINCT tenant_id, ' ') AS tenants FROM my_jobs;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE mine;
+SET ROLE regress_a;
+EXECUTE mine;
+SET ROLE regress_b;
+EXECUTE mine;
+RESET ROLE;
+RESET plan_cache_mode;
+DEALLOCATE mine;
+
 -- A cheap function that tells what it is given is told of one's own jobs only; EXPLAIN names no other tenant.
 CREATE FUNCTION leak(id bigint, tenant text) RETURNS boolean COST 0.0000001 LANGUAGE plpgsql AS $$
 BEGIN
@@ -196,6 +208,18 @@ SELECT count(*) FROM enqueue_jobs(ARRAY['a', 'b', 'c'], 'mail');
 SELECT tenant_id, count(*) FROM claim_queued_jobs('all') GROUP BY 1 ORDER BY 1;
 SELECT reclaim_stuck_jobs();
 RESET ROLE;
+
+-- A bound worker does not move the rotation: the tenant after the last one is next.
+TRUNCATE job_live, job_history, job_leases;
+CREATE FUNCTION claim_one() RETURNS text LANGUAGE sql SECURITY INVOKER AS $$ SELECT min(tenant_id) FROM public.claim_queued_jobs('one', 1) $$;
+SELECT count(*) FROM enqueue_jobs(ARRAY['a', 'c', 'd', 'a', 'c', 'd', 'a', 'c', 'd', 'a', 'c', 'd'], 'mail');
+DO $$ BEGIN WHILE public.claim_one() <> 'd' LOOP END LOOP; END $$;
+SELECT claim_one();
+SELECT claim_one();
+SET ROLE regress_a;
+SELECT claim_one() AS bound;
+RESET ROLE;
+SELECT claim_one();
 
 ------------------------------------------------------------------------------------------------ which rows count
 -- None: EXECUTE alone decides. One of another capability: the others are not open any more.
@@ -391,7 +415,7 @@ SET client_min_messages = warning;
 DROP EXTENSION fairq CASCADE;
 DROP SCHEMA "My Queue";
 CREATE EXTENSION fairq;
-DROP FUNCTION everything, leak, indexes_of, app_enqueue, super_enqueue;
+DROP FUNCTION everything, claim_one, leak, indexes_of, app_enqueue, super_enqueue;
 DROP TABLE commands;
 DROP OWNED BY regress_a, regress_ab, regress_free, regress_app, regress_handler;
 DROP ROLE regress_a, regress_ab, regress_free, regress_app, regress_handler;
