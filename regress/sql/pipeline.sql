@@ -145,6 +145,20 @@ SELECT * FROM pg_temp.work();
 SELECT * FROM pg_temp.work();
 SELECT * FROM runs;
 
+-- Two at a time take turns.
+TRUNCATE job_live, job_history, job_leases, job_keys, pipeline_runs RESTART IDENTITY;
+SELECT drift FROM drift \gset
+SELECT create_pipeline_run('acme', 'wide ' || n) FROM generate_series(1, 2) n;
+SELECT count(enqueue_jobs(array_fill('acme'::text, ARRAY[2500]), 'j', run_id => n, stage => 2)) FROM generate_series(1, 2) n;
+SELECT enqueue_job('acme', 'j', run_id => n) FROM generate_series(1, 2) n;
+SELECT * FROM pg_temp.work(2);
+CREATE TEMP VIEW left_by_run AS SELECT run_id, count(*) FROM job_live WHERE status = 'blocked' GROUP BY 1 ORDER BY 1;
+SELECT * FROM left_by_run;
+SELECT count(*) FROM claim_queued_jobs('w', 10000, 10000);
+SELECT * FROM left_by_run;
+SELECT count(*) FROM claim_queued_jobs('w', 10000, 10000);
+SELECT * FROM left_by_run;
+
 -- Dead: the run fails, its blocked jobs are cancelled in steps, the others of the stage go on.
 SELECT drift = :'drift' AS counts_are_right FROM drift;
 TRUNCATE job_live, job_history, job_leases, job_keys, pipeline_runs RESTART IDENTITY;

@@ -17,7 +17,8 @@ namespace {
 constexpr const char *kTables[] = {"job_live",           "(SELECT tableoid::regclass, * FROM job_history)",
                                    "job_leases",         "job_keys",
                                    "job_handlers",       "channel_outbox",
-                                   "campaign_audit_log", "load_test_totals"};
+                                   "campaign_audit_log", "load_test_totals",
+                                   "pipeline_runs"};
 
 std::string contents(Database &database, const std::string &table) {
     return database
@@ -54,6 +55,8 @@ protected:
         database().query(
             "SELECT enqueue_job('b', 'handled', run_at => now() + '1 day', idempotency_key => 'k2')");
         database().query("SELECT cancel_job(enqueue_job('d', 'handled'))");
+        database().query(
+            "SELECT enqueue_job('r', 'handled', run_id => create_pipeline_run('r', 'nightly'), stage => 2)");
         // A day without a partition.
         database().query(
             "UPDATE job_history SET finished_at = '2020-02-29 12:00+00' WHERE status = 'cancelled'");
@@ -106,6 +109,7 @@ protected:
         EXPECT_GT(number(database,
                          "INSERT INTO channel_outbox (tenant_id, channel) VALUES ('z', 'x') RETURNING id"),
                   number(database, "SELECT max(id) FROM channel_outbox"));
+        EXPECT_GT(number(database, "SELECT create_pipeline_run('r', 'next')"), 1);
         EXPECT_EQ(number(database, "SELECT enqueue_job('a', 'handled', idempotency_key => 'k1')"), keyed_);
         // The worker goes on with its lease, ticks with the handler that was registered.
         EXPECT_EQ(complete(database, held_.ids, held_.lock_token).size(), 5u);

@@ -37,12 +37,14 @@ SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id WHERE
     1, {INT8ARRAYOID}};
 
 // runs, a stage of each → the runs that may have no unfinished job there. A job that nobody is finishing says that there is
-// one: we hold on to it, so whoever finishes it comes after us and looks in turn. The last of a stage, to find it at once.
+// one: we hold on to it, so whoever finishes it comes after us and looks in turn. The last of a stage: found at once, and
+// claimed last. FOR SHARE, because SKIP LOCKED does not skip but wait where a weaker lock follows a claim in progress to the
+// version that the same transaction has deleted.
 const Statement kFinishedStages{44, Plan::pinned, R"(
 SELECT a.run
   FROM unnest($1, $2) AS a (run, stage)
   LEFT JOIN LATERAL (SELECT j.id FROM @job_live j WHERE j.run_id = a.run AND j.stage = a.stage::integer
-                      ORDER BY j.priority DESC, j.id DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED) AS unfinished ON true
+                      ORDER BY j.priority DESC, j.id DESC LIMIT 1 FOR SHARE SKIP LOCKED) AS unfinished ON true
  WHERE unfinished.id IS NULL
  ORDER BY a.run)",
     2, {INT8ARRAYOID, INT8ARRAYOID}};
