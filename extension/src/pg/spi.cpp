@@ -34,12 +34,14 @@ void relation_info(PlannerInfo *root, Oid table, bool inheritance_parent, RelOpt
 
 // Keeps the planner from choosing, by a table that is empty just now, what ruins the next million rows. A
 // sequential scan stays possible where nothing else is; then it must not be compiled for its fantastic cost.
+// A bitmap scan would never mark index entries as dead: each scan would walk over all of them until vacuum.
 class PlannerPins {
 public:
-    explicit PlannerPins(Plan plan) : saved_{enable_seqscan, enable_hashjoin, enable_mergejoin, jit_enabled} {
+    explicit PlannerPins(Plan plan)
+        : saved_{enable_seqscan, enable_hashjoin, enable_mergejoin, jit_enabled, enable_bitmapscan} {
         assume_large = plan == Plan::pinned;
         if (plan == Plan::pinned)
-            enable_seqscan = enable_hashjoin = enable_mergejoin = jit_enabled = false;
+            enable_seqscan = enable_hashjoin = enable_mergejoin = jit_enabled = enable_bitmapscan = false;
     }
     ~PlannerPins() {
         assume_large = false;
@@ -47,12 +49,13 @@ public:
         enable_hashjoin = saved_[1];
         enable_mergejoin = saved_[2];
         jit_enabled = saved_[3];
+        enable_bitmapscan = saved_[4];
     }
     PlannerPins(const PlannerPins &) = delete;
     PlannerPins &operator=(const PlannerPins &) = delete;
 
 private:
-    bool saved_[4];
+    bool saved_[5];
 };
 
 void forget_plans() {
