@@ -36,6 +36,7 @@ Cluster &shared_cluster() {
     if (!slot) {
         ClusterOptions options;
         options.settings["fsync"] = "off"; // none of these tests pulls the plug
+        options.settings["wal_level"] = "logical"; // for queue_history.hpp
         slot = std::make_unique<Cluster>(options);
     }
     return *slot;

@@ -21,7 +21,7 @@ int64 arrival_of(std::optional<TimestampTz> due_at) {
 
 } // namespace
 
-Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
+Verdict Gate::look(std::string_view tenant, const TenantLimits &limits, int unmarked) const {
     Verdict verdict;
     if (limits.paused) {
         verdict.reason = Verdict::Reason::paused;
@@ -29,7 +29,7 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
         return verdict;
     }
     if (limits.max_concurrency) {
-        verdict.running = probes_.running(tenant, *limits.max_concurrency);
+        verdict.running = unmarked + probes_.running(tenant, *limits.max_concurrency);
         verdict.jobs = *limits.max_concurrency - verdict.running;
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::at_cap;
@@ -60,18 +60,18 @@ Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
         return verdict;
     }
     ++locks_;
-    if (limits.settling)
-        settle(tenant);
-    return look(tenant, limits);
+    return look(tenant, limits, limits.settling ? settle(tenant) : 0);
 }
 
 // The cap is new: jobs that were claimed before it was there do not count yet. Marks those that are to be
 // seen, as often as it takes until no transaction is left that could have claimed without the cap (see
-// tenant_limits.settling).
-void Gate::settle(std::string_view tenant) const {
-    pg::with_spi([&] {
-        pg::execute(sql::kMarkRunning, {pg::of(tenant)});
+// tenant_limits.settling). Returns how many it could not mark, because somebody is finishing them: until that
+// commits, they run.
+int Gate::settle(std::string_view tenant) const {
+    return pg::with_spi([&] {
+        int const unmarked = pg::execute(sql::kMarkRunning, {pg::of(tenant)}).int32_at(0, 1);
         pg::execute(sql::kSettle, {pg::of(tenant)});
+        return unmarked;
     });
 }
 

@@ -23,7 +23,8 @@ public:
     Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
-    Verdict look(std::string_view tenant, const TenantLimits &limits) const;
+    // unmarked: running jobs that the snapshot does not show as such.
+    Verdict look(std::string_view tenant, const TenantLimits &limits, int unmarked = 0) const;
     // The same for a claim: under the tenant's lock, so that it stays true until this transaction ends. busy:
     // others have the lock, or this claim has as many locks as it may.
     Verdict enter(const std::string &tenant, const TenantLimits &limits);
@@ -33,7 +34,7 @@ public:
     void finish();
 
 private:
-    void settle(std::string_view tenant) const;
+    int settle(std::string_view tenant) const;
 
     pg::Probes &probes_;
     Oid queue_;

@@ -11,10 +11,14 @@ namespace fairq::queue::sql {
     "@job_leases l CROSS JOIN unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND "                       \
     "j.lock_token = l.lock_token WHERE j.tenant_id = $1 AND j.running_since IS NULL"
 
-// tenant. Nobody waits for a job that somebody is finishing.
+// tenant → how many are left unmarked. Nobody waits for a job that somebody is finishing.
 const Statement kMarkRunning{66, Plan::pinned, R"(
-UPDATE @job_live SET running_since = locked_at
- WHERE id IN (SELECT j.id FROM )" FAIRQ_UNMARKED R"( FOR NO KEY UPDATE OF j SKIP LOCKED))",
+WITH marked AS (
+    UPDATE @job_live SET running_since = locked_at
+     WHERE id IN (SELECT j.id FROM )" FAIRQ_UNMARKED R"( FOR NO KEY UPDATE OF j SKIP LOCKED)
+    RETURNING id
+)
+SELECT count(*)::integer FROM )" FAIRQ_UNMARKED R"( AND NOT EXISTS (SELECT FROM marked m WHERE m.id = j.id))",
     1, {TEXTOID}};
 
 // tenant. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
