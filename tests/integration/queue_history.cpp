@@ -78,7 +78,6 @@ void add_note(Commit &commit, const std::string &text) {
 } // namespace
 
 Snapshot::Snapshot(const std::string &text) {
-    this->text = text; //DEBUG
     std::istringstream parts(text); // xmin:xmax:xip,xip...
     Xid oldest = 0;
     char separator = 0;

@@ -1,5 +1,5 @@
-// queue_history.hpp: what was committed, in the order of the commits. By logical decoding: nothing hangs on the
-// tables, so claims take the way that they take anywhere. And notes that sessions add to the history.
+// queue_history.hpp: what was committed, in the order of the commits. By logical decoding: nothing hangs on
+// the tables, so claims take the way that they take anywhere. And notes that sessions add to the history.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,6 @@ using Xid = std::uint64_t;
 class Snapshot {
 public:
     explicit Snapshot(const std::string &text);
-    std::string text; //DEBUG
     bool sees(Xid xid) const;
 
 private:

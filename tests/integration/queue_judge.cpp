@@ -22,7 +22,7 @@ struct Cap {
 
 struct Locked {
     std::string key, lock_token;
-    Xid xid = 0;           // of the claim
+    Xid xid = 0;            // of the claim
     bool uncounted = false; // its claim needed no cap
 };
 
@@ -126,8 +126,9 @@ private:
         result_.to_the_brim += count == most ? 1 : 0;
         result_.spared += static_cast<std::size_t>(count) < locked.size() ? 1 : 0;
         if (count > most)
-            result_.over_cap.push_back(fmt::format("transaction {} brought tenant {} to {} locked jobs, its cap is {}",
-                                                   commit.xid, tenant, count, most));
+            result_.over_cap.push_back(
+                fmt::format("transaction {} brought tenant {} to {} locked jobs, its cap is {}", commit.xid,
+                            tenant, count, most));
     }
 
     /// The largest cap that the claim may have gone by.
@@ -152,7 +153,7 @@ private:
     std::map<std::int64_t, std::string> tenants_;                  // of locked jobs
     std::map<std::string, int> keys_;                              // locked jobs of each
     std::set<std::string> keys_changed_;                           // by this commit
-    std::map<std::int64_t, std::string> tokens_before_; // of the jobs that this commit changed
+    std::map<std::int64_t, std::string> tokens_before_;            // of the jobs that this commit changed
 };
 
 } // namespace

@@ -1,13 +1,16 @@
-// queue_judge.hpp: did every commit of a history keep to the caps and the concurrency keys, and was every job held by
-// one lease at a time?
+// queue_judge.hpp: did every commit of a history keep to the caps and the concurrency keys, and was every job
+// held by one lease at a time?
 //
 // The rule for caps: no commit brings a tenant's locked jobs above the cap that was in force when the claim's
 // call began. Exactly:
-//   - A cap is in force when the statement that set it has returned; a claim's call began after that if the snapshot
-//     noted at its begin sees the note of it. A call may also go by any cap that was set since, until it ended.
-//   - A call that began while its tenant had no cap locks without counting, and without a lock that others could see.
-//     So its jobs count for another claim only if they had been committed when that claim's call began; for all that
-//     follow, always.
+//   - A cap is in force when the statement that set it has returned; a claim's call began after that if the
+//   snapshot
+//     noted at its begin sees the note of it. A call may also go by any cap that was set since, until it
+//     ended.
+//   - A call that began while its tenant had no cap locks without counting, and without a lock that others
+//   could see.
+//     So its jobs count for another claim only if they had been committed when that claim's call began; for
+//     all that follow, always.
 #pragma once
 
 #include "queue_history.hpp"

@@ -86,10 +86,10 @@ public:
             tenants.push_back(some_tenant());
             keys.push_back(one_in(4) ? fmt::format("key-{}", up_to(kKeysOfTenant)) : "NULL");
         }
-        const Rows rows =
-            database_.query(fmt::format("SELECT enqueue_jobs('{{{}}}', 'hammered', priority => {}, max_attempts => {}, "
-                                        "concurrency_keys => '{{{}}}')",
-                                        fmt::join(tenants, ","), up_to(11) - 6, up_to(20), fmt::join(keys, ",")));
+        const Rows rows = database_.query(
+            fmt::format("SELECT enqueue_jobs('{{{}}}', 'hammered', priority => {}, max_attempts => {}, "
+                        "concurrency_keys => '{{{}}}')",
+                        fmt::join(tenants, ","), up_to(11) - 6, up_to(20), fmt::join(keys, ",")));
         for (const Row &row : rows)
             outcome.enqueued.push_back(std::stoll(row[0].value()));
     }
@@ -136,8 +136,8 @@ private:
     /// One round trip and one transaction, if none is open.
     ClaimedJobs claim() {
         const Rows rows = database_.query(
-            fmt::format("{}; SELECT id, lock_token FROM claim_queued_jobs('hammer', {}, {})", note_call_began(),
-                        one_in(3) ? up_to(3) : up_to(50), one_in(2) ? up_to(3) : 25));
+            fmt::format("{}; SELECT id, lock_token FROM claim_queued_jobs('hammer', {}, {})",
+                        note_call_began(), one_in(3) ? up_to(3) : up_to(50), one_in(2) ? up_to(3) : 25));
         ClaimedJobs jobs;
         for (const Row &row : rows) {
             jobs.ids.push_back(std::stoll(row[0].value()));
@@ -167,8 +167,9 @@ private:
         else if (what <= 40)
             database_.query("SELECT release_jobs($1, $2, now() + '20 milliseconds')", {all, jobs.lock_token});
         else if (what <= 60)
-            database_.query("SELECT fail_job(id, $2, 'on purpose', retry => id % 3 > 0) FROM unnest($1::bigint[]) AS id",
-                            {all, jobs.lock_token});
+            database_.query(
+                "SELECT fail_job(id, $2, 'on purpose', retry => id % 3 > 0) FROM unnest($1::bigint[]) AS id",
+                {all, jobs.lock_token});
         else if (what <= 65)
             cancel(jobs.ids[0]);
         else if (what <= 75)
@@ -254,8 +255,9 @@ public:
     void run() {
         while (goes_on()) {
             pause(200);
-            database_.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fairq "
-                            "hammer' AND datname = current_database() ORDER BY random() LIMIT 1");
+            database_.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fairq "
+                "hammer' AND datname = current_database() ORDER BY random() LIMIT 1");
         }
     }
 
@@ -269,14 +271,9 @@ std::string hammered_tenant(int number) {
     return fmt::format("tenant-{:03}", number);
 }
 
-// A cap where there was none: jobs that were claimed without it are to be found first.
 void set_cap(Database &database, const std::string &tenant, std::optional<int> cap) {
-    database.query(
-        fmt::format("INSERT INTO tenant_limits AS l (tenant_id, max_concurrency, settling) VALUES ('{}', {}, {}) "
-                    "ON CONFLICT (tenant_id) DO UPDATE SET max_concurrency = excluded.max_concurrency, settling = CASE "
-                    "WHEN excluded.max_concurrency IS NULL OR l.max_concurrency IS NULL THEN excluded.settling ELSE "
-                    "l.settling END",
-                    tenant, cap ? std::to_string(*cap) : "NULL", cap ? "'0'" : "NULL"));
+    database.query("SELECT set_tenant_limits($1, max_concurrency => $2)",
+                   {tenant, std::to_string(cap.value_or(0))});
     database.query(note_cap_in_force(tenant));
 }
 
@@ -326,7 +323,8 @@ bool drain(const std::string &conninfo, HammerOutcome &outcome) {
                 if (!jobs.ids.empty())
                     append(own.completed, complete(database, jobs.ids, jobs.lock_token));
                 else if (number(database, "SELECT reclaim_stuck_jobs('300 milliseconds')") == 0)
-                    left = number(database, "SELECT count(*) FROM (SELECT FROM job_live LIMIT 1) AS rest") > 0;
+                    left =
+                        number(database, "SELECT count(*) FROM (SELECT FROM job_live LIMIT 1) AS rest") > 0;
             }
             empty = empty && !left;
             const std::lock_guard<std::mutex> lock(mutex);

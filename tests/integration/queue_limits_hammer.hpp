@@ -1,5 +1,5 @@
-// queue_limits_hammer.hpp: many sessions that do all that workers and producers do to tenants with caps and to jobs
-// with concurrency keys, while somebody changes the caps and somebody kills sessions.
+// queue_limits_hammer.hpp: many sessions that do all that workers and producers do to tenants with caps and
+// to jobs with concurrency keys, while somebody changes the caps and somebody kills sessions.
 #pragma once
 
 #include <map>
@@ -20,8 +20,8 @@ struct HammerPlan {
 /// What the sessions were told, and what they met.
 struct HammerOutcome {
     std::vector<std::int64_t> enqueued, completed, cancelled;
-    std::map<std::string, int> met;  ///< how often: a killed session, a lost lease
-    std::set<std::string> errors;    ///< all other errors
+    std::map<std::string, int> met; ///< how often: a killed session, a lost lease
+    std::set<std::string> errors;   ///< all other errors
     int cap_changes = 0;
 };
 
@@ -34,8 +34,8 @@ void set_cap(driver::Database &database, const std::string &tenant, std::optiona
 /// Caps for all tenants, first jobs, then the storm. Sessions leave their jobs locked.
 HammerOutcome hammer_limits(const std::string &conninfo, const HammerPlan &plan);
 
-/// Claims and completes by several sessions until there is no unfinished job; false when that takes too long. The ids
-/// completed are added to `outcome`.
+/// Claims and completes by several sessions until there is no unfinished job; false when that takes too long.
+/// The ids completed are added to `outcome`.
 bool drain(const std::string &conninfo, HammerOutcome &outcome);
 
 } // namespace fairq::test

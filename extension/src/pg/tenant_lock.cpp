@@ -17,22 +17,20 @@ uint64 hash_of(std::string_view text, uint64 seed) {
 }
 
 bool try_lock(uint64 hash) {
-#ifdef FAIRQ_TEST_WITHOUT_TENANT_LOCK
-    // Shows that the hammer finds what the lock prevents: see tests/integration/queue_limits.cpp.
-    return hash == hash;
-#else
     return call([&] {
         LOCKTAG tag;
         SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<uint32>(hash >> 32), static_cast<uint32>(hash),
                              kLockKind);
         return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
     });
-#endif
 }
 
 } // namespace
 
 bool try_lock_tenant(Oid queue, std::string_view tenant) {
+#ifdef FAIRQ_TEST_WITHOUT_TENANT_LOCK
+    return true; // of a library that only tests load: their hammer has to find what this lets through
+#endif
     return try_lock(hash_of(tenant, queue));
 }
 
