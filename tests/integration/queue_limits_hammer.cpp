@@ -160,7 +160,7 @@ private:
         append(outcome.completed, complete_some(jobs));
         if (jobs.ids.empty())
             return;
-        const std::string first = std::to_string(jobs.ids[0]), all = id_array(jobs.ids);
+        const std::string all = id_array(jobs.ids);
         const int what = up_to(100);
         if (what <= 25)
             database_.query("SELECT release_jobs($1, $2)", {all, jobs.lock_token});
