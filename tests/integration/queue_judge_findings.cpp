@@ -125,6 +125,14 @@ TEST(Judge, judges_claims_and_not_what_was_running_when_the_cap_was_lowered) {
     EXPECT_EQ(history.locks({4}, "b").judged().over_cap.size(), 1U);
 }
 
+TEST(Judge, takes_no_other_change_of_a_locked_job_for_a_claim) {
+    const Judgement judged =
+        History().cap(2).locks({1, 2}, "a").cap(1).locks({2}, "a").locks({1}, "a").judged(); // the same lease
+    EXPECT_EQ(judged.claims, 1);
+    EXPECT_TRUE(judged.over_cap.empty());
+    EXPECT_TRUE(judged.double_claims.empty());
+}
+
 TEST(Judge, lets_a_claim_go_by_the_old_cap_only_if_it_began_before_the_new_one_had_returned) {
     History history;
     history.cap(2).locks({1}, "a");
