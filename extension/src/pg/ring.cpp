@@ -56,6 +56,7 @@ Ring::Ring(Oid table) : table_(table) {
         return;
     Exclusive const lock;
     queue_ = find_or_make_queue(table);
+    memory->queues[queue_].claimed_at = GetCurrentTimestamp();
     clock_ = memory->queues[queue_].clock;
     complete_ = memory->queues[queue_].complete;
 }
@@ -160,6 +161,16 @@ std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
             deadline(place) < deadline(own))
             ++turn.ahead;
     return turn;
+}
+
+std::optional<TimestampTz> last_claim(Oid table) {
+    if (memory == nullptr)
+        return std::nullopt;
+    Exclusive const lock;
+    int const queue = find_queue(table);
+    if (queue < 0 || memory->queues[queue].claimed_at == 0)
+        return std::nullopt;
+    return memory->queues[queue].claimed_at;
 }
 
 } // namespace fairq::pg::ring

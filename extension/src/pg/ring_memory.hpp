@@ -32,6 +32,7 @@ struct Queue {
     uint64 clock;    // counts entries into lanes
     bool complete;   // every lane with an entry in the index is known, or will be entered by a commit
     bool overflowed; // there was no place for a lane
+    TimestampTz claimed_at; // last, by anybody
     TimestampTz surveyed_at;
     int survey_length;
     char survey[core::kMaxNameBytes + 1]; // the survey has seen the lanes up to here
