@@ -203,6 +203,12 @@ FAIRQ_FUNCTION(fairq_get_queue_metrics) {
     PG_RETURN_DATUM(queue::queue_metrics().datum);
 }
 
+FAIRQ_FUNCTION(fairq_get_tenant_metrics) {
+    begin(fcinfo);
+    queue::tenant_metrics(result_set(fcinfo));
+    PG_RETURN_NULL();
+}
+
 FAIRQ_FUNCTION(fairq_get_load_test_metrics) {
     begin(fcinfo);
     PG_RETURN_DATUM(queue::load_test_metrics().datum);

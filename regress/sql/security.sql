@@ -64,6 +64,7 @@ INSERT INTO calls
     SELECT relname, format(c, relname)
       FROM relations, unnest(ARRAY['SELECT FROM public.%I', 'DELETE FROM public.%I', 'INSERT INTO public.%I DEFAULT VALUES', 'TRUNCATE public.%I']) c
      WHERE relkind IN ('r', 'v', 'p') AND relname !~ '[0-9]{8}$' AND NOT (relkind = 'v' AND c ~ 'TRUNCATE')
+       AND NOT (relname = 'tenant_metrics' AND c !~ 'SELECT') -- nobody can: it shows what a function returns
     UNION ALL SELECT relname, format('SELECT nextval(''public.%I'')', relname) FROM relations WHERE relkind = 'S';
 GRANT SELECT ON calls TO PUBLIC;
 SET ROLE regress_stranger;

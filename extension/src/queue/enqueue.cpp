@@ -32,13 +32,13 @@ void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
     count_move(std::nullopt, status, jobs, common.job_type == kLoadTest ? jobs : 0);
 }
 
-void fill_lanes(const pg::Value &tenants) {
-    std::string last;
-    for (std::string &tenant : pg::texts_of(tenants.datum))
-        if (tenant != last) {
-            lane_filled(tenant);
-            last = std::move(tenant);
-        }
+// Of the jobs that are new: a job whose key was known has kept another id than the one that was meant for it.
+void fill_lanes(const pg::Value &tenants, const Ids &ids, const Ids &kept) {
+    std::vector<std::string> all = pg::texts_of(tenants.datum), filled;
+    for (size_t i = 0; i < all.size(); ++i)
+        if (kept[i] == ids[i])
+            filled.push_back(std::move(all[i]));
+    lanes_gained(std::move(filled));
 }
 
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
@@ -74,7 +74,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
                      pg::of(job.concurrency_key), pg::of(common.run_id), pg::of(common.stage)});
         count_new(common, moment.status, 1);
         if (moment.status == JobStatus::queued)
-            lane_filled(job.tenant);
+            lane_gained(job.tenant, 1);
         return id;
     });
 }
@@ -95,7 +95,7 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays) {
                                        pg::of_time(moment.now), pg::of(common.run_id), pg::of(common.stage)});
         count_new(common, moment.status, static_cast<int64>(SPI_processed));
         if (moment.status == JobStatus::queued)
-            fill_lanes(arrays.tenants);
+            fill_lanes(arrays.tenants, ids, kept);
         return kept;
     });
 }

@@ -24,7 +24,8 @@ struct LockedJob {
     int32 attempts, max_attempts;
     bool load_test;
     int64 lock_token; // 0: none
-    FreedKeys key;    // its own, if it has one
+    std::string tenant;
+    FreedKeys key; // its own, if it has one
 };
 
 // Locks the unfinished job, or returns none.
@@ -37,6 +38,7 @@ std::optional<LockedJob> lock_job(int64 id) {
                      rows.int32_at(0, 3),
                      rows.bool_at(0, 4),
                      rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
+                     rows.text_at(0, 6),
                      key_in(rows, 0, 6)};
 }
 
@@ -48,6 +50,8 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
                                       pg::of_time(pg::now())});
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
+    if (job.status == JobStatus::queued)
+        lane_lost(job.tenant, 1);
     free_keys(job.key);
 }
 

@@ -52,7 +52,7 @@ HeldJobs lock_jobs(const Lease &lease, int most) {
 
 // Puts back up to `most` jobs of a locked lease, and ends it if it holds no others.
 int64 put_back(const Lease &lease, int most) {
-    HeldJobs const held = lock_jobs(lease, most);
+    HeldJobs held = lock_jobs(lease, most);
     pg::Value const now = pg::of_time(pg::now());
     pg::Value const error =
         pg::of(std::string_view("the lease of worker \"" + lease.worker + "\" ended before the job did"));
@@ -64,8 +64,7 @@ int64 put_back(const Lease &lease, int most) {
     count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(held.again.size()),
                held.again_load_test);
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(held.dead.size()), held.dead_load_test);
-    for (std::string const &tenant : held.again_tenants)
-        lane_filled(tenant);
+    lanes_gained(std::move(held.again_tenants));
     free_keys(held.dead_keys);
     return static_cast<int64>(held.size());
 }

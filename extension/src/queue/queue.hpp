@@ -5,6 +5,7 @@
 
 #include "core/backoff.hpp"
 #include "core/between.hpp"
+#include "core/histogram.hpp"
 #include "core/job_status.hpp"
 #include "core/limits.hpp"
 #include "core/rate.hpp"
@@ -17,6 +18,7 @@
 #include "pg/live_columns.hpp"
 #include "pg/live_table.hpp"
 #include "pg/ring.hpp"
+#include "pg/ring_depths.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/tick_segment.hpp"
@@ -135,9 +137,10 @@ void coordinate(pg::TickSegment &tick);             // process 0 of a tick
 void work(pg::TickSegment &tick, int index);        // processes 1 … n
 
 // ------------------------------------------------------------------------------------------ metrics.cpp,
-// load_test.cpp
+// tenant_metrics.cpp, load_test.cpp
 
-pg::Value queue_metrics();     // jsonb
+pg::Value queue_metrics(); // jsonb
+void tenant_metrics(ReturnSetInfo *rows);
 pg::Value load_test_metrics(); // jsonb
 int64 seed_load_test(int total_jobs, int tenants);
 int64 clear_load_test();
@@ -148,8 +151,12 @@ int64 clear_load_test();
 // Tells the counters what a statement moved (rows of: old status, jobs, load-test jobs) and returns the
 // number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
-// The same for jobs that became queued; their tenants stand in column `tenants`.
+// The same for jobs that became queued; the tenant of each stands in column `tenants`, an array.
 int64 count_into_lanes(const pg::Rows &rows, int tenants);
+// Who says by count_move() that jobs became queued, or are so no more, says here whose they are.
+void lane_gained(std::string_view tenant, int64 jobs);
+void lanes_gained(std::vector<std::string> tenants); // one job each
+void lane_lost(std::string_view tenant, int64 jobs);
 // Tells the ring that the tenant has a job to claim, once this transaction commits.
 void lane_filled(std::string_view tenant);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);

@@ -63,7 +63,7 @@ WITH due AS (
       FROM due WHERE j.id = due.id
     RETURNING j.job_type, j.tenant_id
 )
-SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id) FROM moved)",
+SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(tenant_id) FROM moved)",
     2, {TIMESTAMPTZOID, INT4OID}};
 
 // token, worker, now, ids
@@ -126,7 +126,7 @@ INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STA
 SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), created_at, $4 FROM gone)",
     4, {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
-// ids, token, now, run_at (NULL: to its old place at once) → also the tenants, and of jobs with a concurrency key the
+// ids, token, now, run_at (NULL: to its old place at once) → also the tenant of each, and of jobs with a concurrency key the
 // tenants and keys
 const Statement kRelease{12, Plan::pinned, R"(
 WITH moved AS (
@@ -144,7 +144,7 @@ WITH moved AS (
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
                             FOR UPDATE SKIP LOCKED)
 )
-SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id),
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(tenant_id),
        array_agg(tenant_id) FILTER (WHERE concurrency_key IS NOT NULL),
        array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL)
   FROM moved)",
@@ -166,7 +166,7 @@ WITH picked AS (
       FROM gone ORDER BY id
     RETURNING job_type, tenant_id
 )
-SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id) FROM moved)",
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(tenant_id) FROM moved)",
     4, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
 
 // -------------------------------------------------------------------------------------------------- leases
@@ -279,16 +279,17 @@ SELECT $1, u.name, u.claimed, u.completed, u.failed
 
 // -------------------------------------------------------------------------------------------------- metrics, load test
 
-// → status, jobs, load-test jobs; reads everything
+// → status, jobs, load-test jobs, tenant (of queued jobs); reads everything
 const Statement kCount{28, Plan::open, R"(
-SELECT array_position(enum_range(NULL::@job_status), status) - 1, sum(jobs)::bigint, sum(load_test)::bigint
-  FROM (SELECT status, count(*) AS jobs, count(*) FILTER (WHERE job_type = 'load_test') AS load_test
-          FROM @job_live GROUP BY status
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, jobs, load_test, tenant
+  FROM (SELECT status, CASE WHEN status = 'queued' THEN tenant_id END AS tenant, count(*) AS jobs,
+               count(*) FILTER (WHERE job_type = 'load_test') AS load_test
+          FROM @job_live GROUP BY 1, 2
         UNION ALL
-        SELECT status, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY status) AS s
- GROUP BY status)"};
+        SELECT status, NULL, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY 1) AS s)"};
 
-// counts by status, oldest age in seconds or NULL, exact?, in shared memory?
+// counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, depths exact?, quiet tenants'
+// p50 and p99 in tenths of a millisecond or NULL, number of their jobs
 const Statement kQueueMetrics{29, Plan::pinned, R"(
 SELECT jsonb_build_object(
     'queue_stats', (SELECT jsonb_object_agg(u.status, u.jobs)
@@ -298,8 +299,11 @@ SELECT jsonb_build_object(
     'duplicate_count', (SELECT count(DISTINCT idempotency_key) FROM @channel_outbox
                          WHERE copy > 1 AND created_at > now() - interval '1 hour'),
     'exact', $3,
-    'shared_memory', $4))",
-    4, {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID}};
+    'shared_memory', $4,
+    'tenants', $5,
+    'depths_exact', $6,
+    'quiet_dwell_ms', jsonb_build_object('p50', $7 / 10.0::float8, 'p99', $8 / 10.0::float8, 'jobs', $9)))",
+    9, {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID, JSONBOID, BOOLOID, INT8OID, INT8OID, INT8OID}};
 
 // counts by status, oldest age in seconds or NULL, exact?
 const Statement kLoadTestMetrics{30, Plan::pinned, R"(

@@ -20,4 +20,7 @@ extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote
 extern const Statement kMarkRunning, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark, kUnpark,
     kNextParkedKey, kNextParkedType, kUnparkType;
 
+// statements_metrics.cpp
+extern const Statement kInFlight, kTenantRows, kTenantsJson;
+
 } // namespace fairq::queue::sql
