@@ -87,8 +87,7 @@ private:
                 return;
             bool const weights_known = std::all_of(shares.begin(), shares.end(), has_its_weight);
             if (weights_known)
-                for (Share &share : shares)
-                    ask(share);
+                ask(shares);
             lanes_.settle(shares);
             if (!weights_known) // a tenant's weight is another than its lane had: all is drawn again
                 for (Share const &share : shares)
@@ -97,6 +96,15 @@ private:
     }
 
     static bool has_its_weight(const Share &share) { return share.weight == limits_of(share.tenant).weight; }
+
+    void ask(std::vector<Share> &shares) {
+        std::vector<std::string_view> tenants;
+        for (Share const &share : shares)
+            tenants.push_back(share.tenant);
+        gate_.prepare(tenants);
+        for (Share &share : shares)
+            ask(share);
+    }
 
     void ask(Share &share) {
         --visits_left_;
