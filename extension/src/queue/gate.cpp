@@ -8,7 +8,7 @@ namespace fairq::queue {
 
 namespace {
 
-constexpr int kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
+constexpr size_t kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
 
 bool has_claim_limits(const TenantLimits &limits) {
     return limits.max_concurrency || limits.rate;
@@ -21,7 +21,7 @@ int64 arrival_of(std::optional<TimestampTz> due_at) {
 
 } // namespace
 
-Verdict Gate::look(std::string_view tenant, const TenantLimits &limits, int unmarked) const {
+Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
     Verdict verdict;
     if (limits.paused) {
         verdict.reason = Verdict::Reason::paused;
@@ -29,7 +29,9 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits, int unma
         return verdict;
     }
     if (limits.max_concurrency) {
-        verdict.running = unmarked + probes_.running(tenant, *limits.max_concurrency);
+        auto const unmarked = unmarked_.find(std::string(tenant));
+        verdict.running = probes_.running(tenant, *limits.max_concurrency) +
+                          (unmarked == unmarked_.end() ? 0 : unmarked->second);
         verdict.jobs = *limits.max_concurrency - verdict.running;
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::at_cap;
@@ -45,34 +47,50 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits, int unma
     return verdict;
 }
 
+// The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
+// claimed without the cap (see tenant_limits.settling). Those that could not be marked, because somebody is
+// finishing them, run until that commits.
+void Gate::prepare(const std::vector<std::string_view> &tenants) {
+    std::vector<std::string_view> settling;
+    for (std::string_view const tenant : tenants) {
+        TenantLimits const &limits = limits_of(tenant);
+        if (limits.settling && !limits.paused && locked_.count(std::string(tenant)) == 0 &&
+            lock(std::string(tenant)))
+            settling.push_back(tenant);
+    }
+    if (settling.empty())
+        return;
+    pg::with_spi([&] {
+        pg::Rows const unmarked = pg::execute(sql::kMarkRunning, {pg::of(settling)});
+        for (size_t row = 0; row < unmarked.size(); ++row)
+            unmarked_[unmarked.text_at(row, 1)] = unmarked.int32_at(row, 2);
+        pg::execute(sql::kSettle, {pg::of(settling)});
+    });
+}
+
+bool Gate::lock(const std::string &tenant) {
+    if (locked_.size() == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant))
+        return false;
+    locked_.insert(tenant);
+    return true;
+}
+
 Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
     if (!limits.paused && !has_claim_limits(limits))
         return {};
-    // Most of those who are held back are seen without a lock.
-    Verdict verdict = look(tenant, limits);
-    if (verdict.reason != Verdict::Reason::open && !limits.settling)
-        return verdict;
-    if (limits.paused)
-        return verdict;
-    if (locks_ == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant)) {
-        verdict.reason = Verdict::Reason::busy;
-        verdict.jobs = 0;
-        return verdict;
+    if (locked_.count(tenant) == 0) {
+        // Most of those who are held back are seen without a lock. Not by a cap that is new: to that one not
+        // all count yet.
+        Verdict verdict = look(tenant, limits);
+        if (limits.paused || (verdict.reason != Verdict::Reason::open && !limits.settling))
+            return verdict;
+        if (limits.settling || !lock(tenant)) {
+            verdict.reason = Verdict::Reason::busy;
+            verdict.jobs = 0;
+            return verdict;
+        }
     }
-    ++locks_;
-    return look(tenant, limits, limits.settling ? settle(tenant) : 0);
-}
-
-// The cap is new: jobs that were claimed before it was there do not count yet. Marks those that are to be
-// seen, as often as it takes until no transaction is left that could have claimed without the cap (see
-// tenant_limits.settling). Returns how many it could not mark, because somebody is finishing them: until that
-// commits, they run.
-int Gate::settle(std::string_view tenant) const {
-    return pg::with_spi([&] {
-        int const unmarked = pg::execute(sql::kMarkRunning, {pg::of(tenant)}).int32_at(0, 1);
-        pg::execute(sql::kSettle, {pg::of(tenant)});
-        return unmarked;
-    });
+    return look(tenant, limits);
 }
 
 void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs) {

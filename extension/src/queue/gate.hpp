@@ -7,6 +7,7 @@
 #include "pg/probes.hpp"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace fairq::queue {
 
@@ -23,10 +24,12 @@ public:
     Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
-    // unmarked: running jobs that the snapshot does not show as such.
-    Verdict look(std::string_view tenant, const TenantLimits &limits, int unmarked = 0) const;
-    // The same for a claim: under the tenant's lock, so that it stays true until this transaction ends. busy:
-    // others have the lock, or this claim has as many locks as it may.
+    Verdict look(std::string_view tenant, const TenantLimits &limits) const;
+    // For a claim that is about to enter for these: takes the locks of tenants whose cap is new, and marks
+    // the jobs that were claimed before there was one, for all of them in one reading of the leases.
+    void prepare(const std::vector<std::string_view> &tenants);
+    // The same as look() for a claim: under the tenant's lock, so that it stays true until this transaction
+    // ends. busy: others have the lock, or this claim has as many locks as it may.
     Verdict enter(const std::string &tenant, const TenantLimits &limits);
     // So many were taken through it.
     void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
@@ -34,12 +37,13 @@ public:
     void finish();
 
 private:
-    int settle(std::string_view tenant) const;
+    bool lock(const std::string &tenant);
 
     pg::Probes &probes_;
     Oid queue_;
     TimestampTz now_;
-    int locks_ = 0;
+    std::unordered_set<std::string> locked_;
+    std::unordered_map<std::string, int> unmarked_;    // jobs that run, but do not show in an index as such
     std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
 };
 
