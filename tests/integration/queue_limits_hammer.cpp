@@ -143,6 +143,7 @@ private:
             jobs.ids.push_back(std::stoll(row[0].value()));
             jobs.lock_token = row[1].value();
         }
+        std::sort(jobs.ids.begin(), jobs.ids.end()); // who fails one by one keeps to the order of all others
         return jobs;
     }
 
