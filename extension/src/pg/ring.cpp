@@ -31,12 +31,6 @@ void account(int place, const core::Schedule &schedule, int64 minute, int got) {
     lane.served += got;
 }
 
-// Of its next job, in virtual time.
-double deadline(int place) {
-    core::ScheduledLane const &lane = memory->scheduled[place];
-    return lane.start + 1.0 / std::max(lane.weight, 1);
-}
-
 // By a minute that slides: all of this one, and of the one before what is left of it.
 LaneFigures figures_of(const Lane &lane, bool waiting, TimestampTz now) {
     int64 const minute = now / USECS_PER_MINUTE;
@@ -155,12 +149,18 @@ std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
     if (own < 0)
         return std::nullopt;
     core::Schedule const schedule = schedule_of(queue);
+    if (!schedule.contains(own))
+        return std::nullopt;
     Turn turn{schedule.lanes(), 0};
     for (int place = 0; place < memory->used; ++place)
         if (memory->lane[place].queue == queue && place != own && schedule.contains(place) &&
-            deadline(place) < deadline(own))
+            schedule.before(place, own))
             ++turn.ahead;
     return turn;
+}
+
+bool remembers() {
+    return memory != nullptr;
 }
 
 std::optional<TimestampTz> last_claim(Oid table) {

@@ -88,6 +88,7 @@ struct Turn {
     int lanes, ahead;
 };
 std::optional<Turn> turn_of(Oid table, std::string_view tenant);
+bool remembers(); // whether there is shared memory for it
 // When anybody last claimed from the queue, with or without success; none when nobody remembers.
 std::optional<TimestampTz> last_claim(Oid table);
 

@@ -23,7 +23,11 @@ public:
     Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
-    Verdict look(std::string_view tenant, const TenantLimits &limits) const;
+    Verdict look(std::string_view tenant, const TenantLimits &limits) const {
+        return judge(tenant, limits, 0);
+    }
+    // What enter() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
+    Verdict foresee(std::string_view tenant, const TenantLimits &limits) const;
     // The same for a claim: under the tenant's lock, so that it stays true until this transaction ends. busy:
     // others have the lock, or this claim has as many locks as it may.
     Verdict enter(const std::string &tenant, const TenantLimits &limits);
@@ -33,6 +37,8 @@ public:
     void finish();
 
 private:
+    // unmarked: running jobs that the index of those under the cap does not have yet
+    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const;
     void settle(std::string_view tenant) const;
 
     pg::Probes &probes_;

@@ -23,7 +23,7 @@ extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote
     kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals, kCount,
     kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
 // statements_limits.cpp
-extern const Statement kMarkRunning, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark, kUnpark,
+extern const Statement kMarkRunning, kCountUnmarked, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark, kUnpark,
     kNextParkedKey, kNextParkedType, kUnparkType;
 
 // statements_pipeline.cpp
@@ -37,5 +37,8 @@ extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTen
 extern const Statement kAddLimits, kSetLimits, kDropRate, kPauseType, kResumeType, kCountPending,
     kDropPending, kAddPending, kAddPendingOf, kWaiting, kFoldPending, kSeedPending, kLockRates, kChargeRate,
     kDropKeys;
+
+// statements_why.cpp
+extern const Statement kExplainLive, kExplainFinished, kExplainArchived, kJobsAhead, kJobsOfStage;
 
 } // namespace fairq::queue::sql
