@@ -4,6 +4,7 @@
 // what can only end by somebody's command before what ends by itself.
 #include "queue/gate.hpp"
 #include "queue/statements.hpp"
+#include "queue/why_answer.hpp"
 
 #include "pg/row_holder.hpp"
 #include "pg/table_cache.hpp"
@@ -12,8 +13,6 @@
 namespace fairq::queue {
 
 namespace {
-
-constexpr int64 kMostCounted = 10000; // jobs; see statements_why.cpp
 
 using Time = std::optional<TimestampTz>;
 
@@ -25,50 +24,6 @@ std::string at(TimestampTz time) {
     std::string const json = pg::json_time(time);
     return json.substr(1, json.size() - 2);
 }
-
-// The same keys in every answer, and a reason's figures behind them.
-class Answer {
-public:
-    Answer(int64 job, std::string_view status, const char *reason, const std::string &message,
-           const char *change, Time until = std::nullopt) {
-        add("job_id", std::to_string(job));
-        with("status", status);
-        with("reason", std::string_view(reason));
-        with("message", std::string_view(message));
-        with("until", until);
-        with("change", std::string_view(change));
-    }
-
-    template <class T>
-    Answer &with(const char *key, const std::optional<T> &value) {
-        if (value)
-            return with(key, *value);
-        add(key, "null");
-        return *this;
-    }
-    Answer &with(const char *key, std::string_view text) { return add(key, pg::json_string(text)); }
-    Answer &with(const char *key, const std::string &text) { return with(key, std::string_view(text)); }
-    Answer &with(const char *key, TimestampTz time) { return add(key, pg::json_time(time)); }
-    Answer &with(const char *key, bool value) { return add(key, value ? "true" : "false"); }
-    Answer &number(const char *key, int64 value) { return add(key, std::to_string(value)); }
-    Answer &number(const char *key, std::optional<int64> value) {
-        return add(key, value ? std::to_string(*value) : "null");
-    }
-    // A number of jobs that was counted up to a bound.
-    Answer &counted(const char *key, int64 jobs, bool exact) {
-        return number(key, std::min(jobs, kMostCounted)).with("exact", exact);
-    }
-
-    std::string json() const { return "{" + json_ + "}"; }
-
-private:
-    Answer &add(const char *key, const std::string &value) {
-        json_ += (json_.empty() ? "\"" : ", \"") + std::string(key) + "\": " + value;
-        return *this;
-    }
-
-    std::string json_;
-};
 
 template <class T>
 std::optional<T> if_set(const pg::Rows &rows, int column, T value) {
@@ -182,11 +137,14 @@ private:
         default:
             break;
         }
-        if (std::optional<Answer> answer = limited())
-            return *std::move(answer);
-        if (std::optional<Answer> answer = held())
-            return *std::move(answer);
-        return job_.position ? waiting() : aside();
+        TenantLimits const limits = limits_of(job_.tenant);
+        Verdict const verdict = gate_.foresee(job_.tenant, limits);
+        std::optional<Answer> answer = limited(verdict, limits);
+        if (!answer)
+            answer = in_transaction(verdict);
+        if (!answer)
+            answer = job_.position ? waiting() : aside();
+        return *std::move(answer);
     }
 
     Answer answer(const char *reason, const std::string &message, const char *change,
@@ -242,9 +200,7 @@ private:
     }
 
     // What the tenant's limits, a paused type or a concurrency key keep back.
-    std::optional<Answer> limited() {
-        TenantLimits const limits = limits_of(job_.tenant);
-        Verdict const verdict = gate_.foresee(job_.tenant, limits);
+    std::optional<Answer> limited(const Verdict &verdict, const TenantLimits &limits) {
         if (verdict.reason == Verdict::Reason::paused)
             return answer("tenant_paused", "Its tenant " + quoted(job_.tenant) + " is paused.",
                           "set_tenant_limits(tenant_id, paused => false).")
@@ -258,11 +214,7 @@ private:
             return at_cap(verdict, limits);
         if (verdict.reason == Verdict::Reason::out_of_tokens)
             return rate_limited(verdict, limits);
-        if (std::optional<Answer> busy = key_busy())
-            return busy;
-        if (verdict.reason == Verdict::Reason::busy)
-            return in_transaction("the limits of its tenant", std::nullopt);
-        return std::nullopt;
+        return key_busy();
     }
 
     Answer at_cap(const Verdict &verdict, const TenantLimits &limits) const {
@@ -298,17 +250,19 @@ private:
             .number("busy_job", *holder);
     }
 
-    // What a transaction in progress has locked, and every claim passes over.
-    std::optional<Answer> held() const {
-        if (job_.key && pg::key_is_locked(queue_, job_.tenant, *job_.key))
-            return in_transaction("its concurrency key", std::nullopt);
+    // What a transaction in progress has locked is passed over by every claim.
+    std::optional<Answer> in_transaction(const Verdict &verdict) const {
         std::optional<int> const process = pg::holder_of_job(pg::schema(), job_.id);
-        if (!process)
-            return std::nullopt;
-        return in_transaction("the job", *process > 0 ? std::optional<int64>(*process) : std::nullopt);
+        if (process)
+            return locked("the job", *process > 0 ? std::optional<int64>(*process) : std::nullopt);
+        if (job_.key && pg::key_is_locked(queue_, job_.tenant, *job_.key))
+            return locked("its concurrency key", std::nullopt);
+        if (verdict.reason == Verdict::Reason::busy)
+            return locked("the limits of its tenant", std::nullopt);
+        return std::nullopt;
     }
 
-    Answer in_transaction(const std::string &what, std::optional<int64> process) const {
+    Answer locked(const std::string &what, std::optional<int64> process) const {
         return answer("in_transaction", "A transaction in progress has locked " + what + ".",
                       "It commits or rolls back.")
             .number("pid", process);
