@@ -274,6 +274,12 @@ FAIRQ_API_FUNCTION(fairq_why_not_running) {
     PG_RETURN_DATUM(pg::of_jsonb(queue::why_not_running(job_id, tenants ? &*tenants : nullptr)).datum);
 }
 
+FAIRQ_API_FUNCTION(fairq_get_tenant_metrics) {
+    begin(fcinfo);
+    queue::tenant_metrics(result_set(fcinfo), queue::bound_tenants(Capability::monitor));
+    PG_RETURN_NULL();
+}
+
 FAIRQ_API_FUNCTION(fairq_get_load_test_metrics) {
     begin(fcinfo);
     queue::check_unbound(Capability::monitor);

@@ -86,28 +86,6 @@ TEST(Schedule, takes_a_weight_out_of_range_for_the_nearest) {
     EXPECT_EQ(lanes[1].weight, 1000);
 }
 
-TEST(Schedule, tells_who_stands_before_whom) {
-    std::mt19937_64 random = seeded_random();
-    for (int round = 0; round < 200; ++round) {
-        Numbers const weights = random_weights(random, 6);
-        Lanes lanes(weights);
-        auto const lane = [&] { return number_in(random, 0, static_cast<int>(weights.size()) - 1); };
-        for (int i = 0; i < 200; ++i) {
-            if (number_in(random, 0, 9) == 0)
-                lanes.schedule.pass_over(lane());
-            if (number_in(random, 0, 9) == 0)
-                lanes.schedule.set_weight(lane(), number_in(random, 1, 9));
-            int first = 0;
-            for (int other = 1; other < static_cast<int>(weights.size()); ++other) {
-                ASSERT_NE(lanes.schedule.before(first, other), lanes.schedule.before(other, first));
-                if (lanes.schedule.before(other, first))
-                    first = other;
-            }
-            ASSERT_EQ(lanes.schedule.pick(), first) << "round " << round << ", pick " << i;
-        }
-    }
-}
-
 TEST(Schedule, skips_a_held_lane_and_goes_on_as_if_it_had_not_been_held) {
     Lanes lanes({1, 1, 2});
     lanes.schedule.hold(2);

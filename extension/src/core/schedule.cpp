@@ -266,16 +266,6 @@ void Schedule::pass_over(int lane) {
     put(lane, Place::resting);
 }
 
-// Who is due stands before who is not: the former by deadline, the latter by when they will be.
-bool Schedule::before(int a, int b) const {
-    bool const due_a = due(at(a)), due_b = due(at(b));
-    if (due_a != due_b)
-        return due_a;
-    if (!due_a && at(a).start != at(b).start)
-        return at(a).start < at(b).start;
-    return EarlierDeadline{}(at(a), at(b));
-}
-
 // ------------------------------------------------------------------------------------------ coming and going
 
 bool Schedule::contains(int lane) const {

@@ -81,8 +81,6 @@ public:
     void resume(int lane);
 
     bool contains(int lane) const;
-    // Whether lane `a` stands before lane `b`, as things are: where b is before all others, pick() takes it.
-    bool before(int a, int b) const;
     int lanes() const { return state_.lanes; }
     double now() const { return state_.now; }
 

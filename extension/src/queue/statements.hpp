@@ -37,6 +37,8 @@ extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTen
 extern const Statement kAddLimits, kSetLimits, kDropRate, kPauseType, kResumeType, kCountPending,
     kDropPending, kAddPending, kAddPendingOf, kWaiting, kFoldPending, kSeedPending, kLockRates, kChargeRate,
     kDropKeys;
+// statements_metrics.cpp
+extern const Statement kInFlight, kTenantRows, kTenantsJson;
 
 // statements_why.cpp
 extern const Statement kExplainLive, kExplainFinished, kExplainArchived, kJobsAhead, kJobsOfStage;
