@@ -73,6 +73,10 @@ CREATE FUNCTION disagreements(ids bigint[], most int, tenant_cap int) RETURNS SE
     SELECT format('job %s of %s was taken, and it was %s', v.id, tenant, reason)
       FROM verdict v WHERE id = ANY (ids) AND reason NOT IN ('waiting', 'housekeeping')
     UNION ALL
+    SELECT format('job %s was %s, and job %s was running with its key', v.id, v.reason, r.id)
+      FROM verdict v JOIN verdict r ON r.tenant = v.tenant AND r.key = v.key AND r.reason = 'running'
+     WHERE v.reason IN ('waiting', 'housekeeping')
+    UNION ALL
     SELECT format('job %s of %s was next, and %s was taken', v.id, tenant, ids)
       FROM verdict v
      WHERE most = 1 AND reason = 'waiting' AND place = 0 AND ahead = 0 AND ids <> ARRAY[v.id]
