@@ -47,19 +47,16 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
 
 // The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
 // claimed without the cap (see tenant_limits.settling).
-void Gate::prepare(const std::vector<std::string_view> &tenants) {
-    std::vector<std::string_view> settling;
-    for (std::string_view const tenant : tenants) {
-        TenantLimits const &limits = limits_of(tenant);
-        if (limits.settling && !limits.paused && locked_.count(std::string(tenant)) == 0 &&
-            lock(std::string(tenant)))
-            settling.push_back(tenant);
-    }
-    if (settling.empty())
+void Gate::prepare(const std::vector<std::string_view> &settling) {
+    std::vector<std::string_view> locked;
+    for (std::string_view const tenant : settling)
+        if (locked_.count(std::string(tenant)) == 0 && lock(std::string(tenant)))
+            locked.push_back(tenant);
+    if (locked.empty())
         return;
     pg::with_spi([&] {
-        pg::execute(sql::kMarkRunning, {pg::of(settling)});
-        pg::execute(sql::kSettle, {pg::of(settling)});
+        pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        pg::execute(sql::kSettle, {pg::of(locked)});
     });
 }
 

@@ -25,9 +25,9 @@ public:
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
     Verdict look(std::string_view tenant, const TenantLimits &limits) const;
-    // For a claim that is about to enter for these: takes the locks of tenants whose cap is new, and marks
-    // the jobs that were claimed before there was one, for all of them in one reading of the leases.
-    void prepare(const std::vector<std::string_view> &tenants);
+    // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks the
+    // jobs that were claimed before there was a cap, for all of them in one reading of the leases.
+    void prepare(const std::vector<std::string_view> &settling);
     // The same as look() for a claim: under the tenant's lock, so that it stays true until this transaction
     // ends. busy: others have the lock, or this claim has as many locks as it may.
     Verdict enter(const std::string &tenant, const TenantLimits &limits);
