@@ -92,7 +92,8 @@ Taken LiveTable::take(const std::string &tenant, int lane, int wanted, bool capp
             ++result.jobs;
         }
         result.empty = result.empty && seen != Look::others;
-        if (result.jobs == wanted || parks_all_it_may()) {
+        // A lane with nothing to park is not held up by those that have filled what a claim may park.
+        if (result.jobs == wanted || (seen == Look::parked && parks_all_it_may())) {
             result.empty = false; // nobody has looked further
             break;
         }
@@ -146,7 +147,7 @@ LiveTable::Look LiveTable::park() {
     bool null = false;
     to_park_.push_back(DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); })));
     only_locked_.insert(to_park_.back());
-    return Look::passed;
+    return Look::parked;
 }
 
 // Locks the row version that we saw, unless somebody has it or has changed it since.
