@@ -3,6 +3,7 @@
 
 #include "pg/async_commit.hpp"
 #include "pg/counters.hpp"
+#include "pg/ring_depths.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/spi.hpp"
@@ -31,6 +32,7 @@ void _PG_init(void) {
     }
     fairq::pg::ring::install_callbacks();
     fairq::pg::counters::install_callbacks();
+    fairq::pg::depths::install_callbacks();
     fairq::pg::table_cache::install_callbacks();
     fairq::pg::async_commit::install_callbacks();
     fairq::pg::install_planner_hook();

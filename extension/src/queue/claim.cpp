@@ -85,31 +85,47 @@ private:
                 std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
             if (shares.empty())
                 return;
-            bool const weights_known = std::all_of(shares.begin(), shares.end(), has_its_weight);
+            std::vector<TenantLimits> limits;
+            limits.reserve(shares.size());
+            for (Share const &share : shares)
+                limits.push_back(limits_of(share.tenant));
+            bool const weights_known =
+                std::equal(shares.begin(), shares.end(), limits.begin(), has_its_weight);
             if (weights_known)
-                for (Share &share : shares)
-                    ask(share);
+                ask(shares, limits);
             lanes_.settle(shares);
             if (!weights_known) // a tenant's weight is another than its lane had: all is drawn again
-                for (Share const &share : shares)
-                    lanes_.set_weight(share, limits_of(share.tenant).weight);
+                for (size_t i = 0; i < shares.size(); ++i)
+                    lanes_.set_weight(shares[i], limits[i].weight);
         }
     }
 
-    static bool has_its_weight(const Share &share) { return share.weight == limits_of(share.tenant).weight; }
+    static bool has_its_weight(const Share &share, const TenantLimits &limits) {
+        return share.weight == limits.weight;
+    }
 
-    void ask(Share &share) {
+    void ask(std::vector<Share> &shares, const std::vector<TenantLimits> &limits) {
+        std::vector<std::string_view> settling;
+        for (size_t i = 0; i < shares.size(); ++i)
+            if (limits[i].settling && !limits[i].paused)
+                settling.push_back(shares[i].tenant);
+        gate_.prepare(settling);
+        for (size_t i = 0; i < shares.size(); ++i)
+            ask(shares[i], limits[i]);
+    }
+
+    void ask(Share &share, const TenantLimits &limits) {
         --visits_left_;
         Known &lane = known_[share.lane];
         if (lane.tenant.empty())
             lane.tenant = share.tenant;
-        TenantLimits const limits = limits_of(share.tenant);
         judge(lane, limits);
         int const wanted = std::min(share.jobs, lane.allowed - lane.taken);
         if (wanted > 0)
             take(share, lane, wanted, limits);
         share.busy = lane.busy;
         share.closed = !share.empty && share.got < share.jobs;
+        share.limited = share.closed && !lane.busy && wanted < share.jobs;
         if (share.closed || share.empty) {
             lane.closed = true;
             full_.push_back(share.lane);
@@ -136,6 +152,9 @@ private:
         lane.taken += taken.jobs;
         share.got = taken.jobs;
         share.empty = taken.empty;
+        share.since.reserve(static_cast<size_t>(taken.jobs));
+        for (auto job = claim_.jobs.end() - taken.jobs; job != claim_.jobs.end(); ++job)
+            share.since.push_back(job->since);
         gate_.taken(lane.tenant, limits, taken.jobs);
         // Should this be rolled back, what it took is there again.
         if (share.empty)
@@ -230,6 +249,11 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);
+    Ids from_lane(claim.lanes.size());
+    for (auto const &job : claim.jobs)
+        ++from_lane[static_cast<size_t>(job.lane)];
+    for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
+        lane_lost(claim.lanes[lane], from_lane[lane]);
     if (Ids const runs = runs_of(claim); !runs.empty())
         runs_started(runs);
 }
