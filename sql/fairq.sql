@@ -685,6 +685,13 @@ CREATE VIEW @extschema@.tenant_metrics AS SELECT * FROM @extschema@.get_tenant_m
 COMMENT ON VIEW @extschema@.tenant_metrics IS
     'depth, shares, jobs in flight and ages: the 50 tenants with the most queued jobs, and one row with tenant_id NULL that sums all others';
 
+CREATE FUNCTION @extschema@.why_not_running(job_id bigint)
+RETURNS jsonb
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_why_not_running';
+COMMENT ON FUNCTION @extschema@.why_not_running IS
+    'why a job is not running: reason, message, until (or null), what would change it, and figures. The reason is the first that holds of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited, key_busy, in_transaction, housekeeping, no_worker, waiting; it is judged as claims judge, changes and locks nothing';
+
 CREATE FUNCTION @extschema@.truncate_notify_payload(payload text, max_bytes integer DEFAULT 7999)
 RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -760,7 +767,8 @@ REVOKE ALL ON FUNCTION
     @extschema@.set_tenant_limits, @extschema@.pause_job_type, @extschema@.resume_job_type,
     @extschema@.register_job_handler, @extschema@.unregister_job_handler,
     @extschema@.run_job_queue_cron, @extschema@.run_job_queue_parallel, @extschema@.make_history_partitions,
-    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.notify_truncated, @extschema@.channel_outbox_copy,
+    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.why_not_running, @extschema@.notify_truncated,
+    @extschema@.channel_outbox_copy,
     @extschema@.run_load_test_job, @extschema@.seed_load_test_jobs, @extschema@.clear_load_test_data,
     @extschema@.get_load_test_metrics
 FROM PUBLIC;

@@ -285,6 +285,12 @@ FAIRQ_API_FUNCTION(fairq_get_queue_metrics) {
     PG_RETURN_DATUM(queue::queue_metrics_of(queue::bound_tenants(Capability::monitor)).datum);
 }
 
+FAIRQ_API_FUNCTION(fairq_why_not_running) {
+    int64 const job_id = begin(fcinfo).positive(0, "job_id");
+    queue::Tenants const tenants = queue::bound_tenants(Capability::monitor);
+    PG_RETURN_DATUM(pg::of_jsonb(queue::why_not_running(job_id, tenants ? &*tenants : nullptr)).datum);
+}
+
 FAIRQ_API_FUNCTION(fairq_get_tenant_metrics) {
     begin(fcinfo);
     queue::tenant_metrics(result_set(fcinfo), queue::bound_tenants(Capability::monitor));

@@ -21,7 +21,7 @@ int64 arrival_of(std::optional<TimestampTz> due_at) {
 
 } // namespace
 
-Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
+Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const {
     Verdict verdict;
     if (limits.paused) {
         verdict.reason = Verdict::Reason::paused;
@@ -29,7 +29,7 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
         return verdict;
     }
     if (limits.max_concurrency) {
-        verdict.running = probes_.running(tenant, *limits.max_concurrency);
+        verdict.running = probes_.running(tenant, *limits.max_concurrency) + unmarked;
         verdict.jobs = *limits.max_concurrency - verdict.running;
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::at_cap;
@@ -41,6 +41,20 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
         verdict.admits_at = core::admits_at(*limits.rate, arrival, now_, 1);
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::out_of_tokens;
+    }
+    return verdict;
+}
+
+Verdict Gate::foresee(std::string_view tenant, const TenantLimits &limits) const {
+    int unmarked = 0;
+    if (limits.settling && limits.max_concurrency)
+        unmarked =
+            pg::execute(sql::kCountUnmarked, {pg::of(std::vector<std::string_view>{tenant})}).int32_at(0, 1);
+    Verdict verdict = judge(tenant, limits, unmarked);
+    if (verdict.reason == Verdict::Reason::open && has_claim_limits(limits) &&
+        pg::tenant_is_locked(queue_, tenant)) {
+        verdict.reason = Verdict::Reason::busy;
+        verdict.jobs = 0;
     }
     return verdict;
 }

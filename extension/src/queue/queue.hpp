@@ -105,6 +105,13 @@ int64 create_run(std::string_view tenant, std::string_view name);
 // Does the next step of one run that somebody has left something of; false when there is none.
 bool advance_runs(int max_jobs);
 
+// ------------------------------------------------------------------------------------------ why.cpp
+
+// Why a job is not running: one reason, and its figures (JSON). Judged by the code that claims judge by;
+// changes and locks nothing. only_tenants: sorted, the job has to be of one of them; null: any, and then it
+// also tells what the others' jobs have to do with it.
+std::string why_not_running(int64 job_id, const std::vector<std::string> *only_tenants);
+
 // ------------------------------------------------------------------------------------------ handlers.cpp
 
 void register_handler(std::string_view job_type, Oid function);
