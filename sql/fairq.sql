@@ -397,6 +397,14 @@ AS 'MODULE_PATHNAME', 'fairq_complete_jobs';
 COMMENT ON FUNCTION @extschema@.complete_jobs IS
     'completes the jobs that this lease still holds and returns their ids; a job whose lease was lost is not among them';
 
+CREATE FUNCTION @extschema@.complete_and_claim_jobs(
+    done_ids bigint[], lock_token bigint, worker_id text, max_jobs integer DEFAULT 50, tenant_cap integer DEFAULT 25)
+RETURNS SETOF @extschema@.job_queue
+LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 50
+AS 'MODULE_PATHNAME', 'fairq_complete_and_claim_jobs';
+COMMENT ON FUNCTION @extschema@.complete_and_claim_jobs IS
+    'complete_jobs and claim_queued_jobs in one round trip and one commit; done_ids and lock_token may be NULL (a first call). Jobs whose lease was lost are not completed: a WARNING (JQ001) has their ids in its DETAIL, as JSON';
+
 CREATE FUNCTION @extschema@.fail_job(job_id bigint, lock_token bigint, error text, retry boolean DEFAULT true)
 RETURNS @extschema@.job_status
 LANGUAGE c SET search_path = pg_catalog, pg_temp
@@ -753,7 +761,8 @@ REVOKE ALL ON FUNCTION
     @extschema@.queue_privileges, @extschema@.check_queue_access, @extschema@.grant_queue_access, @extschema@.revoke_queue_access,
     @extschema@.enqueue_job, @extschema@.enqueue_jobs, @extschema@.create_pipeline_run,
     @extschema@.job_queue_insert, @extschema@.job_queue_refuse,
-    @extschema@.claim_queued_jobs, @extschema@.complete_jobs, @extschema@.fail_job, @extschema@.release_jobs,
+    @extschema@.claim_queued_jobs, @extschema@.complete_jobs, @extschema@.complete_and_claim_jobs,
+    @extschema@.fail_job, @extschema@.release_jobs,
     @extschema@.heartbeat_jobs, @extschema@.reclaim_stuck_jobs, @extschema@.cancel_job, @extschema@.redrive_dead_jobs,
     @extschema@.set_tenant_limits, @extschema@.pause_job_type, @extschema@.resume_job_type,
     @extschema@.register_job_handler, @extschema@.unregister_job_handler,

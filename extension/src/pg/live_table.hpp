@@ -43,6 +43,7 @@ public:
     // free: nobody has it, and nobody can take it until this transaction ends. busy: somebody has it.
     // unknown: this claim has as many locks as it may.
     State take(std::string_view tenant, std::string_view key);
+    bool any() const { return locks_ > 0; }
 
 private:
     Oid queue_;

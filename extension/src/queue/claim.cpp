@@ -148,6 +148,7 @@ private:
         }
         pg::Taken const taken =
             table_.take(lane.tenant, lane.number, wanted, limits.max_concurrency.has_value(), claim_.jobs);
+        claim_.must_last = claim_.must_last || limits.max_concurrency || limits.rate;
         lane.taken += taken.jobs;
         share.got = taken.jobs;
         share.empty = taken.empty;
@@ -301,6 +302,7 @@ public:
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
         bool const updated = table_.direct();
+        claim.must_last = claim.must_last || !updated || keys_.any();
         table_.finish();
         probes_.finish();
         pg::with_spi([&] {
@@ -358,7 +360,7 @@ Claim claim(const ClaimRequest &request) {
     while (Attempt(request, mark, types).run(claim))
         claim.lanes.clear(), claim.capped.clear();
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
-        advance_runs(core::kRunStep);
+        claim.must_last = advance_runs(core::kRunStep) || claim.must_last;
     return claim;
 }
 
