@@ -26,6 +26,9 @@ SELECT tenant_id, sum(n)::integer
  GROUP BY tenant_id HAVING sum(n) > 0)",
     1, {TEXTARRAYOID}};
 
+// tenants → how many; for who only wants to know
+const Statement kCountUnmarked{85, Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNMARKED, 1, {TEXTARRAYOID}};
+
 // tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
 // and all jobs are marked, it is settled.
 const Statement kSettle{67, Plan::pinned, R"(
