@@ -3,6 +3,8 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
+#include "pg/live_insert.hpp"
+
 namespace fairq::queue {
 
 namespace {
@@ -89,6 +91,52 @@ void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool pa
         pg::execute(sql::kDropKeys, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
 }
 
+pg::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus status) {
+    return {common.job_type,
+            core::name_of(status),
+            common.priority,
+            common.max_attempts,
+            common.timeout,
+            moment.now,
+            moment.run_at,
+            status == JobStatus::queued,
+            status == JobStatus::scheduled,
+            common.run_id,
+            common.stage};
+}
+
+// Those that keep their own ids; returns how many.
+int64 insert_by_executor(const BulkArrays &arrays, const Ids &ids, const Ids &kept, pg::NewRows rows) {
+    pg::execute(sql::kInsertJobs,
+                {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
+                 arrays.concurrency_keys, pg::of(rows.type), pg::of(std::string_view(rows.status)),
+                 pg::of(rows.priority), pg::of_time(rows.run_at), pg::of(rows.max_attempts),
+                 pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of_time(rows.now), pg::of(rows.run),
+                 pg::of(rows.stage)});
+    return static_cast<int64>(SPI_processed);
+}
+
+int64 insert(const BulkArrays &arrays, const Ids &ids, const Ids &kept, const pg::NewRows &rows) {
+    pg::LiveInsert live(pg::schema(), rows);
+    if (!live.possible()) {
+        live.close();
+        return insert_by_executor(arrays, ids, kept, rows);
+    }
+    pg::Elements const tenants(arrays.tenants, TEXTOID), payloads(arrays.payloads, JSONBOID),
+        keys(arrays.keys, TEXTOID), concurrency_keys(arrays.concurrency_keys, TEXTOID);
+    int64 inserted = 0;
+    for (size_t i = 0; i < ids.size(); ++i) {
+        pg::check_interrupts();
+        if (kept[i] != ids[i])
+            continue;
+        live.add({ids[i], tenants[i], payloads[i], keys[i], concurrency_keys[i]});
+        ++inserted;
+    }
+    live.finish();
+    live.close();
+    return inserted;
+}
+
 } // namespace
 
 int64 enqueue(const NewJobs &common, const NewJob &job) {
@@ -130,14 +178,7 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
         if (limits_are_used())
             strike_refused(arrays, ids, kept, partial);
         JobStatus const status = status_of(common, moment, arrays.tenants);
-        Interval timeout = common.timeout;
-        pg::execute(sql::kInsertJobs, {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads,
-                                       arrays.keys, arrays.concurrency_keys, pg::of(common.job_type),
-                                       pg::of(std::string_view(core::name_of(status))),
-                                       pg::of(common.priority), pg::of_time(moment.run_at),
-                                       pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)),
-                                       pg::of_time(moment.now), pg::of(common.run_id), pg::of(common.stage)});
-        count_new(common, status, static_cast<int64>(SPI_processed));
+        count_new(common, status, insert(arrays, ids, kept, rows_of(common, moment, status)));
         if (status == JobStatus::queued)
             fill_lanes(arrays.tenants);
         return kept;
