@@ -65,7 +65,9 @@ public:
     Completion(Oid schema, int64 lock_token, TimestampTz now)
         : completed_(status_datum(schema, "completed")), token_(lock_token), now_(now) {
         Oid const live = live_table_oid(schema), history = relation_in(schema, "job_history");
+        key_ = relation_in(schema, "job_live_pkey");
         call([&] {
+            PreventCommandIfReadOnly("complete_jobs()");
             live_ = table_open(live, RowExclusiveLock);
             history_ = table_open(history, RowExclusiveLock);
             bool const plain = fires_nothing(live_) && history_->trigdesc == nullptr &&
@@ -110,7 +112,7 @@ private:
             PushActiveSnapshot(GetTransactionSnapshot());
             snapshot_ = GetActiveSnapshot();
             command_ = GetCurrentCommandId(true);
-            index_ = index_open(RelationGetPrimaryKeyIndex(live_), RowExclusiveLock);
+            index_ = index_open(key_, RowExclusiveLock);
             scan_ = compat::index_beginscan(live_, index_, snapshot_, 1);
             job_ = table_slot_create(live_, nullptr);
         });
@@ -181,6 +183,7 @@ private:
     }
 
     Datum completed_;
+    Oid key_;
     int64 token_;
     TimestampTz now_;
     Relation live_, history_, partition_, index_;
