@@ -86,6 +86,9 @@ BEGIN READ ONLY;
 SELECT complete_jobs(ARRAY[:id], :token);
 ROLLBACK;
 BEGIN READ ONLY;
+SELECT complete_jobs(ARRAY[1], 1);
+ROLLBACK;
+BEGIN READ ONLY;
 SELECT enqueue_job('a', 'mail');
 ROLLBACK;
 \set VERBOSITY default
@@ -253,13 +256,21 @@ DROP TABLE evening, night;
 SELECT complete_one();
 SELECT * FROM planned;
 
--- Partitions of other kinds: with its columns in another order, and in parts itself.
+-- Partitions of other kinds: with columns in another order, and in parts itself.
 TRUNCATE job_history;
 CREATE TABLE turned (LIKE job_history INCLUDING CONSTRAINTS);
 ALTER TABLE turned DROP COLUMN attempts, ADD COLUMN attempts integer NOT NULL;
 ALTER TABLE job_history ATTACH PARTITION turned FOR VALUES FROM ('2000-01-01') TO (MAXVALUE);
 SELECT complete_one();
 SELECT attempts, payload, status FROM turned;
+DROP TABLE turned;
+CREATE TABLE turned (LIKE job_history INCLUDING CONSTRAINTS);
+ALTER TABLE turned RENAME COLUMN locked_by TO moved;
+ALTER TABLE turned RENAME COLUMN last_error TO locked_by;
+ALTER TABLE turned RENAME COLUMN moved TO last_error;
+ALTER TABLE job_history ATTACH PARTITION turned FOR VALUES FROM ('2000-01-01') TO (MAXVALUE);
+SELECT complete_one();
+SELECT locked_by, last_error FROM turned;
 DROP TABLE turned;
 CREATE TABLE parts PARTITION OF job_history FOR VALUES FROM ('2000-01-01') TO (MAXVALUE) PARTITION BY LIST (status);
 CREATE TABLE part PARTITION OF parts FOR VALUES IN ('completed');
