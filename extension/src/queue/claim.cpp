@@ -87,8 +87,7 @@ private:
                 return;
             bool const weights_known = std::all_of(shares.begin(), shares.end(), has_its_weight);
             if (weights_known)
-                for (Share &share : shares)
-                    ask(share);
+                ask(shares);
             lanes_.settle(shares);
             if (!weights_known) // a tenant's weight is another than its lane had: all is drawn again
                 for (Share const &share : shares)
@@ -97,6 +96,15 @@ private:
     }
 
     static bool has_its_weight(const Share &share) { return share.weight == limits_of(share.tenant).weight; }
+
+    void ask(std::vector<Share> &shares) {
+        std::vector<std::string_view> tenants;
+        for (Share const &share : shares)
+            tenants.push_back(share.tenant);
+        gate_.prepare(tenants);
+        for (Share &share : shares)
+            ask(share);
+    }
 
     void ask(Share &share) {
         --visits_left_;
@@ -110,6 +118,7 @@ private:
             take(share, lane, wanted, limits);
         share.busy = lane.busy;
         share.closed = !share.empty && share.got < share.jobs;
+        share.limited = share.closed && !lane.busy && wanted < share.jobs;
         if (share.closed || share.empty) {
             lane.closed = true;
             full_.push_back(share.lane);
@@ -135,6 +144,9 @@ private:
         lane.taken += taken.jobs;
         share.got = taken.jobs;
         share.empty = taken.empty;
+        share.since.reserve(static_cast<size_t>(taken.jobs));
+        for (auto job = claim_.jobs.end() - taken.jobs; job != claim_.jobs.end(); ++job)
+            share.since.push_back(job->since);
         gate_.taken(lane.tenant, limits, taken.jobs);
         // Should this be rolled back, what it took is there again.
         if (share.empty)
@@ -229,6 +241,11 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);
+    Ids from_lane(claim.lanes.size());
+    for (auto const &job : claim.jobs)
+        ++from_lane[static_cast<size_t>(job.lane)];
+    for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
+        lane_lost(claim.lanes[lane], from_lane[lane]);
     if (Ids const runs = runs_of(claim); !runs.empty())
         runs_started(runs);
 }

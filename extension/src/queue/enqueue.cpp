@@ -34,13 +34,13 @@ void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
     count_move(std::nullopt, status, jobs, common.job_type == kLoadTest ? jobs : 0);
 }
 
-void fill_lanes(const pg::Value &tenants) {
-    std::string_view last;
-    for (std::string_view const tenant : pg::texts_of(tenants.datum))
-        if (tenant != last) {
-            lane_filled(tenant);
-            last = tenant;
-        }
+// Of the jobs that are new: one whose key was known has kept another id than the one that was meant for it.
+void fill_lanes(const pg::Value &tenants, const Ids &ids, const Ids &kept) {
+    std::vector<std::string_view> all = pg::texts_of(tenants.datum), filled;
+    for (size_t i = 0; i < all.size(); ++i)
+        if (kept[i] == ids[i])
+            filled.push_back(all[i]);
+    lanes_gained(std::move(filled));
 }
 
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
@@ -175,7 +175,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         insert(job, id, rows_of(common, moment, status));
         count_new(common, status, 1);
         if (status == JobStatus::queued)
-            lane_filled(job.tenant);
+            lane_gained(job.tenant, 1);
         return id;
     });
 }
@@ -194,7 +194,7 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
         JobStatus const status = status_of(common, moment, arrays.tenants);
         count_new(common, status, insert_all(arrays, ids, kept, rows_of(common, moment, status)));
         if (status == JobStatus::queued)
-            fill_lanes(arrays.tenants);
+            fill_lanes(arrays.tenants, ids, kept);
         return kept;
     });
 }

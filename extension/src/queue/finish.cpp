@@ -28,7 +28,8 @@ struct LockedJob {
     int32 attempts, max_attempts;
     bool load_test;
     int64 lock_token, run; // 0: none
-    FreedKeys key;         // its own, if it has one
+    std::string tenant;
+    FreedKeys key; // its own, if it has one
 };
 
 // Locks the unfinished job, or returns none.
@@ -42,6 +43,7 @@ std::optional<LockedJob> lock_job(int64 id) {
                      rows.bool_at(0, 4),
                      rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
                      rows.is_null(0, 8) ? 0 : rows.int64_at(0, 8),
+                     rows.text_at(0, 6),
                      key_in(rows, 0, 6)};
 }
 
@@ -54,6 +56,8 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
                                       pg::of_time(pg::now())});
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
+    if (job.status == JobStatus::queued)
+        lane_lost(job.tenant, 1);
     free_keys(job.key);
     if (job.run != 0)
         run_failed(job.run, id, status);
@@ -141,14 +145,11 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
         pg::Rows const moved =
             pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
                                         later ? pg::of_time(*run_at) : pg::Value{}});
-        int64 const released = count_moves(moved, later ? JobStatus::scheduled : JobStatus::queued);
+        int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved, 4);
         FreedKeys keys;
-        for (size_t row = 0; row < moved.size(); ++row)
-            if (!later) // each job is back in its lane, and the next of its key itself
-                lane_filled(moved.text_at(row, 4));
-            else
-                for (std::string const &key : moved.texts_at(row, 5))
-                    keys.emplace_back(moved.text_at(row, 4), key);
+        for (size_t row = 0; later && row < moved.size(); ++row) // else it is itself the next of its key
+            for (std::string const &key : moved.texts_at(row, 5))
+                keys.emplace_back(moved.text_at(row, 4), key);
         pending_moved(moved, +1);
         free_keys(std::move(keys));
         return released;
@@ -172,9 +173,7 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) 
     return pg::with_spi([&] {
         pg::Rows const moves =
             pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
-        for (size_t row = 0; row < moves.size(); ++row)
-            lane_filled(moves.text_at(row, 4));
-        int64 const redriven = count_moves(moves, JobStatus::queued);
+        int64 const redriven = count_into_lanes(moves, 4);
         pending_moved(moves, +1);
         return redriven;
     });
