@@ -15,8 +15,8 @@ class BatchInsert {
 public:
     BatchInsert(Relation table, CommandId command); // the table stays open and locked until finish()
 
-    // The next row, to be filled: tts_values and tts_isnull, which are all NULL. Then add() copies it, so
-    // what its values point to may go.
+    // The next row, all NULL: its tts_values and tts_isnull are to be filled. Then add() copies it, and what
+    // the values point to may go.
     TupleTableSlot *row();
     void add();
     void finish();
