@@ -21,7 +21,7 @@ int64 arrival_of(std::optional<TimestampTz> due_at) {
 
 } // namespace
 
-Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
+Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const {
     Verdict verdict;
     if (limits.paused) {
         verdict.reason = Verdict::Reason::paused;
@@ -29,7 +29,7 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
         return verdict;
     }
     if (limits.max_concurrency) {
-        verdict.running = probes_.running(tenant, *limits.max_concurrency);
+        verdict.running = probes_.running(tenant, *limits.max_concurrency) + unmarked;
         verdict.jobs = *limits.max_concurrency - verdict.running;
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::at_cap;
@@ -45,21 +45,32 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
     return verdict;
 }
 
+Verdict Gate::foresee(std::string_view tenant, const TenantLimits &limits) const {
+    int unmarked = 0;
+    if (limits.settling && limits.max_concurrency)
+        unmarked =
+            pg::execute(sql::kCountUnmarked, {pg::of(std::vector<std::string_view>{tenant})}).int32_at(0, 1);
+    Verdict verdict = judge(tenant, limits, unmarked);
+    if (verdict.reason == Verdict::Reason::open && has_claim_limits(limits) &&
+        pg::tenant_is_locked(queue_, tenant)) {
+        verdict.reason = Verdict::Reason::busy;
+        verdict.jobs = 0;
+    }
+    return verdict;
+}
+
 // The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
 // claimed without the cap (see tenant_limits.settling).
-void Gate::prepare(const std::vector<std::string_view> &tenants) {
-    std::vector<std::string_view> settling;
-    for (std::string_view const tenant : tenants) {
-        TenantLimits const &limits = limits_of(tenant);
-        if (limits.settling && !limits.paused && locked_.count(std::string(tenant)) == 0 &&
-            lock(std::string(tenant)))
-            settling.push_back(tenant);
-    }
-    if (settling.empty())
+void Gate::prepare(const std::vector<std::string_view> &settling) {
+    std::vector<std::string_view> locked;
+    for (std::string_view const tenant : settling)
+        if (locked_.count(std::string(tenant)) == 0 && lock(std::string(tenant)))
+            locked.push_back(tenant);
+    if (locked.empty())
         return;
     pg::with_spi([&] {
-        pg::execute(sql::kMarkRunning, {pg::of(settling)});
-        pg::execute(sql::kSettle, {pg::of(settling)});
+        pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        pg::execute(sql::kSettle, {pg::of(locked)});
     });
 }
 

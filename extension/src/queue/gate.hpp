@@ -24,10 +24,14 @@ public:
     Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
-    Verdict look(std::string_view tenant, const TenantLimits &limits) const;
-    // For a claim that is about to enter for these: takes the locks of tenants whose cap is new, and marks
-    // the jobs that were claimed before there was one, for all of them in one reading of the leases.
-    void prepare(const std::vector<std::string_view> &tenants);
+    Verdict look(std::string_view tenant, const TenantLimits &limits) const {
+        return judge(tenant, limits, 0);
+    }
+    // What enter() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
+    Verdict foresee(std::string_view tenant, const TenantLimits &limits) const;
+    // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks
+    // the jobs that were claimed before there was a cap, for all of them in one reading of the leases.
+    void prepare(const std::vector<std::string_view> &settling);
     // The same as look() for a claim: under the tenant's lock, so that it stays true until this transaction
     // ends. busy: others have the lock, or this claim has as many locks as it may.
     Verdict enter(const std::string &tenant, const TenantLimits &limits);
@@ -37,6 +41,8 @@ public:
     void finish();
 
 private:
+    // unmarked: running jobs that the index of those under the cap does not have yet
+    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const;
     bool lock(const std::string &tenant);
 
     pg::Probes &probes_;

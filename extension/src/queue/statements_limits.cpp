@@ -17,6 +17,9 @@ UPDATE @job_live SET running_since = locked_at
  WHERE id IN (SELECT j.id FROM )" FAIRQ_UNMARKED R"( FOR NO KEY UPDATE OF j SKIP LOCKED))",
     1, {TEXTARRAYOID}};
 
+// tenants → how many; for who only wants to know
+const Statement kCountUnmarked{85, Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNMARKED, 1, {TEXTARRAYOID}};
+
 // tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
 // and all jobs are marked, it is settled.
 const Statement kSettle{67, Plan::pinned, R"(
