@@ -28,15 +28,10 @@ uint64 hash_of_key(Oid queue, std::string_view tenant, std::string_view key) {
 }
 
 bool try_lock(uint64 hash) {
-#ifdef FAIRQ_TEST_WITHOUT_TENANT_LOCK
-    // Shows that the hammer finds what the lock prevents: see tests/integration/queue_limits.cpp.
-    return hash == hash;
-#else
     return call([&] {
         LOCKTAG const tag = tag_of(hash);
         return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
     });
-#endif
 }
 
 bool others_have(uint64 hash) {
@@ -51,6 +46,9 @@ bool others_have(uint64 hash) {
 } // namespace
 
 bool try_lock_tenant(Oid queue, std::string_view tenant) {
+#ifdef FAIRQ_TEST_WITHOUT_TENANT_LOCK
+    return true; // of a library that only tests load: their hammer has to find what this lets through
+#endif
     return try_lock(hash_of(tenant, queue));
 }
 

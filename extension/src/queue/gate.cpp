@@ -60,7 +60,8 @@ Verdict Gate::foresee(std::string_view tenant, const TenantLimits &limits) const
 }
 
 // The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
-// claimed without the cap (see tenant_limits.settling).
+// claimed without the cap (see tenant_limits.settling). Those that cannot be marked, because somebody is
+// finishing them, run until that commits.
 void Gate::prepare(const std::vector<std::string_view> &settling) {
     std::vector<std::string_view> locked;
     for (std::string_view const tenant : settling)
@@ -69,7 +70,9 @@ void Gate::prepare(const std::vector<std::string_view> &settling) {
     if (locked.empty())
         return;
     pg::with_spi([&] {
-        pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        pg::Rows const unmarked = pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        for (size_t row = 0; row < unmarked.size(); ++row)
+            unmarked_[unmarked.text_at(row, 1)] = unmarked.int32_at(row, 2);
         pg::execute(sql::kSettle, {pg::of(locked)});
     });
 }
@@ -96,7 +99,7 @@ Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
             return verdict;
         }
     }
-    return look(tenant, limits);
+    return judge(tenant, limits, unmarked_[tenant]);
 }
 
 void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs) {

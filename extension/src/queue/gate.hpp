@@ -49,6 +49,7 @@ private:
     Oid queue_;
     TimestampTz now_;
     std::unordered_set<std::string> locked_;
+    std::unordered_map<std::string, int> unmarked_;    // jobs that run, but do not show in an index as such
     std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
 };
 
