@@ -258,25 +258,29 @@ bool LiveTable::lock(ItemPointer tid) {
 
 core::LaneKey LiveTable::look_into(const std::string &tenant, const core::Gaps &gaps, core::LaneKey key,
                                    int &entries, std::vector<core::LaneKey> &found) {
+    jobs_->ignore_killed_tuples = false; // they count as well: thousands may stand in a row
     key = gaps.next(key);
     start(tenant, key);
-    while (key != core::kLastKey && entries > 0) {
+    for (core::LaneKey seen = core::kFirstKey; key != core::kLastKey;) {
         check_interrupts();
         std::optional<core::LaneKey> const entry = next_entry();
         if (!entry)
-            return core::kLastKey;
-        if (key = gaps.next(*entry); key != *entry) {
+            key = core::kLastKey;
+        else if (entries <= 0 && *entry != seen) // a job may have several
+            return *entry;
+        else if (key = gaps.next(*entry); key != *entry)
             start(tenant, key);
-            continue;
-        }
-        --entries;
-        bool null = false;
-        if (fetch() && call([&] { return slot_getattr(seen_, kStatus, &null); }) == queued_ &&
-            free_to_claim(seen_))
+        else if (--entries; fetch() && is_free())
             found.push_back(key);
-        key = core::behind(key);
+        seen = key;
     }
     return key;
+}
+
+// Whether the row in seen_ is a job that anybody could claim.
+bool LiveTable::is_free() {
+    bool null = false;
+    return call([&] { return slot_getattr(seen_, kStatus, &null); }) == queued_ && free_to_claim(seen_);
 }
 
 void LiveTable::update(bool capped) {

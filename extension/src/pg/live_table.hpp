@@ -118,6 +118,7 @@ private:
     void start(std::string_view tenant, core::LaneKey from);
     std::optional<core::LaneKey> next_entry();
     bool fetch();
+    bool is_free();
     Look look(const std::string &tenant, bool capped);
     Look look_at_key(const std::string &tenant);
     Look park();

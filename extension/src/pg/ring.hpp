@@ -17,7 +17,7 @@
 //     it roll back (activate_at_abort): there is no gap there any more;
 //   - what a claim saw becomes a gap only where nothing was touched since before its own snapshot;
 //   - a job that somebody has, but may give back without a word, is in no gap;
-//   - the survey looks into the gaps as well, at some 50 000 entries a second.
+//   - the survey looks into the gaps as well, at some 20 000 entries a second.
 #pragma once
 
 #include "core/gaps.hpp"
@@ -96,7 +96,7 @@ public:
 
     // Where the survey of the lane index goes on, and over how many lanes at most: one a millisecond since
     // the last look, but more until the ring is complete. Of the last lane that it saw, the gaps from `key`
-    // on are still to be looked into; over how many entries, in this lane and the next ones: one each 20
+    // on are still to be looked into; over how many entries, in this lane and the next ones: one each 50
     // microseconds. Then how far it came: `lanes` were found behind that place, `end` if there were no more.
     // Lanes that are new to the ring enter it.
     struct Survey {
