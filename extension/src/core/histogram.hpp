@@ -8,7 +8,7 @@
 namespace fairq::core {
 
 // Each bucket reaches a fifth further than the one before, so that its geometric middle is within 10 % of
-// every value in it. The first has all up to 0.1 ms, the last all from two weeks.
+// every value in it. The first has all up to 0.1 ms, the last all from 11 days.
 constexpr int kWaitBuckets = 128;
 constexpr double kWaitGrowth = 1.2;
 constexpr double kShortestWait = 100; // microseconds

@@ -1,8 +1,8 @@
 // Names and keys of job_live (see live_columns.hpp).
-#include "pg/live_columns.hpp"
+#include "pg/live_table.hpp"
 
 #include "pg/errors.hpp"
-#include "pg/live_table.hpp"
+#include "pg/live_columns.hpp"
 
 namespace fairq::pg {
 

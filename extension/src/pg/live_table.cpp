@@ -23,6 +23,40 @@ bool nothing_to_bypass(Relation table) {
            });
 }
 
+// What of a lane a claim has passed, so that nothing is left to claim there; in as many stretches as a lane
+// has gaps.
+class Passed {
+public:
+    Passed(core::LaneKey from, std::vector<core::Stretch> &stretches)
+        : now_{from, from}, stretches_(stretches) {}
+
+    void up_to(core::LaneKey key) { now_.to = std::max(now_.to, key); }
+    // Others may claim this one, or somebody later.
+    void leave_out(core::LaneKey key) {
+        now_.to = key;
+        end();
+        now_ = {key + 1, key + 1};
+    }
+    void end() {
+        if (!now_.empty() && stretches_.size() < core::Gaps::kMost)
+            stretches_.push_back(now_);
+    }
+
+private:
+    core::Stretch now_;
+    std::vector<core::Stretch> &stretches_;
+};
+
+// Not in progress, and not committed either: nobody has it.
+bool free_to_claim(TupleTableSlot *slot) {
+    HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
+    if (held_by_somebody(slot))
+        return false;
+    uint16 const infomask = header->t_infomask;
+    return (infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) || HEAP_XMAX_IS_LOCKED_ONLY(infomask) ||
+           call([&] { return !TransactionIdDidCommit(HeapTupleHeaderGetRawXmax(header)); });
+}
+
 } // namespace
 
 LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows)
@@ -38,7 +72,8 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks
         lanes_ = compat::index_beginscan(table_, lane_, snapshot_, 1);
         lanes_->xs_want_itup = true;
         lanes_->ignore_killed_tuples = false; // a dead entry names its lane as well: no walk over dead ones
-        jobs_ = compat::index_beginscan(table_, lane_, snapshot_, 1);
+        jobs_ = compat::index_beginscan(table_, lane_, snapshot_, 2);
+        jobs_->xs_want_itup = true;
         seen_ = table_slot_create(table_, nullptr);
         held_ = table_slot_create(table_, nullptr);
         changed_ = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsVirtual);
@@ -75,29 +110,76 @@ std::optional<std::string> LiveTable::lane_found(bool found) {
     return std::string(text_of(index_getattr(lanes_->xs_itup, 1, lanes_->xs_itupdesc, &null)));
 }
 
-Taken LiveTable::take(const std::string &tenant, int lane, int wanted, bool capped,
-                      std::vector<ClaimedJob> &taken) {
-    Datum const name = of(std::string_view(tenant)).datum;
+// Jobs of the tenant, from that place on.
+void LiveTable::start(std::string_view tenant, core::LaneKey from) {
+    Datum const name = of(tenant).datum;
     call([&] {
-        ScanKeyData key;
-        tenant_key(&key, BTEqualStrategyNumber, F_TEXTEQ, name);
-        index_rescan(jobs_, &key, 1, nullptr, 0);
+        ScanKeyData keys[2] = {};
+        tenant_key(&keys[0], BTEqualStrategyNumber, F_TEXTEQ, name);
+        ScanKeyEntryInitialize(&place_[0], SK_ROW_MEMBER, 2, BTGreaterEqualStrategyNumber, INT2OID,
+                               InvalidOid, F_BTINT2CMP, Int16GetDatum(core::priority_of(from)));
+        ScanKeyEntryInitialize(&place_[1], SK_ROW_MEMBER | SK_ROW_END, 3, BTGreaterEqualStrategyNumber,
+                               INT8OID, InvalidOid, F_BTINT8CMP, Int64GetDatum(core::position_of(from)));
+        keys[1].sk_flags = SK_ROW_HEADER;
+        keys[1].sk_attno = 2;
+        keys[1].sk_strategy = BTGreaterEqualStrategyNumber;
+        keys[1].sk_argument = PointerGetDatum(place_);
+        index_rescan(jobs_, keys, 2, nullptr, 0);
     });
+}
+
+// The place of the next entry, dead or alive; none at the end of the lane.
+std::optional<core::LaneKey> LiveTable::next_entry() {
+    if (!call([&] { return index_getnext_tid(jobs_, ForwardScanDirection) != nullptr; }))
+        return std::nullopt;
+    bool null = false;
+    auto const column = [&](int number) {
+        return index_getattr(jobs_->xs_itup, number, jobs_->xs_itupdesc, &null);
+    };
+    return core::lane_key(DatumGetInt16(column(2)), DatumGetInt64(column(3)));
+}
+
+// The row of the entry, into seen_; false when our snapshot sees none. (Marks the entry when nobody does.)
+bool LiveTable::fetch() {
+    return call([&] { return index_fetch_heap(jobs_, seen_); });
+}
+
+Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
     Taken result;
-    while (call([&] { return index_getnext_slot(jobs_, ForwardScanDirection, seen_); })) {
+    Passed passed(wanted.from, result.passed);
+    start(wanted.tenant, wanted.gaps.skip(wanted.from));
+    while (std::optional<core::LaneKey> const key = next_entry()) {
         check_interrupts();
-        Look const seen = look(tenant, capped);
+        if (core::LaneKey const next = wanted.gaps.skip(*key); next != *key) {
+            start(wanted.tenant, next);
+            continue;
+        }
+        passed.up_to(*key);
+        Look const seen = fetch() ? look(wanted.tenant, wanted.capped) : Look::passed;
         if (seen == Look::taken) {
-            taken.push_back(claimed(lane));
+            taken.push_back(claimed(wanted.lane));
             ++result.jobs;
         }
-        result.empty = result.empty && seen != Look::others;
+        if (seen == Look::taken || seen == Look::parked)
+            result.own.add(core::stretch_of(*key));
+        if (seen == Look::others) {
+            passed.leave_out(*key);
+            result.empty = false;
+        } else {
+            passed.up_to(core::behind(*key));
+        }
         // A lane with nothing to park is not held up by those that have filled what a claim may park.
-        if (result.jobs == wanted || (seen == Look::parked && parks_all_it_may())) {
-            result.empty = false; // nobody has looked further
-            break;
+        bool const all = result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may());
+        if (++result.looked_at == kMostAtOnce && !all)
+            result.next = core::behind(*key);
+        if (all || result.next) {
+            result.empty = result.empty && !all; // nobody has looked further
+            passed.end();
+            return result;
         }
     }
+    passed.up_to(core::kLastKey);
+    passed.end();
     return result;
 }
 
@@ -157,6 +239,33 @@ bool LiveTable::lock(ItemPointer tid) {
         return table_tuple_lock(table_, tid, snapshot_, held_, GetCurrentCommandId(true),
                                 LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) == TM_Ok;
     });
+}
+
+core::LaneKey LiveTable::look_into(const std::string &tenant, const core::Gaps &gaps, core::LaneKey key,
+                                   int &entries, std::vector<core::LaneKey> &found) {
+    jobs_->ignore_killed_tuples = false; // they count as well: thousands may stand in a row
+    key = gaps.next(key);
+    start(tenant, key);
+    for (core::LaneKey seen = core::kFirstKey; key != core::kLastKey;) {
+        check_interrupts();
+        std::optional<core::LaneKey> const entry = next_entry();
+        if (!entry)
+            key = core::kLastKey;
+        else if (entries <= 0 && *entry != seen) // a job may have several
+            return *entry;
+        else if (key = gaps.next(*entry); key != *entry)
+            start(tenant, key);
+        else if (--entries; fetch() && is_free())
+            found.push_back(key);
+        seen = key;
+    }
+    return key;
+}
+
+// Whether the row in seen_ is a job that anybody could claim.
+bool LiveTable::is_free() {
+    bool null = false;
+    return call([&] { return slot_getattr(seen_, kStatus, &null); }) == queued_ && free_to_claim(seen_);
 }
 
 void LiveTable::update(bool capped) {

@@ -3,6 +3,8 @@
 // planning, without an executor.
 #pragma once
 
+#include "core/gaps.hpp"
+
 #include "pg/probes.hpp"
 
 #include <unordered_set>
@@ -60,10 +62,24 @@ struct ClaimedJob {
     int64 run;         // of a pipeline; 0: none
 };
 
+// What is asked of a lane.
+struct Wanted {
+    const std::string &tenant;
+    int lane; // its number in the claim
+    int jobs;
+    bool capped;            // the jobs count for the tenant's cap
+    const core::Gaps &gaps; // to step over
+    core::LaneKey from;     // where an unfinished look goes on, or kFirstKey
+};
+
 // What a lane gave. empty: it has no other job that could be claimed, as far as the claim's snapshot sees.
 struct Taken {
     int jobs = 0;
     bool empty = true;
+    int looked_at = 0;                      // entries
+    std::optional<core::LaneKey> next = {}; // it stopped, for the claim to note how far it came: ask again
+    std::vector<core::Stretch> passed = {}; // where the claim has left nothing to claim
+    core::Touched own = {};                 // where it has taken jobs, or will park them
 };
 
 // A claim in progress. Use: construct, next_lane/take as often as needed, finish. After an error the
@@ -76,10 +92,13 @@ public:
     std::optional<std::string> next_lane(std::string_view after);
     // The last tenant that has one; or none.
     std::optional<std::string> last_lane();
-    // Takes up to `wanted` queued jobs of the tenant, by priority, then position; skips rows that others have
-    // locked. capped: the jobs count for the tenant's cap. Appends them to `taken` and their rows to the
-    // tuplestore (when there is one).
-    Taken take(const std::string &tenant, int lane, int wanted, bool capped, std::vector<ClaimedJob> &taken);
+    // Takes queued jobs of the tenant, by priority, then position; skips rows that others have locked.
+    // Appends them to `taken` and their rows to the tuplestore (when there is one).
+    Taken take(const Wanted &wanted, std::vector<ClaimedJob> &taken);
+    // Looks from `key` on into the gaps of a lane for jobs that could be claimed and adds them to `found`;
+    // `entries` is how many it may look at, and then how many are left. Returns where to go on, or kLastKey.
+    core::LaneKey look_into(const std::string &tenant, const core::Gaps &gaps, core::LaneKey key,
+                            int &entries, std::vector<core::LaneKey> &found);
     void finish();
 
     // Jobs that stood in the way, because their key is busy or their type is paused: locked, to be parked.
@@ -94,8 +113,13 @@ public:
 private:
     enum class Look { taken, passed, parked, others }; // others: somebody has the job, or may have it
     static constexpr size_t kMostParked = 1000;        // by one claim, and one a lane: some 20 ms
+    static constexpr int kMostAtOnce = 10000;          // entries, until somebody notes how far we came
 
     std::optional<std::string> lane_found(bool found);
+    void start(std::string_view tenant, core::LaneKey from);
+    std::optional<core::LaneKey> next_entry();
+    bool fetch();
+    bool is_free();
     Look look(const std::string &tenant, bool capped);
     Look look_at_key(const std::string &tenant);
     Look park();
@@ -112,6 +136,7 @@ private:
     Relation table_, lane_;
     Snapshot snapshot_;
     IndexScanDesc lanes_, jobs_;
+    ScanKeyData place_[2]; // of jobs_: where it starts in the lane
     TupleTableSlot *seen_, *held_, *changed_;
     EState *executor_ = nullptr;
     ResultRelInfo *indexes_ = nullptr;

@@ -1,7 +1,8 @@
 // The oldest queued job, at a bounded cost: by the primary key, as long as what is older and not queued is
 // not too much; else by the fronts of the lanes.
-#include "pg/live_columns.hpp"
 #include "pg/live_table.hpp"
+
+#include "pg/live_columns.hpp"
 
 namespace fairq::pg {
 

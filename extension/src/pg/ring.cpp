@@ -7,9 +7,6 @@ namespace fairq::pg::ring {
 
 namespace {
 
-constexpr int kMostSurveyed = 1000;
-constexpr int kSurveyedWhenNew = 200; // by each claim after a restart: 0.3 ms
-
 // Whether the place is still the lane's that drew.
 bool is_lane_of(const Share &share, int queue) {
     Lane const &lane = memory->lane[share.lane];
@@ -58,6 +55,7 @@ std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room) con
         Lane const &lane = memory->lane[part.lane];
         shares.push_back({std::string(lane.name()), part.lane, lane.generation, part.jobs,
                           memory->scheduled[part.lane].weight});
+        shares.back().gaps = lane.gaps;
     }
     return shares;
 }
@@ -77,6 +75,7 @@ void Ring::settle(const std::vector<Share> &shares, TimestampTz at) const {
     for (Share const &share : shares) {
         if (!is_lane_of(share, queue_))
             continue;
+        make_gaps(share.lane, share.passed, clock_);
         if (share.got > 0)
             schedule.served(share.lane);
         if (share.empty && memory->lane[share.lane].touched <= clock_)
@@ -90,34 +89,6 @@ void Ring::set_weight(const Share &share, int weight) const {
     Exclusive const lock;
     if (is_lane_of(share, queue_))
         schedule_of(queue_).set_weight(share.lane, weight);
-}
-
-Ring::Survey Ring::next_survey(TimestampTz now) const {
-    Exclusive const lock;
-    Queue &queue = memory->queues[queue_];
-    int64 const milliseconds = (now - queue.surveyed_at) / 1000;
-    int const least = queue.complete || queue.overflowed ? 1 : kSurveyedWhenNew;
-    queue.surveyed_at = now;
-    return {std::string(queue.survey, static_cast<size_t>(queue.survey_length)),
-            static_cast<int>(std::clamp<int64>(milliseconds, least, kMostSurveyed))};
-}
-
-void Ring::surveyed(const std::vector<std::string> &lanes, bool end) const {
-    Exclusive const lock;
-    Queue &queue = memory->queues[queue_];
-    if (queue.table != table_)
-        return;
-    for (std::string const &tenant : lanes) {
-        int const place = find_lane(queue_, tenant);
-        if (place < 0 || !schedule_of(queue_).contains(place))
-            enter(queue_, tenant);
-    }
-    if (end) {
-        queue.complete = !queue.overflowed;
-        queue.overflowed = false;
-    }
-    std::string const at = end ? std::string() : lanes.back();
-    queue.survey_length = static_cast<int>(at.copy(queue.survey, sizeof queue.survey));
 }
 
 } // namespace fairq::pg::ring

@@ -8,8 +8,19 @@
 //   - until a survey has seen the whole lane index, after a restart or when the ring was full, it is not
 //     complete(), and claims walk by the index;
 //   - every claim looks at the next lane by the index (survey), for what went past the API or got lost.
+//
+// Of each lane it also remembers the gaps: where claims found nothing to claim, only finished jobs and locked
+// ones, so that the next ones step over it. Under an old snapshot vacuum leaves the entries of finished jobs
+// where they are, and walking over them is what brings a queue down. The same rules keep gaps from hiding
+// a job:
+//   - whatever makes a job claimable says which (activate_at_commit), and a claim says what it took, should
+//     it roll back (activate_at_abort): there is no gap there any more;
+//   - what a claim saw becomes a gap only where nothing was touched since before its own snapshot;
+//   - a job that somebody has, but may give back without a word, is in no gap;
+//   - the survey looks into the gaps as well, at some 20 000 entries a second.
 #pragma once
 
+#include "core/gaps.hpp"
 #include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
@@ -21,9 +32,12 @@ void define_settings(); // by _PG_init
 void install_hooks();   // by _PG_init, when preloaded
 void install_callbacks();
 
-// Lanes to enter when this transaction commits; or when it, or a savepoint in it, rolls back.
-void activate_at_commit(Oid table, std::string_view tenant);
-void activate_at_abort(Oid table, std::string_view tenant);
+// Lanes to enter when this transaction commits; or when it, or a savepoint in it, rolls back. `where`: the
+// jobs that can be claimed then.
+void activate_at_commit(Oid table, std::string_view tenant, core::Stretch where);
+void activate_at_abort(Oid table, std::string_view tenant, core::Stretch where);
+// For who removes jobs of many lanes: should this be rolled back, nobody knows any gaps.
+void forget_gaps_at_abort(Oid table);
 // Enters what waits for the commit now already: a claim sees its own transaction's jobs.
 void activate_own();
 void weigh_at_commit(Oid table, std::string_view tenant, int weight);
@@ -36,11 +50,14 @@ struct Share {
     int jobs;                 // charged
     int weight;               // that the lane had
     int got = 0;
-    bool empty = false;                  // has no claimable job that the claim's snapshot could see
-    bool closed = false;                 // could not give more now: a limit, or others are taking its jobs
-    bool busy = false;                   // closed, only because somebody has the tenant's lock
-    bool limited = false;                // closed, by a limit of the tenant's own
-    std::vector<TimestampTz> since = {}; // the jobs that it got could have been claimed
+    bool empty = false;                     // has no claimable job that the claim's snapshot could see
+    bool closed = false;                    // could not give more now: a limit, or others are taking its jobs
+    bool busy = false;                      // closed, only because somebody has the tenant's lock
+    bool limited = false;                   // closed, by a limit of the tenant's own
+    std::vector<TimestampTz> since = {};    // the jobs that it got could have been claimed
+    core::Gaps gaps = {};                   // of the lane, to step over
+    int looked_at = 0;                      // entries
+    std::vector<core::Stretch> passed = {}; // where the claim left nothing to claim
 };
 
 // What one lane did, for metrics. Since the lane came into the ring; the last minute is one that slides.
@@ -73,18 +90,28 @@ public:
     // Takes back what was not given, lets go of lanes that are empty. `at`: of the claim, for the figures.
     void settle(const std::vector<Share> &shares, TimestampTz at) const;
     void set_weight(const Share &share, int weight) const;
+    // Of a lane that was not drawn, or between two looks at one: makes gaps of what was passed, and reads the
+    // lane's gaps.
+    void remember(Share &share) const;
 
     // Where the survey of the lane index goes on, and over how many lanes at most: one a millisecond since
-    // the last look, but more until the ring is complete. Then how far it came: `lanes` were found behind
-    // that place, `end` if there were no more. Lanes that are new to the ring enter it.
+    // the last look, but more until the ring is complete. Of the last lane that it saw, the gaps from `key`
+    // on are still to be looked into; over how many entries, in this lane and the next ones: one each 50
+    // microseconds. Then how far it came: `lanes` were found behind that place, `end` if there were no more.
+    // Lanes that are new to the ring enter it.
     struct Survey {
         std::string after;
-        int lanes;
+        core::LaneKey key;
+        int lanes, entries;
     };
     Survey next_survey(TimestampTz now) const;
-    void surveyed(const std::vector<std::string> &lanes, bool end) const;
+    void surveyed(const std::vector<std::string> &lanes, bool end, core::LaneKey key) const;
+    core::Gaps gaps_of(const std::string &tenant) const;
+    void found_in_gap(const std::string &tenant, core::LaneKey key) const;
 
 private:
+    int own_queue() const;
+
     Oid table_;
     int queue_ = -1;
     std::uint64_t clock_ = 0; // before the claim's snapshot

@@ -5,7 +5,6 @@
 #include "pg/ring_memory.hpp"
 
 #include <unordered_map>
-#include <unordered_set>
 
 namespace fairq::pg::ring {
 
@@ -13,10 +12,13 @@ namespace {
 
 constexpr int kEnterAtOnce = 256; // lanes, for one hold of the lock
 
+using Lanes = std::unordered_map<std::string, core::Touched>;
+
 // Made on first use and never destroyed: no constructor may run when the library is loaded.
 struct Touched {
     Oid table = InvalidOid;
-    std::unordered_set<std::string> at_commit, at_abort;
+    Lanes at_commit, at_abort;
+    bool forget_gaps_at_abort = false;
     std::unordered_map<std::string, int> weights;
 };
 Touched *touched = nullptr;
@@ -28,14 +30,21 @@ Touched &touched_of(Oid table) {
     return *touched;
 }
 
-void enter_all(const std::unordered_set<std::string> &tenants) {
-    auto tenant = tenants.begin();
-    while (tenant != tenants.end()) {
+void enter_at(int queue, const std::string &tenant, const core::Touched &places) {
+    if (places.begin() == places.end())
+        enter(queue, tenant, core::Stretch{});
+    for (core::Stretch const &where : places)
+        enter(queue, tenant, where);
+}
+
+void enter_all(const Lanes &lanes) {
+    auto lane = lanes.begin();
+    while (lane != lanes.end()) {
         Exclusive const lock;
         int const queue = find_queue(touched->table);
-        for (int i = 0; i < kEnterAtOnce && tenant != tenants.end(); ++i, ++tenant)
+        for (int i = 0; i < kEnterAtOnce && lane != lanes.end(); ++i, ++lane)
             if (queue >= 0) // else nobody has claimed yet: the survey is still to come
-                enter(queue, *tenant);
+                enter_at(queue, lane->first, lane->second);
     }
 }
 
@@ -49,10 +58,20 @@ void weigh_all() {
     }
 }
 
+void rolled_back() {
+    enter_all(touched->at_abort);
+    if (!touched->forget_gaps_at_abort)
+        return;
+    Exclusive const lock;
+    if (int const queue = find_queue(touched->table); queue >= 0)
+        forget_gaps(queue);
+}
+
 void forget() {
     touched->at_commit.clear();
     touched->at_abort.clear();
     touched->weights.clear();
+    touched->forget_gaps_at_abort = false;
 }
 
 void at_end_of_transaction(XactEvent event, void *) {
@@ -64,7 +83,7 @@ void at_end_of_transaction(XactEvent event, void *) {
             weigh_all();
     }
     if (event == XACT_EVENT_ABORT)
-        enter_all(touched->at_abort);
+        rolled_back();
     // A prepared transaction ends elsewhere: whichever way, the survey finds what it leaves.
     if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
         forget();
@@ -73,7 +92,7 @@ void at_end_of_transaction(XactEvent event, void *) {
 // A lane entered for nothing costs one look at it: so no list for each savepoint.
 void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
     if (touched != nullptr && event == SUBXACT_EVENT_ABORT_SUB)
-        enter_all(touched->at_abort);
+        rolled_back();
 }
 
 } // namespace
@@ -85,14 +104,19 @@ void install_callbacks() {
     RegisterSubXactCallback(at_end_of_savepoint, nullptr);
 }
 
-void activate_at_commit(Oid table, std::string_view tenant) {
+void activate_at_commit(Oid table, std::string_view tenant, core::Stretch where) {
     if (memory != nullptr)
-        touched_of(table).at_commit.emplace(tenant);
+        touched_of(table).at_commit[std::string(tenant)].add(where);
 }
 
-void activate_at_abort(Oid table, std::string_view tenant) {
+void activate_at_abort(Oid table, std::string_view tenant, core::Stretch where) {
     if (memory != nullptr)
-        touched_of(table).at_abort.emplace(tenant);
+        touched_of(table).at_abort[std::string(tenant)].add(where);
+}
+
+void forget_gaps_at_abort(Oid table) {
+    if (memory != nullptr)
+        touched_of(table).forget_gaps_at_abort = true;
 }
 
 void activate_own() {

@@ -196,8 +196,10 @@ int find_or_make_lane(int queue, std::string_view tenant) {
     return place < 0 ? make_lane(queue, tenant) : place;
 }
 
-void enter(int queue, std::string_view tenant) {
+void enter(int queue, std::string_view tenant, core::Stretch where) {
     Queue &of = memory->queues[queue];
+    ++of.clock;
+    of.touches[of.clock % kTouches] = {hash_of(queue, tenant), where};
     int const place = find_or_make_lane(queue, tenant);
     if (place < 0) {
         of.complete = false;
@@ -205,7 +207,10 @@ void enter(int queue, std::string_view tenant) {
         return;
     }
     Lane &lane = memory->lane[place];
-    lane.touched = ++of.clock;
+    lane.touched = of.clock;
+#ifndef FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS // so that the test of gaps can be seen to fail
+    lane.gaps.punch(where);
+#endif
     core::Schedule schedule = schedule_of(queue);
     if (schedule.contains(place))
         return;
@@ -213,6 +218,25 @@ void enter(int queue, std::string_view tenant) {
     schedule.enter(place, std::max(memory->scheduled[place].weight, 1));
     lane.due_since = schedule.now();
     lane.served_before = lane.served;
+}
+
+void forget_gaps(int queue) {
+    memory->queues[queue].clock += kTouches + 1;
+    for (int place = 0; place < memory->used; ++place)
+        if (memory->lane[place].queue == queue)
+            memory->lane[place].gaps = {};
+}
+
+void make_gaps(int place, const std::vector<core::Stretch> &passed, uint64 since) {
+    Lane &lane = memory->lane[place];
+    Queue const &queue = memory->queues[lane.queue];
+    if (queue.clock - since > kTouches)
+        return; // nobody knows what was touched
+    for (core::Stretch const &stretch : passed)
+        lane.gaps.add(stretch);
+    for (uint64 touch = since + 1; touch <= queue.clock; ++touch)
+        if (queue.touches[touch % kTouches].lane == lane.hash)
+            lane.gaps.punch(queue.touches[touch % kTouches].where);
 }
 
 } // namespace fairq::pg::ring

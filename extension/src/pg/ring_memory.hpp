@@ -2,6 +2,7 @@
 // by a hash of queue and tenant. For the ring_*.cpp files only.
 #pragma once
 
+#include "core/gaps.hpp"
 #include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
@@ -26,9 +27,17 @@ struct Lane {
     TimestampTz limited_at; // when a limit of the tenant's own last held it back
     int64 depth;            // its queued jobs, if counted_with is Queue::depths
     uint64 counted_with;
+    core::Gaps gaps;
     char tenant[core::kMaxNameBytes + 1];
     std::string_view name() const { return {tenant, static_cast<size_t>(length)}; }
 };
+
+// What happened to a lane at a tick of the queue's clock.
+struct Touch {
+    uint32 lane; // its hash
+    core::Stretch where;
+};
+constexpr uint64 kTouches = 1024; // that are remembered
 
 struct Queue {
     Oid database, table; // InvalidOid: free
@@ -46,7 +55,9 @@ struct Queue {
     TimestampTz surveyed_at;
     int survey_length;
     char survey[core::kMaxNameBytes + 1]; // the survey has seen the lanes up to here
+    core::LaneKey survey_key;             // of the last of them, the gaps up to here
     core::ScheduleState schedule;
+    Touch touches[kTouches]; // the last ones: number n at n % kTouches
 };
 
 struct Memory {
@@ -77,8 +88,12 @@ int find_queue(Oid table);                                 // or -1
 int find_or_make_queue(Oid table);                         // takes the least recently used one's place
 int find_lane(int queue, std::string_view tenant);         // or -1
 int find_or_make_lane(int queue, std::string_view tenant); // or -1: there is no place
-// Enters the lane, makes it if there is a place; without one the ring is not complete from here on.
-void enter(int queue, std::string_view tenant);
+// Enters the lane, makes it if there is a place; without one the ring is not complete from here on. `where`
+// there may be something to claim.
+void enter(int queue, std::string_view tenant, core::Stretch where);
+// Makes gaps of what somebody passed in the lane, but for what was touched since that moment of the clock.
+void make_gaps(int place, const std::vector<core::Stretch> &passed, uint64 since);
+void forget_gaps(int queue); // nor does anybody who is claiming just now make any
 core::Schedule schedule_of(int queue);
 // ring_figures.cpp. To be called before the schedule moves on:
 void begin_minute(int queue, TimestampTz now);

@@ -1,8 +1,8 @@
 // Tenant locks (see tenant_lock.hpp): advisory lock tags that no SQL function can make (field 4 is 1 or 2
 // there), on a hash of 64 bits. Two names with one hash only keep each other waiting.
-#include "pg/tenant_lock.hpp"
-
 #include "pg/live_table.hpp"
+
+#include "pg/tenant_lock.hpp"
 
 namespace fairq::pg {
 

@@ -1,7 +1,7 @@
 // Transactions and roles (see transaction.hpp).
-#include "pg/transaction.hpp"
-
 #include "pg/live_table.hpp"
+
+#include "pg/transaction.hpp"
 
 namespace fairq::pg {
 

@@ -4,6 +4,7 @@
 #include "queue/lanes.hpp"
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
+#include "queue/survey.hpp"
 
 #include "pg/table_cache.hpp"
 
@@ -47,7 +48,7 @@ class Division {
 public:
     Division(const ClaimRequest &request, pg::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim)
         : request_(request), table_(table), gate_(gate), lanes_(lanes), claim_(claim),
-          visits_left_(core::kLanesPerJob * request.max_jobs) {}
+          queue_(pg::live_table_oid(pg::schema())), visits_left_(core::kLanesPerJob * request.max_jobs) {}
 
     void run() {
         take_round();
@@ -146,19 +147,34 @@ private:
             claim_.lanes.push_back(lane.tenant);
             claim_.capped.push_back(limits.max_concurrency.has_value());
         }
-        pg::Taken const taken =
-            table_.take(lane.tenant, lane.number, wanted, limits.max_concurrency.has_value(), claim_.jobs);
         claim_.must_last = claim_.must_last || limits.max_concurrency || limits.rate;
-        lane.taken += taken.jobs;
-        share.got = taken.jobs;
-        share.empty = taken.empty;
-        share.since.reserve(static_cast<size_t>(taken.jobs));
-        for (auto job = claim_.jobs.end() - taken.jobs; job != claim_.jobs.end(); ++job)
+        bool const capped = limits.max_concurrency.has_value();
+        share.empty = true;
+        for (std::optional<core::LaneKey> from = core::kFirstKey; from;) {
+            from =
+                take_some({lane.tenant, lane.number, wanted - share.got, capped, share.gaps, *from}, share);
+            if (from)
+                lanes_.remember(share);
+        }
+        if (share.empty) // even if it took none: should this be rolled back, some may be there again
+            pg::ring::activate_at_abort(queue_, lane.tenant, {});
+        lane.taken += share.got;
+        for (auto job = claim_.jobs.end() - share.got; job != claim_.jobs.end(); ++job)
             share.since.push_back(job->since);
-        gate_.taken(lane.tenant, limits, taken.jobs);
+        gate_.taken(lane.tenant, limits, share.got);
+    }
+
+    // Returns where to go on, if there is more to look at.
+    std::optional<core::LaneKey> take_some(const pg::Wanted &wanted, Share &share) {
+        pg::Taken taken = table_.take(wanted, claim_.jobs);
+        share.got += taken.jobs;
+        share.empty = share.empty && taken.empty;
+        share.looked_at += taken.looked_at;
+        share.passed = std::move(taken.passed);
         // Should this be rolled back, what it took is there again.
-        if (share.empty)
-            pg::ring::activate_at_abort(pg::live_table_oid(pg::schema()), lane.tenant);
+        for (core::Stretch const &own : taken.own)
+            pg::ring::activate_at_abort(queue_, wanted.tenant, own);
+        return taken.next;
     }
 
     bool reopen_busy() {
@@ -181,6 +197,7 @@ private:
     Gate &gate_;
     Lanes &lanes_;
     Claim &claim_;
+    Oid const queue_;
     int visits_left_;
     std::unordered_map<int, Known> known_;
     std::vector<int> full_; // lanes that are closed
@@ -269,22 +286,6 @@ void mark_newly_capped(const pg::ClaimMark &mark, const Claim &claim) {
         pg::execute(sql::kMarkOwn, {pg::of(ids_of(claim)), pg::of(mark.lock_token), pg::of(tenants)});
 }
 
-// Looks at a lane or more by the index, whoever is in the ring: for what went past the API, and after a
-// restart.
-void survey(const pg::ring::Ring &ring, pg::LiveTable &table, TimestampTz now) {
-    pg::ring::Ring::Survey const next = ring.next_survey(now);
-    std::vector<std::string> lanes;
-    std::string after = next.after;
-    while (static_cast<int>(lanes.size()) < next.lanes) {
-        std::optional<std::string> lane = table.next_lane(after);
-        if (!lane)
-            break;
-        after = *lane;
-        lanes.push_back(*std::move(lane));
-    }
-    ring.surveyed(lanes, static_cast<int>(lanes.size()) < next.lanes);
-}
-
 // One claim under way: what it needs, made in the order in which it has to be. The ring's view comes before
 // the snapshot (see Ring::settle).
 class Attempt {
@@ -322,14 +323,15 @@ public:
 private:
     void divide(Claim &claim) {
         if (request_.only_tenants != nullptr) {
-            WalkedLanes lanes{Walk(*request_.only_tenants)};
+            WalkedLanes lanes(ring_, Walk(*request_.only_tenants));
             Division(request_, table_, gate_, lanes, claim).run();
         } else if (ring_.complete()) {
             RingLanes lanes(ring_, mark_.at);
             Division(request_, table_, gate_, lanes, claim).run();
         } else {
             Rotation const rotation(queue_);
-            WalkedLanes lanes{Walk(table_, rotation.start(table_), core::kLanesPerJob * request_.max_jobs)};
+            WalkedLanes lanes(ring_,
+                              Walk(table_, rotation.start(table_), core::kLanesPerJob * request_.max_jobs));
             Division(request_, table_, gate_, lanes, claim).run();
             rotation.stop(lanes.stopped_at());
         }
@@ -367,7 +369,7 @@ Claim claim(const ClaimRequest &request) {
 int64 promote(int max_jobs) {
     return pg::with_spi([&] {
         return count_into_lanes(pg::execute(sql::kPromote, {pg::of_time(pg::now()), pg::of(int32{max_jobs})}),
-                                4);
+                                5);
     });
 }
 

@@ -25,31 +25,38 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
     return moved;
 }
 
-void lane_filled(std::string_view tenant) {
-    pg::ring::activate_at_commit(pg::live_table_oid(pg::schema()), tenant);
+void lane_filled(std::string_view tenant, core::Stretch where) {
+    pg::ring::activate_at_commit(pg::live_table_oid(pg::schema()), tenant, where);
 }
 
-void lane_gained(std::string_view tenant, int64 jobs) {
+void lane_gained(std::string_view tenant, int64 jobs, core::Stretch where) {
     pg::depths::changed(pg::live_table_oid(pg::schema()), tenant, jobs);
-    lane_filled(tenant);
+    lane_filled(tenant, where);
 }
 
 void lane_lost(std::string_view tenant, int64 jobs) {
     pg::depths::changed(pg::live_table_oid(pg::schema()), tenant, -jobs);
 }
 
-void lanes_gained(std::vector<std::string_view> tenants) {
-    std::sort(tenants.begin(), tenants.end());
-    for (auto tenant = tenants.begin(); tenant != tenants.end();) {
-        auto const next = std::upper_bound(tenant, tenants.end(), *tenant);
-        lane_gained(*tenant, next - tenant);
-        tenant = next;
+void lanes_gained(std::vector<Placed> jobs) {
+    auto const before = [](const Placed &a, const Placed &b) {
+        return std::tie(a.tenant, a.place) < std::tie(b.tenant, b.place);
+    };
+    std::sort(jobs.begin(), jobs.end(), before);
+    for (auto first = jobs.begin(); first != jobs.end();) {
+        auto const next = std::upper_bound(first, jobs.end(), Placed{first->tenant, core::kLastKey}, before);
+        lane_gained(first->tenant, next - first, {first->place, core::stretch_of(std::prev(next)->place).to});
+        first = next;
     }
 }
 
-int64 count_into_lanes(const pg::Rows &rows, int tenant) {
+core::Stretch stretch_in(const pg::Rows &rows, size_t row, int keys) {
+    return {rows.int64_at(row, keys), core::stretch_of(rows.int64_at(row, keys + 1)).to};
+}
+
+int64 count_into_lanes(const pg::Rows &rows, int keys) {
     for (size_t row = 0; row < rows.size(); ++row)
-        lane_gained(rows.text_at(row, tenant), rows.int64_at(row, 2));
+        lane_gained(rows.text_at(row, 4), rows.int64_at(row, 2), stretch_in(rows, row, keys));
     return count_moves(rows, JobStatus::queued);
 }
 

@@ -34,13 +34,18 @@ void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
     count_move(std::nullopt, status, jobs, common.job_type == kLoadTest ? jobs : 0);
 }
 
+core::LaneKey place_of(const NewJobs &common, int64 id) {
+    return core::lane_key(static_cast<int16>(common.priority), id);
+}
+
 // Of the jobs that are new: one whose key was known has kept another id than the one that was meant for it.
-void fill_lanes(const pg::Value &tenants, const Ids &ids, const Ids &kept) {
-    std::vector<std::string_view> all = pg::texts_of(tenants.datum), filled;
+void fill_lanes(const NewJobs &common, const pg::Value &tenants, const Ids &ids, const Ids &kept) {
+    std::vector<std::string_view> const all = pg::texts_of(tenants.datum);
+    std::vector<Placed> jobs;
     for (size_t i = 0; i < all.size(); ++i)
         if (kept[i] == ids[i])
-            filled.push_back(all[i]);
-    lanes_gained(std::move(filled));
+            jobs.push_back({all[i], place_of(common, ids[i])});
+    lanes_gained(std::move(jobs));
 }
 
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
@@ -175,7 +180,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         insert(job, id, rows_of(common, moment, status));
         count_new(common, status, 1);
         if (status == JobStatus::queued)
-            lane_gained(job.tenant, 1);
+            lane_gained(job.tenant, 1, core::stretch_of(place_of(common, id)));
         return id;
     });
 }
@@ -194,7 +199,7 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
         JobStatus const status = status_of(common, moment, arrays.tenants);
         count_new(common, status, insert_all(arrays, ids, kept, rows_of(common, moment, status)));
         if (status == JobStatus::queued)
-            fill_lanes(arrays.tenants, ids, kept);
+            fill_lanes(common, arrays.tenants, ids, kept);
         return kept;
     });
 }

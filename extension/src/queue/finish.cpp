@@ -29,7 +29,8 @@ struct LockedJob {
     bool load_test;
     int64 lock_token, run; // 0: none
     std::string tenant;
-    FreedKeys key; // its own, if it has one
+    FreedKeys key;                      // its own, if it has one
+    std::optional<core::LaneKey> place; // none: in no lane
 };
 
 // Locks the unfinished job, or returns none.
@@ -44,7 +45,8 @@ std::optional<LockedJob> lock_job(int64 id) {
                      rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
                      rows.is_null(0, 8) ? 0 : rows.int64_at(0, 8),
                      rows.text_at(0, 6),
-                     key_in(rows, 0, 6)};
+                     key_in(rows, 0, 6),
+                     rows.is_null(0, 9) ? std::nullopt : std::optional(rows.int64_at(0, 9))};
 }
 
 bool is_in_history(int64 id) {
@@ -58,6 +60,11 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
     if (job.status == JobStatus::queued)
         lane_lost(job.tenant, 1);
+    // A claim in this very transaction would not see it any more; should it roll back, the job is there
+    // again.
+    if (job.status == JobStatus::queued && job.place)
+        pg::ring::activate_at_abort(pg::live_table_oid(pg::schema()), job.tenant,
+                                    core::stretch_of(*job.place));
     free_keys(job.key);
     if (job.run != 0)
         run_failed(job.run, id, status);
@@ -145,7 +152,7 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
         pg::Rows const moved =
             pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
                                         later ? pg::of_time(*run_at) : pg::Value{}});
-        int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved, 4);
+        int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved, 6);
         FreedKeys keys;
         for (size_t row = 0; later && row < moved.size(); ++row) // else it is itself the next of its key
             for (std::string const &key : moved.texts_at(row, 5))
@@ -173,7 +180,7 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) 
     return pg::with_spi([&] {
         pg::Rows const moves =
             pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
-        int64 const redriven = count_into_lanes(moves, 4);
+        int64 const redriven = count_into_lanes(moves, 5);
         pending_moved(moves, +1);
         return redriven;
     });

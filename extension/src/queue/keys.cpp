@@ -77,18 +77,24 @@ void free_keys(FreedKeys keys) {
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
     keys.resize(std::min(keys.size(), kMostFreed));
     Oid const queue = pg::live_table_oid(pg::schema());
-    for (auto const &[tenant, key] : keys)
-        if (pg::try_lock_key(queue, tenant, key) &&
-            !pg::execute(sql::kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))})
-                 .empty())
-            lane_filled(tenant);
+    for (auto const &[tenant, key] : keys) {
+        if (!pg::try_lock_key(queue, tenant, key))
+            continue;
+        pg::Rows const moved =
+            pg::execute(sql::kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))});
+        if (!moved.empty())
+            lane_filled(tenant, core::stretch_of(moved.int64_at(0, 1)));
+    }
 }
 
 int64 unpark_type(std::string_view type) {
     pg::Rows const moved = pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep})});
-    for (std::string const &tenant : moved.texts_at(0, 2))
-        lane_filled(tenant);
-    return moved.int64_at(0, 1);
+    int64 jobs = 0;
+    for (size_t row = 0; row < moved.size(); ++row) {
+        lane_filled(moved.text_at(row, 2), stretch_in(moved, row, 3));
+        jobs += moved.int64_at(row, 1);
+    }
+    return jobs;
 }
 
 void unpark() {

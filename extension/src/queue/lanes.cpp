@@ -47,13 +47,16 @@ std::vector<Share> WalkedLanes::draw(int jobs, const Room &room, const std::vect
     for (core::Part const &part : core::draw(lanes, jobs, room))
         shares.push_back({tenants_[static_cast<size_t>(part.lane)], part.lane, 0, part.jobs,
                           scheduled_[static_cast<size_t>(part.lane)].weight});
+    for (Share &share : shares)
+        ring_.remember(share);
     return shares;
 }
 
 // Whoever could not give his part leaves, so that the next draw looks further on; but for a moment's reason.
 void WalkedLanes::settle(const std::vector<Share> &shares) {
     core::Schedule lanes = schedule();
-    for (Share const &share : shares) {
+    for (Share share : shares) {
+        ring_.remember(share);
         lanes.give_back(share.lane, share.jobs - share.got);
         taken_[static_cast<size_t>(share.lane)] += share.got;
         if ((share.empty || share.closed) && !share.busy)

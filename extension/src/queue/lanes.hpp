@@ -23,6 +23,8 @@ public:
     // What became of a draw.
     virtual void settle(const std::vector<Share> &shares) = 0;
     virtual void set_weight(const Share &share, int weight) = 0;
+    // Between two looks at one lane.
+    virtual void remember(Share &share) = 0;
 };
 
 class RingLanes : public Lanes {
@@ -33,6 +35,7 @@ public:
     }
     void settle(const std::vector<Share> &shares) override { ring_.settle(shares, now_); }
     void set_weight(const Share &share, int weight) override { ring_.set_weight(share, weight); }
+    void remember(Share &share) override { ring_.remember(share); }
 
 private:
     const pg::ring::Ring &ring_;
@@ -64,10 +67,11 @@ private:
 
 class WalkedLanes : public Lanes {
 public:
-    explicit WalkedLanes(Walk walk) : walk_(std::move(walk)) {}
+    WalkedLanes(const pg::ring::Ring &ring, Walk walk) : ring_(ring), walk_(std::move(walk)) {}
     std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) override;
     void settle(const std::vector<Share> &shares) override;
     void set_weight(const Share &share, int weight) override;
+    void remember(Share &share) override { ring_.remember(share); }
 
     // Behind which tenant the next claim's walk starts.
     std::string stopped_at() const;
@@ -76,6 +80,7 @@ private:
     core::Schedule schedule() { return core::Schedule(scheduled_.data(), state_); }
     void discover(int lanes);
 
+    const pg::ring::Ring &ring_; // knows gaps, also while it does not know all lanes
     Walk walk_;
     std::vector<std::string> tenants_;
     std::vector<core::ScheduledLane> scheduled_;

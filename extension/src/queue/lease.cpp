@@ -32,6 +32,7 @@ struct HeldJob {
     int64 run; // 0: none
     std::string tenant;
     std::optional<std::string> key; // concurrency key
+    core::LaneKey place;
 };
 
 // A job whose death would fail a run that somebody else is changing stays where it is, until the next sweep.
@@ -57,7 +58,8 @@ std::vector<HeldJob> lock_jobs(const Lease &lease, int most) {
     for (size_t row = 0; row < rows.size(); ++row)
         jobs.push_back({rows.int64_at(row, 1), rows.bool_at(row, 2), rows.bool_at(row, 3),
                         rows.is_null(row, 6) ? 0 : rows.int64_at(row, 6), rows.text_at(row, 4),
-                        rows.is_null(row, 5) ? std::nullopt : std::optional(rows.text_at(row, 5))});
+                        rows.is_null(row, 5) ? std::nullopt : std::optional(rows.text_at(row, 5)),
+                        rows.int64_at(row, 7)});
     leave_busy_runs(jobs);
     return jobs;
 }
@@ -95,7 +97,7 @@ int64 put_back(const Lease &lease, int most) {
     FreedKeys keys;
     for (HeldJob const &job : jobs)
         if (!job.out_of_attempts) // back in its lane, and the next of its key itself
-            lane_gained(job.tenant, 1);
+            lane_gained(job.tenant, 1, core::stretch_of(job.place));
         else if (job.key)
             keys.emplace_back(job.tenant, *job.key);
     free_keys(std::move(keys));

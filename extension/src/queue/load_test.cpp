@@ -14,16 +14,16 @@ constexpr int64 kLoadTestTimeout = 5 * 60 * core::kSecond;
 int64 seed_load_test(int total_jobs, int tenants) {
     Interval timeout = pg::interval_of(kLoadTestTimeout);
     return pg::with_spi([&] {
-        pg::execute(sql::kSeed,
-                    {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
-                     pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
-        auto const seeded = static_cast<int64>(SPI_processed);
+        pg::Rows const jobs = pg::execute(
+            sql::kSeed, {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
+                         pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
+        int64 const seeded = jobs.int64_at(0, 1);
         if (pending_is_used())
             pg::execute(sql::kSeedPending, {pg::of(int32{total_jobs}), pg::of(int32{tenants})});
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
         for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
             lane_gained("tenant-" + std::to_string(tenant),
-                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0));
+                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0), stretch_in(jobs, 0, 2));
         return seeded;
     });
 }
@@ -35,6 +35,7 @@ int64 clear_load_test() {
         int64 const cleared = count_moves(moves, std::nullopt);
         if (by_tenant)
             pending_moved(moves, -1);
+        pg::ring::forget_gaps_at_abort(pg::live_table_oid(pg::schema()));
         pg::execute(sql::kClearLeases);
         pg::execute(sql::kClearTicks);
         pg::execute(sql::kClearTotals);

@@ -5,6 +5,7 @@
 
 #include "core/backoff.hpp"
 #include "core/between.hpp"
+#include "core/gaps.hpp"
 #include "core/histogram.hpp"
 #include "core/job_status.hpp"
 #include "core/limits.hpp"

@@ -47,7 +47,7 @@ SELECT k.job_id
 
 // -------------------------------------------------------------------------------------------------- claim
 
-// now, how many → a row for each tenant: also its name
+// now, how many → a row for each tenant and priority: also its name, the first and the last place
 const Statement kPromote{4, Plan::pinned, R"(
 WITH due AS (
     SELECT id FROM @job_live WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
@@ -55,9 +55,10 @@ WITH due AS (
     UPDATE @job_live j
        SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1
       FROM due WHERE j.id = due.id
-    RETURNING j.job_type, j.tenant_id
+    RETURNING j.job_type, j.tenant_id, j.priority, )" FAIRQ_PLACE("j.position") R"( AS place
 )
-SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id FROM moved GROUP BY tenant_id)",
+SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
+  FROM moved GROUP BY tenant_id, priority)",
     2, {TIMESTAMPTZOID, INT4OID}};
 
 // token, worker, now, ids
@@ -103,10 +104,12 @@ DELETE FROM @job_leases
                       WHERE lock_token = $1 AND cardinality(job_ids) = $2 FOR UPDATE SKIP LOCKED))",
     2, {INT8OID, INT8OID}};
 
-// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key, run; locks the row
+// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key, run, place (NULL: in no lane); locks
+// the row
 const Statement kLockJob{8, Plan::pinned, R"(
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_attempts, job_type = 'load_test',
-       lock_token, tenant_id, concurrency_key, run_id
+       lock_token, tenant_id, concurrency_key, run_id,
+       CASE WHEN position IS NOT NULL THEN )" FAIRQ_PLACE("position") R"( END
   FROM @job_live WHERE id = $1 FOR UPDATE)",
     1, {INT8OID}};
 
@@ -129,8 +132,8 @@ INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STA
 SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), created_at, $4 FROM gone)",
     4, {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
-// ids, token, now, run_at (NULL: to its old place at once) → a row for each tenant: also its name, and
-// the concurrency keys
+// ids, token, now, run_at (NULL: to its old place at once) → a row for each tenant and priority: also its name,
+// the concurrency keys, the first and the last place
 const Statement kRelease{12, Plan::pinned, R"(
 WITH moved AS (
     UPDATE @job_live j
@@ -140,7 +143,7 @@ WITH moved AS (
            running_since = NULL, updated_at = $3
       FROM unnest($1) AS a (id)
      WHERE j.id = a.id AND j.lock_token = $2
-    RETURNING j.job_type, j.tenant_id, j.concurrency_key
+    RETURNING j.job_type, j.tenant_id, j.priority, j.concurrency_key, )" FAIRQ_PLACE("j.position") R"( AS place
 ), ended AS (
     DELETE FROM @job_leases
      WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
@@ -148,11 +151,11 @@ WITH moved AS (
                             FOR UPDATE SKIP LOCKED)
 )
 SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id,
-       array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL)
-  FROM moved GROUP BY tenant_id)",
+       array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL), min(place), max(place)
+  FROM moved GROUP BY tenant_id, priority)",
     4, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
-// tenant or NULL, type or NULL, how many, now
+// tenant or NULL, type or NULL, how many, now → a row for each tenant and priority: also its name, the first and the last place
 const Statement kRedrive{13, Plan::pinned, R"(
 WITH picked AS (
     SELECT id FROM @job_history
@@ -166,9 +169,10 @@ WITH picked AS (
     SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
            concurrency_key, run_id, stage, last_error, created_at, $4, nextval('@job_live_id_seq')
       FROM gone ORDER BY id
-    RETURNING tenant_id, job_type
+    RETURNING tenant_id, priority, job_type, )" FAIRQ_PLACE("position") R"( AS place
 )
-SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id FROM moved GROUP BY tenant_id)",
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
+  FROM moved GROUP BY tenant_id, priority)",
     4, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
 
 // -------------------------------------------------------------------------------------------------- leases
@@ -190,10 +194,11 @@ SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
 const Statement kLockLease{16, Plan::pinned,
     "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", 1, {INT8OID}};
 
-// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key, run; locks them, but for those that
-// somebody is finishing
+// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key, run, place; locks them, but for those
+// that somebody is finishing
 const Statement kJobsOfLease{17, Plan::pinned, R"(
-SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id
+SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id,
+       )" FAIRQ_PLACE("position") R"(
   FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
  ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)",
     3, {INT8OID, INT8ARRAYOID, INT4OID}};
@@ -333,13 +338,17 @@ SELECT jsonb_build_object(
   FROM duplicates)",
     3, {INT8ARRAYOID, INT8OID, BOOLOID}};
 
-// jobs, tenants, now, max_attempts, timeout
+// jobs, tenants, now, max_attempts, timeout → how many, the first and the last place
 const Statement kSeed{31, Plan::pinned, R"(
+WITH seeded AS (
 INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout, created_at,
                        updated_at, position)
 SELECT s.id, 'tenant-' || 1 + (s.n - 1) % $2, 'load_test', 'queued', 0, jsonb_build_object('work_ms', 10, 'n', s.n), $3, $4,
        $5, $3, $3, s.id
-  FROM (SELECT n, nextval('@job_live_id_seq') AS id FROM generate_series(1, $1) AS n) AS s)",
+  FROM (SELECT n, nextval('@job_live_id_seq') AS id FROM generate_series(1, $1) AS n) AS s
+RETURNING )" FAIRQ_PLACE("position") R"( AS place
+)
+SELECT count(*), min(place), max(place) FROM seeded)",
     5, {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INTERVALOID}};
 
 // by tenant? → status, jobs, load-test jobs, tenant. What hangs on the jobs goes with them.

@@ -11,6 +11,9 @@
 #define FAIRQ_AFTER_STATUS                                                                                   \
     "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, concurrency_key, run_id, " \
     "stage, locked_by, locked_at, lock_token"
+// A job's place in its lane, as core::lane_key() makes it of its priority and position.
+#define FAIRQ_PLACE(position)                                                                                \
+    "(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655))"
 
 namespace fairq::queue::sql {
 

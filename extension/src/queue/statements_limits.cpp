@@ -63,14 +63,14 @@ UPDATE @job_live j SET parked_position = j.position, position = NULL
   FROM unnest($1) AS a (id) WHERE j.id = a.id AND j.status = 'queued' AND j.position IS NOT NULL)",
     1, {INT8ARRAYOID}};
 
-// tenant, key → tenant: the first of its parked jobs goes back to its place, if nobody holds the key
+// tenant, key → place: the first of its parked jobs goes back to its place, if nobody holds the key
 const Statement kUnpark{72, Plan::pinned, R"(
 UPDATE @job_live SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp()
  WHERE id = (SELECT id FROM @job_live
               WHERE tenant_id = $1 AND concurrency_key = $2 AND parked_position IS NOT NULL
               ORDER BY priority, parked_position LIMIT 1 FOR UPDATE SKIP LOCKED)
    AND NOT EXISTS (SELECT FROM @job_live WHERE tenant_id = $1 AND held_key = $2)
-RETURNING tenant_id)",
+RETURNING )" FAIRQ_PLACE("position") R"()",
     2, {TEXTOID, TEXTOID}};
 
 // tenant, key → the next ones that have parked jobs
@@ -86,16 +86,16 @@ SELECT job_type FROM @job_live
  WHERE parked_position IS NOT NULL AND concurrency_key IS NULL AND job_type > $1 ORDER BY job_type LIMIT 1)",
     1, {TEXTOID}};
 
-// type, how many → their number, their tenants
+// type, how many → of each tenant and priority their number, its name, the first and the last place
 const Statement kUnparkType{75, Plan::pinned, R"(
 WITH picked AS (
     SELECT id FROM @job_live WHERE job_type = $1 AND parked_position IS NOT NULL AND concurrency_key IS NULL
      ORDER BY parked_position LIMIT $2 FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE @job_live j SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp() FROM picked p WHERE j.id = p.id
-    RETURNING j.tenant_id
+    RETURNING j.tenant_id, j.priority, )" FAIRQ_PLACE("j.position") R"( AS place
 )
-SELECT count(*), array_agg(DISTINCT tenant_id) FROM moved)",
+SELECT count(*), tenant_id, min(place), max(place) FROM moved GROUP BY tenant_id, priority)",
     2, {TEXTOID, INT4OID}};
 // -------------------------------------------------------------------------------------------------- set_tenant_limits
 

@@ -81,7 +81,7 @@ RETURNING first.stage)",
     3, {INT8OID, INT4OID, TIMESTAMPTZOID}};
 
 // run, up to which stage; behind which stage, priority, id; how many, now, error (NULL: promote, else cancel) → by the new
-// status, jobs, load-test jobs, tenants. SKIP LOCKED: who cancels one of them waits for the run that we hold; then the next step begins where this
+// status, jobs, load-test jobs, tenants, first and last place. SKIP LOCKED: who cancels one of them waits for the run that we hold; then the next step begins where this
 // one did.
 const Statement kStep{49, Plan::pinned, R"(
 WITH seen AS (
@@ -97,13 +97,13 @@ WITH seen AS (
            due_at = CASE WHEN j.run_at > $7 THEN j.run_at END,
            position = CASE WHEN j.run_at > $7 THEN NULL ELSE nextval('@job_live_id_seq') END, updated_at = $7
       FROM got WHERE j.id = got.id AND $8 IS NULL
-    RETURNING j.status, j.job_type, j.tenant_id
+    RETURNING j.status, j.job_type, j.tenant_id, )" FAIRQ_PLACE("j.position") R"( AS place
 ), gone AS (
     DELETE FROM @job_live j USING got WHERE j.id = got.id AND $8 IS NOT NULL RETURNING j.*
 ), cancelled AS (
     INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
     SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $8, created_at, $7 FROM gone
-    RETURNING status, job_type, tenant_id
+    RETURNING status, job_type, tenant_id, NULL::bigint
 ), next (choice, at, stage, priority, id) AS (
     SELECT 1, $7, $3, $4::smallint, $5 WHERE (SELECT count(*) FROM got) < (SELECT count(*) FROM seen)
     UNION ALL (SELECT 2, $7, stage, priority, id FROM seen OFFSET $6 - 1)
@@ -115,7 +115,7 @@ WITH seen AS (
      WHERE id = $1
 )
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'),
-       array_agg(DISTINCT tenant_id)
+       array_agg(DISTINCT tenant_id), min(place), max(place)
   FROM (SELECT * FROM promoted UNION ALL SELECT * FROM cancelled) AS moved
  GROUP BY status)",
     8, {INT8OID, INT4OID, INT4OID, INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID}};

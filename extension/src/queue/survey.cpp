@@ -1,0 +1,54 @@
+// A round of all lanes, in small steps, each claim one (see survey.hpp).
+#include "queue/survey.hpp"
+
+namespace fairq::queue {
+
+namespace {
+
+class Step {
+public:
+    Step(const pg::ring::Ring &ring, pg::LiveTable &table, pg::ring::Ring::Survey at)
+        : ring_(ring), table_(table), at_(std::move(at)) {}
+
+    void run() {
+        look_into_gaps();
+        bool end = false;
+        while (!end && at_.entries > 0 && static_cast<int>(lanes_.size()) < at_.lanes) {
+            std::optional<std::string> lane = table_.next_lane(at_.after);
+            end = !lane;
+            at_.key = end ? core::kLastKey : core::kFirstKey;
+            if (end)
+                break;
+            at_.after = *lane;
+            lanes_.push_back(*std::move(lane));
+            look_into_gaps();
+        }
+        ring_.surveyed(lanes_, end, at_.key);
+    }
+
+private:
+    // A job in a gap is entered at once. Where others are claiming just now it may be a false alarm.
+    void look_into_gaps() {
+        if (at_.key == core::kLastKey)
+            return;
+        core::Gaps const gaps = ring_.gaps_of(at_.after);
+        std::vector<core::LaneKey> found;
+        at_.key =
+            gaps.any() ? table_.look_into(at_.after, gaps, at_.key, at_.entries, found) : core::kLastKey;
+        for (core::LaneKey const key : found)
+            ring_.found_in_gap(at_.after, key);
+    }
+
+    const pg::ring::Ring &ring_;
+    pg::LiveTable &table_;
+    pg::ring::Ring::Survey at_;
+    std::vector<std::string> lanes_;
+};
+
+} // namespace
+
+void survey(const pg::ring::Ring &ring, pg::LiveTable &table, TimestampTz now) {
+    Step(ring, table, ring.next_survey(now)).run();
+}
+
+} // namespace fairq::queue
