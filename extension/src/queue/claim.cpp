@@ -13,6 +13,7 @@ namespace fairq::queue {
 namespace {
 
 constexpr int64 kSweepInterval = core::kSecond;
+constexpr int kEnough = 100000; // entries: some 50 milliseconds
 
 // Where this queue's last claim stopped: what shared memory remembers, else what this session does, else
 // anywhere.
@@ -81,7 +82,7 @@ private:
     }
 
     void take_round() {
-        while (missing() > 0 && visits_left_ > 0) {
+        while (missing() > 0 && visits_left_ > 0 && !has_looked_enough()) {
             std::vector<Share> shares = lanes_.draw(
                 std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
             if (shares.empty())
@@ -99,7 +100,13 @@ private:
 
     static bool has_its_weight(const Share &share) { return share.weight == limits_of(share.tenant).weight; }
 
+    // After a restart nobody remembers where finished jobs are: a claim that has something does not make its
+    // worker wait for the rest. The next one goes on from there.
+    bool has_looked_enough() const { return looked_at_ > kEnough && !claim_.jobs.empty(); }
+
     void ask(Share &share) {
+        if (has_looked_enough())
+            return;
         --visits_left_;
         Known &lane = known_[share.lane];
         if (lane.tenant.empty())
@@ -154,6 +161,7 @@ private:
         share.got += taken.jobs;
         share.empty = share.empty && taken.empty;
         share.looked_at += taken.looked_at;
+        looked_at_ += taken.looked_at;
         share.passed = std::move(taken.passed);
         // Should this be rolled back, what it took is there again.
         for (core::Stretch const &own : taken.own)
@@ -182,7 +190,7 @@ private:
     Lanes &lanes_;
     Claim &claim_;
     Oid const queue_;
-    int visits_left_;
+    int visits_left_, looked_at_ = 0; // entries of the index
     std::unordered_map<int, Known> known_;
     std::vector<int> full_; // lanes that are closed
 };
