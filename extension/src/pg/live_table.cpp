@@ -3,6 +3,7 @@
 #include "pg/live_table.hpp"
 
 #include "pg/live_columns.hpp"
+#include "pg/row_holder.hpp"
 
 namespace fairq::pg {
 
@@ -20,22 +21,6 @@ bool nothing_to_bypass(Relation table) {
                List *const indexes = RelationGetIndexList(table);
                return list_length(indexes) == kOurIndexes;
            });
-}
-
-// Whether another transaction in progress has this version, or we have changed it: a look at the header,
-// which saves most of the tries to lock what another claim is taking just now. What it does not see, the lock
-// does. A row that we have only locked is free (promoted and reclaimed ones carry our own lock), and so is
-// one whose key somebody shares.
-bool held_by_somebody(TupleTableSlot *slot) {
-    HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
-    uint16 const infomask = header->t_infomask;
-    if ((infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) || HEAP_XMAX_IS_KEYSHR_LOCKED(infomask))
-        return false;
-    TransactionId const xmax = HeapTupleHeaderGetRawXmax(header);
-    return call([&] {
-        return TransactionIdIsCurrentTransactionId(xmax) ? !HEAP_XMAX_IS_LOCKED_ONLY(infomask)
-                                                         : TransactionIdIsInProgress(xmax);
-    });
 }
 
 // What of a lane a claim has passed, so that nothing is left to claim there; in as many stretches as a lane
@@ -170,13 +155,12 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
             continue;
         }
         passed.up_to(*key);
-        size_t const parked = to_park_.size();
         Look const seen = fetch() ? look(wanted.tenant, wanted.capped) : Look::passed;
         if (seen == Look::taken) {
             taken.push_back(claimed(wanted.lane));
             ++result.jobs;
         }
-        if (seen == Look::taken || to_park_.size() > parked)
+        if (seen == Look::taken || seen == Look::parked)
             result.own.add(core::stretch_of(*key));
         if (seen == Look::others) {
             passed.leave_out(*key);
@@ -184,7 +168,8 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
         } else {
             passed.up_to(core::behind(*key));
         }
-        bool const all = result.jobs == wanted.jobs || parks_all_it_may();
+        // A lane with nothing to park is not held up by those that have filled what a claim may park.
+        bool const all = result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may());
         if (++result.looked_at == kMostAtOnce && !all)
             result.next = core::behind(*key);
         if (all || result.next) {
@@ -244,7 +229,7 @@ LiveTable::Look LiveTable::park() {
     bool null = false;
     to_park_.push_back(DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); })));
     only_locked_.insert(to_park_.back());
-    return Look::passed;
+    return Look::parked;
 }
 
 // Locks the row version that we saw, unless somebody has it or has changed it since.
