@@ -1,11 +1,9 @@
 // Moving jobs to history (see completion.hpp). The order of locks is that of the SQL statement: tables, then
 // rows by their ids.
-#include "core/gaps.hpp"
+#include "pg/live_table.hpp"
 
 #include "pg/completion.hpp"
-
 #include "pg/direct_write.hpp"
-#include "pg/live_table.hpp"
 
 namespace fairq::pg {
 

@@ -1,9 +1,7 @@
 // New rows of job_live (see live_insert.hpp).
-#include "core/gaps.hpp"
+#include "pg/live_table.hpp"
 
 #include "pg/live_insert.hpp"
-
-#include "pg/live_table.hpp"
 
 namespace fairq::pg {
 

@@ -5,6 +5,7 @@
 
 #include "core/gaps.hpp"
 
+#include "pg/job_types.hpp"
 #include "pg/probes.hpp"
 
 #include <unordered_set>
@@ -16,25 +17,6 @@ struct ClaimMark {
     std::string_view worker;
     int64 lock_token;
     TimestampTz at;
-};
-
-// Which jobs a claim may take by their type: all, or those in a sorted list; but for those that are paused.
-class JobTypes {
-public:
-    JobTypes() = default;
-    explicit JobTypes(std::vector<std::string> sorted) : any_(false), sorted_(std::move(sorted)) {}
-    void pause(std::vector<std::string> sorted) { paused_ = std::move(sorted); }
-    bool accepts(std::string_view type) const {
-        return any_ || std::binary_search(sorted_.begin(), sorted_.end(), type);
-    }
-    bool pauses(std::string_view type) const {
-        return std::binary_search(paused_.begin(), paused_.end(), type);
-    }
-    bool any() const { return any_ && paused_.empty(); }
-
-private:
-    bool any_ = true;
-    std::vector<std::string> sorted_, paused_;
 };
 
 // Which concurrency keys a claim may take: one job a key.
@@ -144,19 +126,6 @@ private:
     std::vector<int64> to_park_;
     std::unordered_set<int64> only_locked_; // by this claim, and not updated yet: parked, or for the executor
 };
-
-// created_at of the oldest queued job (of type load_test only, if asked), or none. By id, which is the order
-// of enqueue. Bounded: behind 10,000 older jobs that are not queued it is the oldest at the fronts of 1,000
-// lanes.
-std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only);
-
-// Since when the first queued job of each lane can be claimed; none for a lane where it is not soon behind
-// the jobs that are running, of which there are about so many.
-struct LaneFront {
-    std::string_view tenant;
-    int64 running;
-};
-std::vector<std::optional<TimestampTz>> lane_fronts(Oid schema, const std::vector<LaneFront> &lanes);
 
 // A value of the enum job_status.
 Datum status_datum(Oid schema, const char *label);

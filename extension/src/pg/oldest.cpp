@@ -3,6 +3,7 @@
 #include "pg/live_table.hpp"
 
 #include "pg/live_columns.hpp"
+#include "pg/oldest.hpp"
 
 namespace fairq::pg {
 

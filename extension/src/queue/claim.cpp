@@ -13,6 +13,7 @@ namespace fairq::queue {
 namespace {
 
 constexpr int64 kSweepInterval = core::kSecond;
+constexpr int kEnough = 100000; // entries: some 50 milliseconds
 
 // Where this queue's last claim stopped: what shared memory remembers, else what this session does, else
 // anywhere.
@@ -81,7 +82,7 @@ private:
     }
 
     void take_round() {
-        while (missing() > 0 && visits_left_ > 0) {
+        while (missing() > 0 && visits_left_ > 0 && !has_looked_enough()) {
             std::vector<Share> shares = lanes_.draw(
                 std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
             if (shares.empty())
@@ -111,9 +112,13 @@ private:
             if (limits[i].settling && !limits[i].paused)
                 settling.push_back(shares[i].tenant);
         gate_.prepare(settling);
-        for (size_t i = 0; i < shares.size(); ++i)
+        for (size_t i = 0; i < shares.size() && !has_looked_enough(); ++i)
             ask(shares[i], limits[i]);
     }
+
+    // After a restart nobody remembers where finished jobs are: a claim that has something does not make its
+    // worker wait for the rest. The next one goes on from there.
+    bool has_looked_enough() const { return looked_at_ > kEnough && !claim_.jobs.empty(); }
 
     void ask(Share &share, const TenantLimits &limits) {
         --visits_left_;
@@ -170,6 +175,7 @@ private:
         share.got += taken.jobs;
         share.empty = share.empty && taken.empty;
         share.looked_at += taken.looked_at;
+        looked_at_ += taken.looked_at;
         share.passed = std::move(taken.passed);
         // Should this be rolled back, what it took is there again.
         for (core::Stretch const &own : taken.own)
@@ -198,7 +204,7 @@ private:
     Lanes &lanes_;
     Claim &claim_;
     Oid const queue_;
-    int visits_left_;
+    int visits_left_, looked_at_ = 0; // entries of the index
     std::unordered_map<int, Known> known_;
     std::vector<int> full_; // lanes that are closed
 };

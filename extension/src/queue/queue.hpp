@@ -18,6 +18,7 @@
 #include "pg/handler_call.hpp"
 #include "pg/live_columns.hpp"
 #include "pg/live_table.hpp"
+#include "pg/oldest.hpp"
 #include "pg/ring.hpp"
 #include "pg/ring_depths.hpp"
 #include "pg/settings.hpp"
