@@ -41,7 +41,9 @@ public:
 
     long long finish(Connection &connection, const Batch &batch) const override {
         static const std::string statement = "SELECT complete_jobs($1::bigint[], $2::bigint)";
-        return connection.query(statement, {bigint_array(batch.ids), batch.lock_token}).rows();
+        return batch.ids.empty()
+                   ? 0
+                   : connection.query(statement, {bigint_array(batch.ids), batch.lock_token}).rows();
     }
 
     void finish_all(Connection &connection) const override {

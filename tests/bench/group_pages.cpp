@@ -48,10 +48,16 @@ struct Seen {
     double wal() const { return claim_wal + complete_wal; }
 };
 
-void run_alone(Connection &admin, const std::string &statement) {
+/// In a session that has ended afterwards. Those that load and spoil scan, too: whatever makes an index does.
+template <typename Work>
+void alone(Connection &admin, const Work &work) {
     auto session = std::make_unique<Connection>(kDatabase);
-    session->run(statement);
+    work(*session);
     end_session(admin, std::move(session));
+}
+
+void run_alone(Connection &admin, const std::string &statement) {
+    alone(admin, [&](Connection &session) { session.run(statement); });
 }
 
 /// also: a statement that a worker runs besides.
@@ -59,16 +65,16 @@ Seen work_and_look(Connection &connection, const Contender &contender, const std
     run_alone(connection, also); // the first time metrics count, by scans
     const Pages start = pages_of(connection, contender);
     const long long scans = sequential_scans(connection);
-    auto worker = std::make_unique<Connection>(kDatabase);
     std::vector<Batch> batches;
-    for (int i = 0; i < kBatches; ++i)
-        batches.push_back(contender.claim(*worker, {1 + i * kBatch}));
-    end_session(connection, std::move(worker));
+    alone(connection, [&](Connection &worker) {
+        for (int i = 0; i < kBatches; ++i)
+            batches.push_back(contender.claim(worker, {1 + i * kBatch}));
+    });
     const Pages claimed = pages_of(connection, contender);
-    worker = std::make_unique<Connection>(kDatabase);
-    for (const Batch &batch : batches)
-        contender.complete(*worker, batch);
-    end_session(connection, std::move(worker));
+    alone(connection, [&](Connection &worker) {
+        for (const Batch &batch : batches)
+            contender.complete(worker, batch);
+    });
     const Pages completed = pages_of(connection, contender);
     run_alone(connection, also);
     const auto a_job = [](auto difference) { return static_cast<double>(difference) / kJobs; };
@@ -117,7 +123,7 @@ void look_at_pages(Report &report, const Size &) {
     const Jobs jobs{2 * kJobs, 10};
     std::vector<Fields> rows;
     const auto seen_of = [&](const Contender &contender, const std::string &also) {
-        contender.load(connection, jobs);
+        alone(connection, [&](Connection &loader) { contender.load(loader, jobs); });
         return work_and_look(connection, contender, also);
     };
     const Seen floor = seen_of(floor_pair(), metrics);
@@ -131,7 +137,7 @@ void look_at_pages(Report &report, const Size &) {
     check(report, &Report::check, fairq, floor);
     report.check("a completion adds nothing to an index of job_live", fairq.complete_index_bytes == 0,
                  fmt::format("{:.1f} bytes a job", fairq.complete_index_bytes));
-    connection.run(kSpoil);
+    run_alone(connection, kSpoil);
     check(report, &Report::can_fail, seen_of(fairq_queue(), kScan), floor);
     for (Fields &each : rows)
         each.emplace("target", "");

@@ -104,10 +104,15 @@ int run(const Options &options) {
     const Size size = size_of_run(options.quick);
     const Stopwatch watch;
     Report report(about(size), !size.quick);
-    for (const Group &group : kGroups)
-        if (options.groups.empty() ||
-            std::find(options.groups.begin(), options.groups.end(), group.name) != options.groups.end())
-            group.measure(report, size);
+    for (const Group &group : kGroups) {
+        const bool wanted =
+            std::find(options.groups.begin(), options.groups.end(), group.name) != options.groups.end();
+        if (!wanted && !options.groups.empty())
+            continue;
+        const Stopwatch own;
+        group.measure(report, size);
+        fmt::print("({}: {:.0f} s)\n", group.name, own.seconds());
+    }
     report.print_targets();
     report.write(options.file);
     fmt::print("\n{:.0f} s\n{} passed, {} failed\n", watch.seconds(), report.passed(), report.failed());
