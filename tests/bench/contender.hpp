@@ -43,7 +43,7 @@ public:
     void load(Connection &connection, const Jobs &jobs) const;
     void vacuum(Connection &connection) const;
 
-    /// Throws when it is not a full batch with its payloads.
+    /// Throws when it is not a full batch with its payloads, unless short batches are this queue's nature.
     Batch claim(Connection &connection, const Ask &ask) const;
     /// Throws when one of them was not accepted.
     void complete(Connection &connection, const Batch &batch) const;
@@ -53,6 +53,7 @@ public:
     virtual Batch take(Connection &connection, const Ask &ask) const = 0; ///< a claim of whatever there is
     virtual long long finish(Connection &connection, const Batch &batch) const = 0; ///< how many
 
+    virtual bool may_be_short() const { return false; }
     virtual void finish_all(Connection &connection) const = 0; ///< whatever is claimed
 
     /// Can it complete a batch and claim the next one in one call? The call:

@@ -12,6 +12,7 @@ constexpr int kBetweenRefills = 20;
 
 struct Calls {
     Samples claims, completions;
+    std::size_t jobs = 0;
 };
 
 double milliseconds(const Stopwatch &watch) {
@@ -25,6 +26,7 @@ Calls claim_and_complete(Connection &connection, const Contender &contender, Ask
         const Stopwatch claiming;
         const Batch batch = contender.claim(connection, ask);
         calls.claims.add(milliseconds(claiming));
+        calls.jobs += batch.ids.size();
         const Stopwatch completing;
         contender.complete(connection, batch);
         calls.completions.add(milliseconds(completing));
@@ -40,6 +42,7 @@ Calls swap(Connection &connection, const Contender &contender, Ask ask, std::ato
         const Stopwatch watch;
         batch = batch.ids.empty() ? contender.claim(connection, ask) : contender.swap(connection, batch, ask);
         calls.claims.add(milliseconds(watch));
+        calls.jobs += batch.ids.size();
     }
     if (!batch.ids.empty())
         contender.complete(connection, batch);
@@ -86,12 +89,14 @@ long long work_off(Connection &admin, const std::string &database, const Contend
     for (const Calls &each : calls) {
         all.claims.add(each.claims);
         all.completions.add(each.completions);
+        all.jobs += each.jobs;
     }
-    figures.rate.add(static_cast<double>(jobs) / seconds);
+    const auto done = static_cast<double>(all.jobs);
+    figures.rate.add(done / seconds);
     figures.claim_ms.add(all.claims.median());
     figures.claim_p99_ms.add(all.claims.percentile(99));
     figures.complete_ms.add(all.completions.median());
-    figures.wal.add((wal_position(admin) - wal) / static_cast<double>(jobs));
+    figures.wal.add((wal_position(admin) - wal) / done);
     return end;
 }
 
