@@ -22,8 +22,9 @@ struct Setting {
     }
 };
 
-constexpr Setting kSettings[] = {{1, 4, false},  {1, 4, true},     {100, 4, false},
-                                 {100, 4, true}, {1000, 4, false}, {1000, 4, true}};
+constexpr Setting kSettings[] = {{1, 1, false},    {1, 4, false},    {1, 1, true},    {1, 4, true},
+                                 {100, 1, false},  {100, 4, false},  {100, 1, true},  {100, 4, true},
+                                 {1000, 1, false}, {1000, 4, false}, {1000, 1, true}, {1000, 4, true}};
 constexpr long long kOneByOne = 5; // times fewer jobs then
 
 std::string payload(int n) {

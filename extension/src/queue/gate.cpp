@@ -8,7 +8,7 @@ namespace fairq::queue {
 
 namespace {
 
-constexpr int kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
+constexpr size_t kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
 
 bool has_claim_limits(const TenantLimits &limits) {
     return limits.max_concurrency || limits.rate;
@@ -21,7 +21,7 @@ int64 arrival_of(std::optional<TimestampTz> due_at) {
 
 } // namespace
 
-Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
+Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const {
     Verdict verdict;
     if (limits.paused) {
         verdict.reason = Verdict::Reason::paused;
@@ -29,7 +29,7 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
         return verdict;
     }
     if (limits.max_concurrency) {
-        verdict.running = probes_.running(tenant, *limits.max_concurrency);
+        verdict.running = probes_.running(tenant, *limits.max_concurrency) + unmarked;
         verdict.jobs = *limits.max_concurrency - verdict.running;
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::at_cap;
@@ -45,34 +45,61 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
     return verdict;
 }
 
+Verdict Gate::foresee(std::string_view tenant, const TenantLimits &limits) const {
+    int unmarked = 0;
+    if (limits.settling && limits.max_concurrency)
+        unmarked =
+            pg::execute(sql::kCountUnmarked, {pg::of(std::vector<std::string_view>{tenant})}).int32_at(0, 1);
+    Verdict verdict = judge(tenant, limits, unmarked);
+    if (verdict.reason == Verdict::Reason::open && has_claim_limits(limits) &&
+        pg::tenant_is_locked(queue_, tenant)) {
+        verdict.reason = Verdict::Reason::busy;
+        verdict.jobs = 0;
+    }
+    return verdict;
+}
+
+// The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
+// claimed without the cap (see tenant_limits.settling). Those that cannot be marked, because somebody is
+// finishing them, run until that commits.
+void Gate::prepare(const std::vector<std::string_view> &settling) {
+    std::vector<std::string_view> locked;
+    for (std::string_view const tenant : settling)
+        if (locked_.count(std::string(tenant)) == 0 && lock(std::string(tenant)))
+            locked.push_back(tenant);
+    if (locked.empty())
+        return;
+    pg::with_spi([&] {
+        pg::Rows const unmarked = pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        for (size_t row = 0; row < unmarked.size(); ++row)
+            unmarked_[unmarked.text_at(row, 1)] = unmarked.int32_at(row, 2);
+        pg::execute(sql::kSettle, {pg::of(locked)});
+    });
+}
+
+bool Gate::lock(const std::string &tenant) {
+    if (locked_.size() == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant))
+        return false;
+    locked_.insert(tenant);
+    return true;
+}
+
 Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
     if (!limits.paused && !has_claim_limits(limits))
         return {};
-    // Most of those who are held back are seen without a lock.
-    Verdict verdict = look(tenant, limits);
-    if (verdict.reason != Verdict::Reason::open && !limits.settling)
-        return verdict;
-    if (limits.paused)
-        return verdict;
-    if (locks_ == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant)) {
-        verdict.reason = Verdict::Reason::busy;
-        verdict.jobs = 0;
-        return verdict;
+    if (locked_.count(tenant) == 0) {
+        // Most of those who are held back are seen without a lock. Not by a cap that is new: to that one not
+        // all count yet.
+        Verdict verdict = look(tenant, limits);
+        if (limits.paused || (verdict.reason != Verdict::Reason::open && !limits.settling))
+            return verdict;
+        if (limits.settling || !lock(tenant)) {
+            verdict.reason = Verdict::Reason::busy;
+            verdict.jobs = 0;
+            return verdict;
+        }
     }
-    ++locks_;
-    if (limits.settling)
-        settle(tenant);
-    return look(tenant, limits);
-}
-
-// The cap is new: jobs that were claimed before it was there do not count yet. Marks those that are to be
-// seen, as often as it takes until no transaction is left that could have claimed without the cap (see
-// tenant_limits.settling).
-void Gate::settle(std::string_view tenant) const {
-    pg::with_spi([&] {
-        pg::execute(sql::kMarkRunning, {pg::of(tenant)});
-        pg::execute(sql::kSettle, {pg::of(tenant)});
-    });
+    return judge(tenant, limits, unmarked_[tenant]);
 }
 
 void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs) {

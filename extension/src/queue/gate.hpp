@@ -7,6 +7,7 @@
 #include "pg/probes.hpp"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace fairq::queue {
 
@@ -23,9 +24,16 @@ public:
     Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
-    Verdict look(std::string_view tenant, const TenantLimits &limits) const;
-    // The same for a claim: under the tenant's lock, so that it stays true until this transaction ends. busy:
-    // others have the lock, or this claim has as many locks as it may.
+    Verdict look(std::string_view tenant, const TenantLimits &limits) const {
+        return judge(tenant, limits, 0);
+    }
+    // What enter() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
+    Verdict foresee(std::string_view tenant, const TenantLimits &limits) const;
+    // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks
+    // the jobs that were claimed before there was a cap, for all of them in one reading of the leases.
+    void prepare(const std::vector<std::string_view> &settling);
+    // The same as look() for a claim: under the tenant's lock, so that it stays true until this transaction
+    // ends. busy: others have the lock, or this claim has as many locks as it may.
     Verdict enter(const std::string &tenant, const TenantLimits &limits);
     // So many were taken through it.
     void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
@@ -33,12 +41,15 @@ public:
     void finish();
 
 private:
-    void settle(std::string_view tenant) const;
+    // unmarked: running jobs that the index of those under the cap does not have yet
+    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const;
+    bool lock(const std::string &tenant);
 
     pg::Probes &probes_;
     Oid queue_;
     TimestampTz now_;
-    int locks_ = 0;
+    std::unordered_set<std::string> locked_;
+    std::unordered_map<std::string, int> unmarked_;    // jobs that run, but do not show in an index as such
     std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
 };
 

@@ -6,28 +6,40 @@
 
 namespace fairq::queue::sql {
 
-// Locked jobs of tenant $1 that do not count for its cap: those that were claimed before it had one.
+// Locked jobs of tenants $1 that do not count for their caps: those that were claimed before there was one.
 #define FAIRQ_UNMARKED                                                                                                 \
     "@job_leases l CROSS JOIN unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND "                       \
-    "j.lock_token = l.lock_token WHERE j.tenant_id = $1 AND j.running_since IS NULL"
+    "j.lock_token = l.lock_token WHERE j.tenant_id = ANY ($1) AND j.running_since IS NULL"
 
-// tenant. Nobody waits for a job that somebody is finishing.
+// tenants → tenant, how many are left unmarked. Nobody waits for a job that somebody is finishing.
 const Statement kMarkRunning{66, Plan::pinned, R"(
-UPDATE @job_live SET running_since = locked_at
- WHERE id IN (SELECT j.id FROM )" FAIRQ_UNMARKED R"( FOR NO KEY UPDATE OF j SKIP LOCKED))",
-    1, {TEXTOID}};
+WITH unmarked AS MATERIALIZED (
+    SELECT j.id, j.tenant_id, j.lock_token FROM )" FAIRQ_UNMARKED R"(
+), marked AS (
+    UPDATE @job_live SET running_since = locked_at
+     WHERE id IN (SELECT j.id FROM unmarked u JOIN @job_live j ON j.id = u.id AND j.lock_token = u.lock_token
+                   WHERE j.running_since IS NULL FOR NO KEY UPDATE OF j SKIP LOCKED)
+    RETURNING tenant_id
+)
+SELECT tenant_id, sum(n)::integer
+  FROM (SELECT tenant_id, 1 FROM unmarked UNION ALL SELECT tenant_id, -1 FROM marked) AS c (tenant_id, n)
+ GROUP BY tenant_id HAVING sum(n) > 0)",
+    1, {TEXTARRAYOID}};
 
-// tenant. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
+// tenants → how many; for who only wants to know
+const Statement kCountUnmarked{85, Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNMARKED, 1, {TEXTARRAYOID}};
+
+// tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
 // and all jobs are marked, it is settled.
 const Statement kSettle{67, Plan::pinned, R"(
 UPDATE @tenant_limits
    SET settling = CASE WHEN settling = '0' THEN pg_snapshot_xmax(pg_current_snapshot()) END
- WHERE tenant_id = (SELECT tenant_id FROM @tenant_limits
-                     WHERE tenant_id = $1
-                       AND (settling = '0' OR (settling <= pg_snapshot_xmin(pg_current_snapshot())
-                                               AND NOT EXISTS (SELECT FROM )" FAIRQ_UNMARKED R"()))
-                       FOR NO KEY UPDATE SKIP LOCKED))",
-    1, {TEXTOID}};
+ WHERE tenant_id IN (SELECT tenant_id FROM @tenant_limits
+                      WHERE tenant_id = ANY ($1)
+                        AND (settling = '0' OR (settling <= pg_snapshot_xmin(pg_current_snapshot())
+                                                AND tenant_id NOT IN (SELECT j.tenant_id FROM )" FAIRQ_UNMARKED R"()))
+                      ORDER BY tenant_id FOR NO KEY UPDATE SKIP LOCKED))",
+    1, {TEXTARRAYOID}};
 
 // ids, token, tenants: a cap that came while this very claim was under way
 const Statement kMarkOwn{68, Plan::pinned, R"(
