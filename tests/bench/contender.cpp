@@ -43,7 +43,7 @@ public:
         static const std::string statement = "SELECT complete_jobs($1::bigint[], $2::bigint)";
         return batch.ids.empty()
                    ? 0
-                   : connection.query(statement, {bigint_array(batch.ids), batch.lock_token}).rows();
+                   : connection.query(statement, {array_of(batch.ids), batch.lock_token}).rows();
     }
 
     void finish_all(Connection &connection) const override {
@@ -74,7 +74,7 @@ public:
                         "$3::integer, $4::integer) q",
                         kGiven);
         return batch_of(
-            connection.query(statement, {bigint_array(done.ids), done.lock_token, std::to_string(ask.count),
+            connection.query(statement, {array_of(done.ids), done.lock_token, std::to_string(ask.count),
                                          std::to_string(tenant_cap(ask.count))}),
             name);
     }
@@ -82,14 +82,15 @@ public:
 
 } // namespace
 
-std::string bigint_array(const std::vector<std::string> &ids) {
-    return fmt::format("{{{}}}", fmt::join(ids, ","));
+std::string array_of(const std::vector<std::string> &plain_words) {
+    return fmt::format("{{{}}}", fmt::join(plain_words, ","));
 }
 
 Batch batch_of(const Result &given, const std::string &who) {
     Batch batch;
     for (int row = 0; row < given.rows(); ++row) {
         batch.ids.push_back(given.text(row, 0));
+        batch.tenants.push_back(given.text(row, kTenantColumn));
         if (given.length(row, kPayloadColumn) < kLeastPayload)
             throw std::runtime_error(who + ": a claim without its payload");
     }

@@ -24,7 +24,7 @@ struct Ask {
 };
 
 struct Batch {
-    std::vector<std::string> ids;
+    std::vector<std::string> ids, tenants;
     std::string lock_token;
 };
 
@@ -84,9 +84,9 @@ bool has_function(Connection &connection, const std::string &name);
 /// The same 200 bytes for everybody, made from the number n.
 extern const char *const kPayload;
 constexpr const char *kGiven = "q.id, q.tenant_id, q.job_type, q.payload, q.attempts, q.lock_token";
-constexpr int kPayloadColumn = 3, kTokenColumn = 5;
+constexpr int kTenantColumn = 1, kPayloadColumn = 3, kTokenColumn = 5;
 
 Batch batch_of(const Result &given, const std::string &who);
-std::string bigint_array(const std::vector<std::string> &ids);
+std::string array_of(const std::vector<std::string> &plain_words);
 
 } // namespace fairq::bench

@@ -88,7 +88,7 @@ public:
     }
 
     long long finish(Connection &connection, const Batch &batch) const override {
-        return connection.query(complete_, {bigint_array(batch.ids), batch.lock_token}).rows();
+        return connection.query(complete_, {array_of(batch.ids), batch.lock_token}).rows();
     }
 
     void finish_all(Connection &connection) const override {
@@ -99,9 +99,8 @@ public:
         std::vector<std::string> ids;
         for (int i = 0; told_ == Told::ids && i < ask.count; ++i)
             ids.push_back(std::to_string(ask.first + i));
-        return {
-            claims_.at(ask.count),
-            {told_ == Told::ids ? bigint_array(ids) : std::to_string(ask.count), std::to_string(ask.first)}};
+        return {claims_.at(ask.count),
+                {told_ == Told::ids ? array_of(ids) : std::to_string(ask.count), std::to_string(ask.first)}};
     }
 
 private:

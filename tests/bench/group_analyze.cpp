@@ -47,8 +47,7 @@ void all_locked(Connection &admin, const Jobs &jobs) {
         held.push_back(batch);
     admin.run(kTables);
     for (const Batch &batch : held)
-        admin.query("SELECT release_jobs($1::bigint[], $2::bigint)",
-                    {bigint_array(batch.ids), batch.lock_token});
+        admin.query("SELECT release_jobs($1::bigint[], $2::bigint)", {array_of(batch.ids), batch.lock_token});
 }
 
 void measure(Connection &admin, Moment &moment, const Size &size) {

@@ -100,7 +100,7 @@ std::vector<Line> ended(std::vector<Line> &lines) {
     std::vector<Line> after;
     for (Line &line : lines) {
         line.pin.reset();
-        const Queue queue{line.queue.database, line.queue.jobs, {}, {}, {}, {}, line.queue.added};
+        const Queue queue{line.queue.database, line.queue.jobs};
         if (line.horizon == Horizon::vacuumed)
             after.push_back({"vacuumed before each slice", line.horizon, queue});
         else if (line.horizon != Horizon::not_vacuumed)

@@ -77,7 +77,6 @@ void prepare(Case &one) {
     if (!one.limits.empty())
         connection.run(one.limits);
     fairq_queue().load(connection, one.queue.jobs);
-    one.queue.added = one.queue.jobs.count;
     if (!one.held.empty())
         connection.run(one.held);
     connection.run("VACUUM ANALYZE");

@@ -66,7 +66,7 @@ void consume(Connection &worker, Flow &flow, Samples &pickups) {
         }
         flow.claimed += given.rows();
         if (given.rows() > 0)
-            fairq_queue().complete(worker, {batch.ids, given.text(0, 1)});
+            fairq_queue().complete(worker, {batch.ids, {}, given.text(0, 1)});
         else if (flow.waits)
             worker.run("CALL wait_for_jobs('1 second')");
         else

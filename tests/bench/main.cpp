@@ -122,7 +122,7 @@ int run(const Options &options) {
 } // namespace
 
 void print_usage() {
-    fmt::print(stderr, "usage: bench [--quick] FILE [group]...\n");
+    fmt::print(stderr, "usage: bench [--quick] FILE [group]...; groups are\n");
     for (const Group &group : kGroups)
         fmt::print(stderr, "  {:<10}{}\n", group.name, group.about);
 }

@@ -32,7 +32,6 @@ struct Queue {
     std::string database;
     Jobs jobs;
     Samples p50{}, p99{}, per_job{}, given{}; ///< ms a claim, microseconds a job, jobs a claim
-    long long added = 0;
 };
 
 void prepare(Queue &queue);
@@ -43,7 +42,7 @@ struct Look {
     bool vacuum = true; ///< afterwards
 };
 
-/// Claims and completes, adds as many jobs as were claimed, with asynchronous commits.
+/// Claims and completes, and gives each tenant as many new jobs as were claimed of it; asynchronous commits.
 void look_at(Queue &queue, const Look &look);
 
 } // namespace fairq::bench
