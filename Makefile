@@ -127,7 +127,8 @@ format-check: ## is everything formatted as .clang-format says?
 format: ## format everything
 	@clang-format -i $(SOURCES)
 
-bench: prepare ## benchmarks (not a test)
+bench: prepare ## benchmarks (not a test); BENCH_MINUTES=15, BENCH_ROWS="claims depth" for some of them
+	@$(SCRIPT)/install-deps --bench
 	@tests/bench/run
 
 dist: ## a source archive of the last commit

@@ -3,6 +3,8 @@
 
 #include <stdexcept>
 
+#include <nlohmann/json.hpp>
+
 namespace fairq::bench {
 
 Connection::Connection(const std::string &database) {
@@ -30,18 +32,33 @@ Result Connection::run(const std::string &sql) {
     return result;
 }
 
-Result Connection::query(const std::string &sql, const std::vector<std::string> &values) {
+const std::string &Connection::prepare(const std::string &sql) {
     auto statement = prepared_.find(sql);
     if (statement == prepared_.end()) {
         statement = prepared_.emplace(sql, "s" + std::to_string(prepared_.size())).first;
         const Result result(PQprepare(connection_, statement->second.c_str(), sql.c_str(), 0, nullptr));
         check(result.get(), sql);
     }
+    return statement->second;
+}
+
+long long Connection::buffers(const std::string &sql, const std::vector<std::string> &values) {
+    std::string arguments;
+    for (const std::string &value : values)
+        arguments += (arguments.empty() ? "'" : ", '") + value + "'";
+    const Result plan = run("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE " + prepare(sql) +
+                            "(" + arguments + ")");
+    const auto root = nlohmann::json::parse(plan.text())[0]["Plan"];
+    return root["Shared Hit Blocks"].get<long long>() + root["Shared Read Blocks"].get<long long>();
+}
+
+Result Connection::query(const std::string &sql, const std::vector<std::string> &values) {
+    const std::string &name = prepare(sql);
     std::vector<const char *> texts;
     for (const std::string &value : values)
         texts.push_back(value.c_str());
-    Result result(PQexecPrepared(connection_, statement->second.c_str(), static_cast<int>(texts.size()),
-                                 texts.data(), nullptr, nullptr, 0));
+    Result result(PQexecPrepared(connection_, name.c_str(), static_cast<int>(texts.size()), texts.data(),
+                                 nullptr, nullptr, 0));
     check(result.get(), sql);
     return result;
 }

@@ -41,10 +41,14 @@ public:
     /// Prepared at its first use.
     Result query(const std::string &sql, const std::vector<std::string> &values);
 
+    /// Runs it once; the pages of shared memory that it touched.
+    long long buffers(const std::string &sql, const std::vector<std::string> &values);
+
     /// COPY … FROM STDIN of these lines.
     void copy(const std::string &sql, const std::string &lines);
 
 private:
+    const std::string &prepare(const std::string &sql); ///< returns its name
     void check(const PGresult *result, const std::string &sql) const;
 
     PGconn *connection_;

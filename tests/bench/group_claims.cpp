@@ -1,127 +1,215 @@
-// group_claims.cpp: claim + complete of batches against the floors and a plain queue, by connections and
-// commit mode.
-#include <atomic>
+// group_claims.cpp: claim + complete against the floors and against what a user would pick instead, by
+// connections, batch and commit mode.
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
 
-#include "contender.hpp"
 #include "groups.hpp"
-#include "measure.hpp"
+#include "work.hpp"
 
 namespace fairq::bench {
 namespace {
 
-constexpr const char *kDatabase = "bench_claims";
-constexpr long long kQueued = 60'000;
-constexpr long long kJobs = 10'000; // a measurement
 constexpr long long kTenants = 10;
+constexpr long long kSlowerClaims = 10; // times fewer jobs for a claim that reads all that is queued
 
-struct Setting {
-    int connections;
-    bool synchronous;
-    std::string name() const {
-        return fmt::format("{} conn, {}", connections, synchronous ? "sync" : "async");
-    }
+struct Aim {
+    const Contender *who, *against;
+    Bound bound;
 };
 
-constexpr Setting kSettings[] = {{1, false}, {4, false}, {1, true}, {4, true}};
-
-struct Figures {
-    Samples rate, claim_ms, claim_p99_ms, complete_ms, wal;
+struct Contest {
+    std::string name, database;
+    Contenders contenders;
+    Contenders against; ///< columns of ratios
+    std::vector<Setting> settings;
+    long long jobs;   ///< a measurement
+    long long queued; ///< at least, at the start
+    std::vector<Aim> aims;
 };
-
-/// Each worker's calls, in milliseconds.
-struct Calls {
-    Samples claims, completions;
-};
-
-Calls work(Connection &connection, const Contender &contender, std::atomic<long long> &next, long long end) {
-    Calls calls;
-    for (long long first = next.fetch_add(kBatch); first < end; first = next.fetch_add(kBatch)) {
-        const Stopwatch claiming;
-        const Batch batch = claim(connection, contender, first);
-        calls.claims.add(claiming.seconds() * 1000);
-        const Stopwatch completing;
-        complete(connection, contender, batch);
-        calls.completions.add(completing.seconds() * 1000);
-    }
-    return calls;
-}
-
-/// One measurement; takes jobs from `first` on and returns the first that it left.
-long long measure(Connection &admin, const Contender &contender, const Setting &setting, long long first,
-                  long long jobs, Figures &figures) {
-    admin.run("VACUUM " + contender.table);
-    const Connections workers = connect(kDatabase, setting.connections, setting.synchronous);
-    const long long begin = first + setting.connections * kBatch;
-    std::atomic<long long> next{first};
-    for (const auto &worker : workers) // its first calls prepare, plan and fill caches
-        complete(*worker, contender, claim(*worker, contender, next.fetch_add(kBatch)));
-    const double wal = wal_position(admin);
-    std::vector<Calls> calls(workers.size());
-    const double seconds = in_parallel(workers, [&](Connection &worker, std::size_t i) {
-        calls[i] = work(worker, contender, next, begin + jobs);
-    });
-    Calls all;
-    for (const Calls &each : calls) {
-        all.claims.add(each.claims);
-        all.completions.add(each.completions);
-    }
-    figures.rate.add(static_cast<double>(jobs) / seconds);
-    figures.claim_ms.add(all.claims.median());
-    figures.claim_p99_ms.add(all.claims.percentile(99));
-    figures.complete_ms.add(all.completions.median());
-    figures.wal.add((wal_position(admin) - wal) / static_cast<double>(jobs));
-    return begin + jobs;
-}
 
 using AllFigures = std::map<std::string, std::map<std::string, Figures>>; // by setting, by contender
 
-void print(Report &report, AllFigures &all, long long jobs) {
+long long jobs_of(const Contest &contest, const Contender &contender) {
+    const bool slow = &contender == &window_claim();
+    const int batch = contest.settings.front().batch;
+    return std::max<long long>(slow ? contest.jobs / kSlowerClaims : contest.jobs, batch) / batch * batch;
+}
+
+void play(const Contest &contest, Connection &admin, AllFigures &all) {
+    for (const Contender *contender : contest.contenders) {
+        const long long jobs = jobs_of(contest, *contender);
+        long long queued = 0;
+        for (const Setting &setting : contest.settings)
+            queued += needed(setting, jobs);
+        admin.run("CHECKPOINT");
+        contender->load(admin, {std::max(queued, contest.queued), kTenants});
+        long long first = 1;
+        for (const Setting &setting : contest.settings)
+            first = work_off(admin, contest.database, *contender, setting, first, jobs,
+                             all[setting.name()][contender->name]);
+        contender->clear(admin);
+    }
+}
+
+std::string judge(Report &report, const Contest &contest, const Setting &setting, const Contender &contender,
+                  std::map<std::string, Figures> &figures) {
+    std::string verdicts;
+    for (const Aim &aim : contest.aims) {
+        if (aim.who != &contender)
+            continue;
+        const Samples ratio = figures[contender.name].rate.over(figures[aim.against->name].rate);
+        const std::string verdict = report.target(
+            fmt::format("{}, {}: {} x {}", contest.name, setting.name(), contender.name, aim.against->name),
+            ratio.median(), aim.bound);
+        if (!verdict.empty())
+            verdicts += fmt::format("{}x {} {}", verdicts.empty() ? "" : ", ", aim.against->name, verdict);
+    }
+    return verdicts;
+}
+
+void print(Report &report, const Contest &contest, AllFigures &all) {
     std::vector<Fields> rows;
-    for (const Setting &setting : kSettings)
-        for (const Contender &contender : contenders()) {
-            const Figures &figures = all[setting.name()][contender.name];
-            const auto ratio = [&](const char *other) {
-                return spread(figures.rate.over(all[setting.name()][other].rate), 2);
-            };
-            rows.push_back({{"setting", setting.name()},
-                            {"contender", contender.name},
-                            {"jobs/s", spread(figures.rate, 0)},
-                            {"x floor", ratio("floor")},
-                            {"x floor-hot", ratio("floor-hot")},
-                            {"x skip-locked", ratio("skip-locked")},
-                            {"claim ms", figures.claim_ms.median()},
-                            {"p99", figures.claim_p99_ms.median()},
-                            {"complete ms", figures.complete_ms.median()},
-                            {"WAL bytes/job", figures.wal.median()}});
+    for (const Setting &setting : contest.settings)
+        for (const Contender *contender : contest.contenders) {
+            std::map<std::string, Figures> &figures = all[setting.name()];
+            const Figures &own = figures[contender->name];
+            Fields row{
+                {"setting", setting.name()}, {"contender", contender->name}, {"jobs/s", figure(own.rate, 0)}};
+            for (const Contender *other : contest.against)
+                row["x " + other->name] = figure(own.rate.over(figures[other->name].rate), 2);
+            row["claim ms"] = own.claim_ms.median();
+            row["p99"] = own.claim_p99_ms.median();
+            row["complete ms"] = own.complete_ms.median();
+            row["WAL bytes/job"] = own.wal.median();
+            row["target"] = judge(report, contest, setting, *contender, figures);
+            rows.push_back(row);
         }
-    std::string note =
-        fmt::format("batches of {}, {} tenants, {} queued, {} jobs a measurement, vacuumed before each; "
-                    "median [least-most] of the rounds",
-                    kBatch, kTenants, kQueued, jobs);
-    for (const Contender &contender : contenders())
-        note += fmt::format("\n  {}: {}", contender.name, contender.about);
-    report.table("claim + complete", note, rows);
+    std::string note = fmt::format("batches of {}, {} tenants, {} jobs a measurement, vacuumed before each",
+                                   contest.settings.front().batch, kTenants, contest.jobs);
+    for (const Contender *contender : contest.contenders)
+        note += fmt::format("\n  {}: {}", contender->name, contender->about);
+    report.table(contest.name, note, rows);
+}
+
+AllFigures measure(const Contest &contest, int rounds) {
+    make_database(contest.database);
+    Connection admin(contest.database);
+    AllFigures all;
+    for (int round = 0; round < rounds; ++round)
+        play(contest, admin, all);
+    return all;
+}
+
+std::vector<Setting> settings(const std::vector<int> &connections, int batch) {
+    std::vector<Setting> all;
+    for (const bool synchronous : {false, true})
+        for (const int count : connections)
+            all.push_back({count, synchronous, batch});
+    return all;
+}
+
+/// The rate with so many connections over the best rate, round by round.
+Samples kept(AllFigures &all, const Contender &contender, const std::vector<int> &connections, int many,
+             bool synchronous) {
+    const auto rate = [&](int count) -> const Samples & {
+        return all[Setting{count, synchronous}.name()][contender.name].rate;
+    };
+    Samples best = rate(connections.front());
+    for (const int count : connections)
+        best = best.greater_of(rate(count));
+    return rate(many).over(best);
+}
+
+void print_scaling(Report &report, AllFigures &all, const std::vector<int> &connections) {
+    std::vector<Fields> rows;
+    for (const bool synchronous : {false, true})
+        for (const int many : {16, 64}) {
+            const Samples fairq = kept(all, fairq_queue(), connections, many, synchronous);
+            const Samples hot = kept(all, hot_pair(), connections, many, synchronous);
+            const Samples ratio = fairq.over(hot);
+            const std::string setting = Setting{many, synchronous}.name();
+            rows.push_back({{"setting", setting},
+                            {"fairq", figure(fairq, 2)},
+                            {"floor-hot", figure(hot, 2)},
+                            {"ratio", figure(ratio, 2)},
+                            {"target", report.target("more connections, " + setting + ": of floor-hot's own",
+                                                     ratio.median(), at_least(0.9))}});
+        }
+    report.table("more connections", "rate over the best rate of 1 to 64 connections", rows);
 }
 
 } // namespace
 
 void compare_claims(Report &report, const Size &size) {
-    make_database(kDatabase);
-    Connection admin(kDatabase);
-    const long long jobs = size.jobs(kJobs);
-    AllFigures all;
-    for (int round = 0; round < size.rounds; ++round)
-        for (const Contender &contender : contenders()) {
-            admin.run("CHECKPOINT");
-            load(admin, contender, size.quick ? kQueued / 10 : kQueued, kTenants);
-            long long first = 1;
-            for (const Setting &setting : kSettings)
-                first = measure(admin, contender, setting, first, jobs, all[setting.name()][contender.name]);
-        }
-    print(report, all, jobs);
+    const std::vector<int> connections = size.quick ? std::vector<int>{1, 4} : std::vector<int>{1, 4, 16, 64};
+    const Contenders contenders{&fairq_queue(), &floor_pair(), &hot_pair(), &skip_locked()};
+    const Contest contest{
+        "claim + complete",
+        "bench_claims",
+        contenders,
+        {contenders.begin() + 1, contenders.end()},
+        settings(connections, kBatch),
+        size.jobs(20'000),
+        0,
+        {{&fairq_queue(), &hot_pair(), at_least(0.7)}, {&fairq_queue(), &floor_pair(), at_least(1)}}};
+    AllFigures all = measure(contest, size.rounds);
+    print(report, contest, all);
+    if (!size.quick)
+        print_scaling(report, all, connections);
+    drop_database(contest.database);
+}
+
+void compare_peers(Report &report, const Size &size) {
+    Contenders contenders{&fairq_queue(), &floor_pair(),   &hot_pair(),
+                          &skip_locked(), &window_claim(), &loose_scan()};
+    if (Connection connection("postgres"); !size.quick && has_pgq(connection))
+        contenders.push_back(&pgq_queue());
+    const Contest contest{"peers",
+                          "bench_peers",
+                          contenders,
+                          {&hot_pair(), &fairq_queue()},
+                          settings({4}, kBatch),
+                          size.jobs(20'000),
+                          size.jobs(60'000),
+                          {}};
+    AllFigures all = measure(contest, size.rounds);
+    print(report, contest, all);
+    drop_database(contest.database);
+}
+
+void compare_batches(Report &report, const Size &size) {
+    const Contest contest{"batches of 500",
+                          "bench_batches",
+                          {&fairq_queue(), &floor_pair(), &hot_pair()},
+                          {&floor_pair(), &hot_pair()},
+                          settings({1, 4}, 10 * kBatch),
+                          size.jobs(40'000),
+                          0,
+                          {{&fairq_queue(), &hot_pair(), at_least(0.7)}}};
+    AllFigures all = measure(contest, size.rounds);
+    print(report, contest, all);
+    drop_database(contest.database);
+}
+
+void compare_singles(Report &report, const Size &size) {
+    Contest contest{"one by one",
+                    "bench_singles",
+                    {&fairq_queue(), &skip_locked()},
+                    {&skip_locked()},
+                    settings(size.quick ? std::vector<int>{1, 4} : std::vector<int>{1, 4, 16}, 1),
+                    size.jobs(5'000),
+                    size.jobs(60'000),
+                    {{&fairq_queue(), &skip_locked(), at_least(1)}}};
+    make_database(contest.database);
+    if (Connection connection(contest.database); has_function(connection, "complete_and_claim_jobs")) {
+        contest.contenders.push_back(&fairq_one_call());
+        contest.aims.push_back({&fairq_one_call(), &skip_locked(), at_least(1.7)});
+    }
+    AllFigures all = measure(contest, size.rounds);
+    print(report, contest, all);
+    drop_database(contest.database);
 }
 
 } // namespace fairq::bench

@@ -2,75 +2,54 @@
 // there are? And what the metrics cost at a million rows.
 #include <fmt/format.h>
 
-#include "contender.hpp"
 #include "groups.hpp"
-#include "measure.hpp"
+#include "work.hpp"
 
 namespace fairq::bench {
 namespace {
 
-constexpr int kClaims = 100; // a round
-constexpr int kBetweenRefills = 20;
+constexpr int kClaims = 200; // a round
 constexpr int kMetricsCalls = 100;
+constexpr double kMinutesForTenMillion = 30;
 
-struct Depth {
-    std::string database;
-    long long queued, tenants;
-    Samples all{}, p50{}, p99{};
+struct Column {
+    std::string name;
+    Bound p50, p99;
+    bool judge_p99;
 };
 
-std::vector<Depth> depths(bool quick) {
-    if (quick)
-        return {{"bench_10k", 5'000, 10},
-                {"bench_100k", 10'000, 10},
-                {"bench_1m", 20'000, 10},
-                {"bench_tenants_1k", 20'000, 100},
-                {"bench_tenants_100k", 20'000, 1'000}};
-    return {{"bench_10k", 10'000, 10},
-            {"bench_100k", 100'000, 10},
-            {"bench_1m", 1'000'000, 10},
-            {"bench_tenants_1k", 1'000'000, 1'000},
-            {"bench_tenants_100k", 1'000'000, 100'000}};
+void look_in_turns(std::vector<Queue> &queues, const Size &size) {
+    for (Queue &queue : queues)
+        prepare(queue);
+    for (int round = 0; round < size.rounds; ++round)
+        for (Queue &queue : queues)
+            look_at(queue, {size.quick ? 20 : kClaims});
 }
 
-void prepare(Depth &depth) {
-    make_database(depth.database);
-    Connection connection(depth.database);
-    load(connection, fairq_queue(), depth.queued, depth.tenants);
-}
-
-void measure(Depth &depth, int claims) {
-    Connection connection(depth.database), feeder(depth.database);
-    connection.run("SET synchronous_commit = off");
-    complete(connection, fairq_queue(), claim(connection, fairq_queue(), 0));
-    Samples round;
-    for (int i = 1; i <= claims; ++i) {
-        const Stopwatch watch;
-        const Batch batch = claim(connection, fairq_queue(), 0);
-        round.add(watch.seconds() * 1000);
-        complete(connection, fairq_queue(), batch);
-        if (i % kBetweenRefills == 0)
-            add(feeder, fairq_queue(), kBetweenRefills * kBatch, depth.tenants);
-    }
-    feeder.run("VACUUM job_live");
-    depth.p50.add(round.median());
-    depth.p99.add(round.percentile(99));
-}
-
-void print(Report &report, const std::vector<Depth> &all, const Depth &base, const std::string &name) {
+void print(Report &report, const std::vector<Queue> &queues, const Column &column) {
     std::vector<Fields> rows;
-    for (const Depth &depth : all)
-        rows.push_back({{"queued", depth.queued},
-                        {"tenants", depth.tenants},
-                        {"p50 ms", spread(depth.p50, 3)},
-                        {"x first", spread(depth.p50.over(base.p50), 2)},
-                        {"p99 ms", spread(depth.p99, 3)},
-                        {"x first ", spread(depth.p99.over(base.p99), 2)}});
-    report.table(name, fmt::format("claim of {}, one connection, async", kBatch), rows);
+    const Queue &base = queues.front();
+    for (const Queue &queue : queues) {
+        const Samples p50 = queue.p50.over(base.p50), p99 = queue.p99.over(base.p99);
+        const std::string what =
+            fmt::format("{}: {} queued, {} tenants, ", column.name, queue.jobs.count, queue.jobs.tenants);
+        const bool judge = &queue != &base;
+        rows.push_back(
+            {{"queued", queue.jobs.count},
+             {"tenants", queue.jobs.tenants},
+             {"p50 ms", figure(queue.p50, 3)},
+             {"x first", figure(p50, 2)},
+             {"target", judge ? report.target(what + "p50", p50.median(), column.p50) : ""},
+             {"p99 ms", figure(queue.p99, 3)},
+             {"x first ", figure(p99, 2)},
+             {"target ",
+              judge && column.judge_p99 ? report.target(what + "p99", p99.median(), column.p99) : ""}});
+    }
+    report.table(column.name, fmt::format("claim of {}, one connection, async", kBatch), rows);
 }
 
-void measure_metrics(Report &report, const Depth &depth) {
-    Connection connection(depth.database);
+void measure_metrics(Report &report, const Queue &queue) {
+    Connection connection(queue.database);
     const Stopwatch first;
     connection.run("SELECT get_load_test_metrics()");
     const double first_ms = first.seconds() * 1000;
@@ -82,7 +61,7 @@ void measure_metrics(Report &report, const Depth &depth) {
     }
     const bool exact = connection.run("SELECT get_load_test_metrics() ->> 'exact'").text() == "true";
     report.table("get_load_test_metrics()", "",
-                 {{{"load-test jobs", depth.queued},
+                 {{{"load-test jobs", queue.jobs.count},
                    {"exact", exact},
                    {"first call ms (counts)", first_ms},
                    {"p50 ms", calls.median()},
@@ -90,20 +69,34 @@ void measure_metrics(Report &report, const Depth &depth) {
                    {"worst ms", calls.most()}}});
 }
 
+void drop(const std::vector<Queue> &queues) {
+    for (const Queue &queue : queues)
+        drop_database(queue.database);
+}
+
 } // namespace
 
 void vary_depth(Report &report, const Size &size) {
-    std::vector<Depth> all = depths(size.quick);
-    for (Depth &depth : all)
-        prepare(depth);
-    for (int round = 0; round < size.rounds; ++round)
-        for (Depth &depth : all)
-            measure(depth, size.quick ? kBetweenRefills : kClaims);
-    print(report, {all[0], all[1], all[2]}, all[0], "claim by depth");
-    print(report, {all[2], all[3], all[4]}, all[2], "claim by tenants");
-    measure_metrics(report, all[2]);
-    for (const Depth &depth : all)
-        drop_database(depth.database);
+    std::vector<Queue> queues{{"bench_10k", {std::min(10'000LL, size.jobs(1'000'000)), 10}},
+                              {"bench_100k", {size.jobs(100'000), 10}},
+                              {"bench_1m", {size.jobs(1'000'000), 10}}};
+    const Queue largest{"bench_10m", {10'000'000, 10}};
+    if (size.minutes >= kMinutesForTenMillion)
+        queues.push_back(largest);
+    look_in_turns(queues, size);
+    print(report, queues, {"claim by depth", at_most(1.25), at_most(2), true});
+    measure_metrics(report, queues[2]);
+    drop(queues);
+}
+
+void vary_tenants(Report &report, const Size &size) {
+    const long long jobs = size.jobs(1'000'000);
+    std::vector<Queue> queues{{"bench_tenants_10", {jobs, 10}},
+                              {"bench_tenants_1k", {jobs, size.quick ? 100 : 1'000}},
+                              {"bench_tenants_100k", {jobs, std::min(100'000LL, jobs)}}};
+    look_in_turns(queues, size);
+    print(report, queues, {"claim by tenants", at_most(1.5), at_most(1.5), false});
+    drop(queues);
 }
 
 } // namespace fairq::bench

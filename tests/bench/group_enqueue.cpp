@@ -12,7 +12,7 @@ namespace fairq::bench {
 namespace {
 
 constexpr const char *kDatabase = "bench_enqueue";
-constexpr long long kJobs = 20'000; // a measurement
+constexpr long long kJobs = 40'000; // a measurement
 
 struct Setting {
     int at_once, connections;
@@ -25,6 +25,7 @@ struct Setting {
 constexpr Setting kSettings[] = {{1, 1, false},    {1, 4, false},    {1, 1, true},    {1, 4, true},
                                  {100, 1, false},  {100, 4, false},  {100, 1, true},  {100, 4, true},
                                  {1000, 1, false}, {1000, 4, false}, {1000, 1, true}, {1000, 4, true}};
+constexpr long long kOneByOne = 5; // times fewer jobs then
 
 std::string payload(int n) {
     return fmt::format(R"({{"n": {}, "text": "{:a>165}"}})", n, "");
@@ -32,6 +33,7 @@ std::string payload(int n) {
 
 /// The jobs of one call, in the forms that the ways want.
 struct Jobs {
+    std::string tenant, payload;    ///< of the first
     std::string tenants, payloads;  ///< arrays
     std::vector<std::string> lines; ///< for COPY, without the position
 };
@@ -48,18 +50,28 @@ Jobs jobs_of_call(int count) {
         jobs.lines.push_back(
             fmt::format("{}\tbench\tqueued\t0\t{}\tnow\t5\t5 min\tnow\tnow\t", tenants.back(), payload(n)));
     }
+    jobs.tenant = tenants.front();
+    jobs.payload = payload(0);
     jobs.tenants = fmt::format("{{{}}}", fmt::join(tenants, ","));
     jobs.payloads = fmt::format("{{{}}}", fmt::join(payloads, ","));
     return jobs;
 }
 
 void by_function(Connection &connection, const Jobs &jobs) {
-    if (jobs.lines.size() == 1) {
-        connection.query("SELECT enqueue_job('tenant-1', 'bench', $1::jsonb)", {payload(0)});
-        return;
-    }
     connection.query("SELECT count(*) FROM enqueue_jobs($1::text[], 'bench', $2::jsonb[])",
                      {jobs.tenants, jobs.payloads});
+}
+
+void one_by_function(Connection &connection, const Jobs &jobs) {
+    connection.query("SELECT enqueue_job($1, 'bench', $2::jsonb)", {jobs.tenant, jobs.payload});
+}
+
+void one_by_insert(Connection &connection, const Jobs &jobs) {
+    connection.query(
+        "INSERT INTO plain_live (id, position, tenant_id, job_type, status, priority, payload, run_at, "
+        "max_attempts, timeout, created_at, updated_at) VALUES (nextval('plain_live_id_seq'), "
+        "currval('plain_live_id_seq'), $1, 'bench', 'queued', 0, $2::jsonb, now(), 5, '5 min', now(), now())",
+        {jobs.tenant, jobs.payload});
 }
 
 void by_insert(Connection &connection, const Jobs &jobs) {
@@ -89,7 +101,13 @@ struct Way {
     void (*add)(Connection &connection, const Jobs &jobs);
 };
 
-constexpr Way kWays[] = {{"enqueue_jobs", by_function}, {"INSERT ... SELECT", by_insert}, {"COPY", by_copy}};
+constexpr const char *kInsert = "INSERT", *kCopy = "COPY";
+
+const std::vector<Way> &ways_of(const Setting &setting) {
+    static const std::vector<Way> one{{"enqueue_job", one_by_function}, {kInsert, one_by_insert}};
+    static const std::vector<Way> many{{"enqueue_jobs", by_function}, {kInsert, by_insert}, {kCopy, by_copy}};
+    return setting.at_once == 1 ? one : many;
+}
 
 double measure(Connection &admin, const Way &way, const Setting &setting, long long jobs) {
     admin.run("TRUNCATE job_live, plain_live");
@@ -97,13 +115,30 @@ double measure(Connection &admin, const Way &way, const Setting &setting, long l
     const Connections producers = connect(kDatabase, setting.connections, setting.synchronous);
     for (const auto &producer : producers)
         way.add(*producer, call);
-    // Jobs that come one by one take a commit each: a tenth of them will do.
-    const long long calls = std::max(1LL, jobs / std::max(10, setting.at_once) / setting.connections);
+    const long long calls = std::max(1LL, jobs / setting.at_once / setting.connections);
     const double seconds = in_parallel(producers, [&](Connection &producer, std::size_t) {
         for (long long i = 0; i < calls; ++i)
             way.add(producer, call);
     });
     return static_cast<double>(calls * setting.at_once * setting.connections) / seconds;
+}
+
+using Rates = std::map<std::string, Samples>; // by way
+
+Fields row(Report &report, const Setting &setting, const Way &way, Rates &rates) {
+    const Samples &rate = rates[way.name];
+    const bool bulk = setting.at_once == 1000, own = way.name != kInsert && way.name != kCopy;
+    const char *const other = bulk ? kCopy : kInsert;
+    const std::string verdict =
+        own ? report.target(fmt::format("enqueue {} x {}", setting.name(), other),
+                            rate.over(rates[other]).median(), at_least(bulk ? 0.95 : 0.9))
+            : "";
+    return {{"setting", setting.name()},
+            {"way", way.name},
+            {"jobs/s", figure(rate, 0)},
+            {"x INSERT", figure(rate.over(rates[kInsert]), 2)},
+            {"x COPY", figure(rate.over(rates[kCopy]), 2)},
+            {"target", verdict.empty() ? "" : fmt::format("x {} {}", other, verdict)}};
 }
 
 } // namespace
@@ -112,28 +147,24 @@ void compare_enqueue(Report &report, const Size &size) {
     make_database(kDatabase);
     Connection admin(kDatabase);
     admin.run("CREATE TABLE plain_live (LIKE job_live INCLUDING ALL)");
-    const long long jobs = size.jobs(kJobs);
-    std::map<std::string, std::map<std::string, Samples>> all;
+    std::map<std::string, Rates> all;
     for (int round = 0; round < size.rounds; ++round)
-        for (const Setting &setting : kSettings)
-            for (const Way &way : kWays)
+        for (const Setting &setting : kSettings) {
+            const long long jobs = size.jobs(setting.at_once == 1 ? kJobs / kOneByOne : kJobs);
+            for (const Way &way : ways_of(setting))
                 all[setting.name()][way.name].add(measure(admin, way, setting, jobs));
+        }
     std::vector<Fields> rows;
     for (const Setting &setting : kSettings)
-        for (const Way &way : kWays) {
-            const Samples &rate = all[setting.name()][way.name];
-            rows.push_back({{"setting", setting.name()},
-                            {"way", way.name},
-                            {"jobs/s", spread(rate, 0)},
-                            {"x INSERT", spread(rate.over(all[setting.name()]["INSERT ... SELECT"]), 2)},
-                            {"x COPY", spread(rate.over(all[setting.name()]["COPY"]), 2)}});
-        }
+        for (const Way &way : ways_of(setting))
+            rows.push_back(row(report, setting, way, all[setting.name()]));
     report.table(
         "enqueue",
-        fmt::format(
-            "200-byte payloads, {} jobs a measurement; the others into a table LIKE job_live INCLUDING ALL",
-            jobs),
+        fmt::format("200-byte payloads, {} jobs a measurement ({} one by one); the others into a table LIKE "
+                    "job_live INCLUDING ALL",
+                    size.jobs(kJobs), size.jobs(kJobs / kOneByOne)),
         rows);
+    drop_database(kDatabase);
 }
 
 } // namespace fairq::bench

@@ -1,16 +1,19 @@
 // group_ticks.cpp: what ticks get done: no-op handlers (the price of a tick itself) and handlers that take 10
 // ms.
+#include <map>
+
 #include <fmt/format.h>
 
 #include "contender.hpp"
 #include "groups.hpp"
-#include "measure.hpp"
+#include "work.hpp"
 
 namespace fairq::bench {
 namespace {
 
 constexpr const char *kDatabase = "bench_ticks";
 constexpr int kUsualJobsPerWorker = 50;
+constexpr long long kOneByOne = 2'000;
 
 struct Tick {
     const char *handler;
@@ -55,6 +58,29 @@ void measure(Connection &connection, Tick &tick) {
     tick.milliseconds.add(seconds * 1000);
 }
 
+/// External workers that claim and complete one by one, on as many connections as the tick has workers.
+void measure_external(Connection &admin, int workers, long long jobs, Figures &figures) {
+    const Setting setting{workers, true, 1};
+    fairq_queue().load(admin, {needed(setting, jobs), 10});
+    work_off(admin, kDatabase, fairq_queue(), setting, 1, jobs, figures);
+}
+
+Fields row(Report &report, const Tick &tick, const Samples &external) {
+    const Samples ratio = tick.rate.over(external);
+    const bool judge = tick.jobs() >= kOneByOne;
+    return {{"handler", tick.handler},
+            {"workers", tick.workers},
+            {"jobs in the tick", tick.jobs()},
+            {"jobs/s", figure(tick.rate, 0)},
+            {"tick ms", figure(tick.milliseconds, 0)},
+            {"external workers, jobs/s", figure(external, 0)},
+            {"ratio", figure(ratio, 2)},
+            {"target", judge ? report.target(fmt::format("tick of {} jobs, {} workers, x external workers",
+                                                         tick.jobs(), tick.workers),
+                                             ratio.median(), at_least(1.5))
+                             : ""}};
+}
+
 } // namespace
 
 void measure_ticks(Report &report, const Size &size) {
@@ -62,19 +88,23 @@ void measure_ticks(Report &report, const Size &size) {
     Connection connection(kDatabase);
     prepare(connection);
     std::vector<Tick> all = ticks(size.quick);
-    for (int round = 0; round < size.rounds; ++round)
+    std::map<int, Figures> external; // by connections
+    for (int round = 0; round < size.rounds; ++round) {
         for (Tick &tick : all)
             measure(connection, tick);
+        for (const int workers : {1, 4})
+            measure_external(connection, workers, size.jobs(kOneByOne), external[workers]);
+    }
     std::vector<Fields> rows;
     for (const Tick &tick : all)
-        rows.push_back({{"handler", tick.handler},
-                        {"workers", tick.workers},
-                        {"jobs in the tick", tick.jobs()},
-                        {"jobs/s", spread(tick.rate, 0)},
-                        {"tick ms", spread(tick.milliseconds, 0)}});
-    report.table("ticks",
-                 "start of the workers included, synchronous commits, each job in a transaction of its own",
-                 rows);
+        rows.push_back(row(report, tick,
+                           tick.handler == std::string("no-op") ? external[tick.workers].rate : Samples{}));
+    report.table(
+        "ticks",
+        "start of the workers included, synchronous commits, each job in a transaction of its own; external "
+        "workers claim and complete one by one, on as many connections",
+        rows);
+    drop_database(kDatabase);
 }
 
 } // namespace fairq::bench

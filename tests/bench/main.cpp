@@ -25,18 +25,18 @@ long long Size::jobs(long long full) const {
 
 namespace {
 
-constexpr double kUsualMinutes = 5;
-constexpr double kRoundsPerMinute = 3; // on a small machine with nothing else to do
+constexpr double kUsualMinutes =
+    15; // enough for kFewestRounds of everything at full size, on a small machine
 constexpr int kFewestRounds = 5;
 
 Size size_of_run(bool quick) {
     if (quick)
-        return {1, 0.02, true};
+        return {1, 1, 0.02, true};
     const char *const given = std::getenv("BENCH_MINUTES");
     const double minutes = given != nullptr ? std::atof(given) : kUsualMinutes;
-    const double rounds = minutes * kRoundsPerMinute;
-    return {std::max(kFewestRounds, static_cast<int>(rounds)), std::clamp(rounds / kFewestRounds, 0.05, 1.0),
-            false};
+    const double share = minutes / kUsualMinutes;
+    return {minutes, std::max(kFewestRounds, static_cast<int>(kFewestRounds * share)),
+            std::clamp(share, 0.05, 1.0), false};
 }
 
 Fields about(const Size &size) {
@@ -55,16 +55,23 @@ Fields about(const Size &size) {
     return fields;
 }
 
-struct Group {
-    const char *name;
-    void (*measure)(Report &report, const Size &size);
-};
-
-constexpr Group kGroups[] = {{"pages", look_at_pages},
-                             {"claims", compare_claims},
-                             {"depth", vary_depth},
-                             {"enqueue", compare_enqueue},
-                             {"ticks", measure_ticks}};
+constexpr Group kGroups[] = {
+    {"pages", "what does not depend on time: WAL, HOT updates, index entries, scans", look_at_pages},
+    {"buffers", "pages that a claim touches, by depth and tenants", look_at_buffers},
+    {"claims", "claim + complete of 50 by connections and commit mode, beside the floors", compare_claims},
+    {"peers", "beside what a user would pick instead", compare_peers},
+    {"batches", "claim + complete of 500", compare_batches},
+    {"singles", "claim + complete of 1", compare_singles},
+    {"depth", "by jobs queued", vary_depth},
+    {"tenants", "by tenants", vary_tenants},
+    {"churn", "a million jobs without vacuum, and with a snapshot or a transaction that stays open", churn},
+    {"restart", "the first claim after a restart of the server, with a deep dead front", restart},
+    {"analyze", "after ANALYZE at the worst moment", analyze},
+    {"empty", "claims that find nothing", claim_nothing},
+    {"enqueue", "against INSERT and COPY", compare_enqueue},
+    {"ticks", "against external workers", measure_ticks},
+    {"pickup", "from enqueue to claim, with waiting workers", measure_pickup},
+    {"limits", "what limits cost those who have them, and the others", measure_limits}};
 
 struct Options {
     bool quick = false;
@@ -96,23 +103,36 @@ std::optional<Options> options_of(std::vector<std::string> arguments) {
 int run(const Options &options) {
     const Size size = size_of_run(options.quick);
     const Stopwatch watch;
-    Report report(about(size));
-    for (const Group &group : kGroups)
-        if (options.groups.empty() ||
-            std::find(options.groups.begin(), options.groups.end(), group.name) != options.groups.end())
-            group.measure(report, size);
+    Report report(about(size), !size.quick);
+    for (const Group &group : kGroups) {
+        const bool wanted =
+            std::find(options.groups.begin(), options.groups.end(), group.name) != options.groups.end();
+        if (!wanted && !options.groups.empty())
+            continue;
+        const Stopwatch own;
+        group.measure(report, size);
+        fmt::print("({}: {:.0f} s)\n", group.name, own.seconds());
+    }
+    report.print_targets();
     report.write(options.file);
     fmt::print("\n{:.0f} s\n{} passed, {} failed\n", watch.seconds(), report.passed(), report.failed());
     return report.failed() == 0 ? 0 : 1;
 }
 
 } // namespace
+
+void print_usage() {
+    fmt::print(stderr, "usage: bench [--quick] FILE [group]...; groups are\n");
+    for (const Group &group : kGroups)
+        fmt::print(stderr, "  {:<10}{}\n", group.name, group.about);
+}
+
 } // namespace fairq::bench
 
 int main(int count, char **arguments) {
     const auto options = fairq::bench::options_of({arguments + 1, arguments + count});
     if (!options) {
-        std::fprintf(stderr, "usage: bench [--quick] FILE [pages|claims|depth|enqueue|ticks]...\n");
+        fairq::bench::print_usage();
         return 2;
     }
     try {

@@ -26,11 +26,17 @@ Samples Samples::over(const Samples &other) const {
     return ratios;
 }
 
-std::string spread(const Samples &samples, int digits) {
-    if (samples.least() == samples.most())
-        return fmt::format("{:.{}f}", samples.median(), digits);
-    return fmt::format("{:.{}f} [{:.{}f}-{:.{}f}]", samples.median(), digits, samples.least(), digits,
-                       samples.most(), digits);
+Samples Samples::greater_of(const Samples &other) const {
+    Samples greater;
+    for (std::size_t i = 0; i < std::min(values_.size(), other.values_.size()); ++i)
+        greater.add(std::max(values_[i], other.values_[i]));
+    return greater;
+}
+
+Samples Samples::late() const {
+    Samples half;
+    half.values_.assign(values_.begin() + static_cast<std::ptrdiff_t>(values_.size() / 2), values_.end());
+    return half;
 }
 
 Connections connect(const std::string &database, int count, bool synchronous_commit) {
@@ -41,6 +47,13 @@ Connections connect(const std::string &database, int count, bool synchronous_com
             fmt::format("SET synchronous_commit = {}", synchronous_commit ? "on" : "off"));
     }
     return connections;
+}
+
+void end_session(Connection &admin, std::unique_ptr<Connection> session) {
+    const std::string pid = session->run("SELECT pg_backend_pid()").text();
+    session.reset();
+    while (admin.run("SELECT FROM pg_stat_activity WHERE pid = " + pid).rows() > 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
 double in_parallel(const Connections &connections,

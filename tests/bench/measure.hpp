@@ -26,13 +26,15 @@ public:
     /// Sample by sample; both were taken in the same rounds.
     Samples over(const Samples &other) const;
 
+    /// The greater of the two, sample by sample.
+    Samples greater_of(const Samples &other) const;
+
+    /// The last half of them.
+    Samples late() const;
+
 private:
     std::vector<double> values_;
 };
-
-/// "median [least-most]", each with so many digits behind the point; the median alone when there is no
-/// spread.
-std::string spread(const Samples &samples, int digits);
 
 class Stopwatch {
 public:
@@ -47,6 +49,9 @@ private:
 using Connections = std::vector<std::unique_ptr<Connection>>;
 
 Connections connect(const std::string &database, int count, bool synchronous_commit);
+
+/// Ends it, and waits until the server has ended it too: its statistics are there then.
+void end_session(Connection &admin, std::unique_ptr<Connection> session);
 
 /// work(connection, index) on all of them at once; returns the seconds until the last has ended. An error in
 /// one of them is thrown after the others have ended.

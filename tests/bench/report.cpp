@@ -14,6 +14,15 @@ namespace {
 std::string cell(const Fields &value) {
     if (value.is_string())
         return value.get<std::string>();
+    if (value.is_null())
+        return "";
+    if (value.is_object()) {
+        const int digits = value["digits"].get<int>();
+        const double least = value["least"].get<double>(), most = value["most"].get<double>();
+        const std::string median = fmt::format("{:.{}f}", value["median"].get<double>(), digits);
+        return least == most ? median
+                             : fmt::format("{} [{:.{}f}-{:.{}f}]", median, least, digits, most, digits);
+    }
     if (!value.is_number_float())
         return value.dump();
     const double number = value.get<double>();
@@ -22,7 +31,16 @@ std::string cell(const Fields &value) {
 
 } // namespace
 
-Report::Report(Fields about) {
+Fields figure(const Samples &samples, int digits) {
+    if (samples.empty())
+        return nullptr;
+    return {{"median", samples.median()},
+            {"least", samples.least()},
+            {"most", samples.most()},
+            {"digits", digits}};
+}
+
+Report::Report(Fields about, bool judge) : judge_(judge) {
     for (const auto &[name, value] : about.items())
         fmt::print("{}: {}\n", name, cell(value));
     document_["about"] = std::move(about);
@@ -53,6 +71,31 @@ void Report::table(const std::string &name, const std::string &note, const std::
     document_["tables"][name] = rows;
 }
 
+std::string Report::target(const std::string &what, double found, const Bound &bound) {
+    if (!judge_)
+        return "";
+    const bool met = bound.at_least ? found >= bound.value : found <= bound.value;
+    const std::string wanted = fmt::format("{} {}", bound.at_least ? ">=" : "<=", bound.value);
+    targets_.push_back({{"what", what},
+                        {"target", wanted},
+                        {"found", fmt::format("{:.3g}", found)},
+                        {"", met ? "met" : "MISSED"}});
+    return wanted + (met ? " met" : " MISSED");
+}
+
+void Report::print_targets() const {
+    if (targets_.empty())
+        return;
+    fmt::print("\ntargets\n");
+    for (const Fields &line : targets_)
+        fmt::print("  {:<7}{:>8}  {:>8}  {}\n", cell(line[""]), cell(line["target"]), cell(line["found"]),
+                   cell(line["what"]));
+}
+
+void Report::can_fail(const std::string &name, bool holds, const std::string &found) {
+    check("can fail: " + name, !holds, found);
+}
+
 void Report::check(const std::string &name, bool holds, const std::string &found) {
     fmt::print("{} - {}: {}\n", holds ? "ok" : "not ok", name, found);
     (holds ? passed_ : failed_) += 1;
@@ -60,8 +103,10 @@ void Report::check(const std::string &name, bool holds, const std::string &found
 }
 
 void Report::write(const std::string &file) const {
+    Fields document = document_;
+    document["targets"] = targets_;
     std::ofstream out(file);
-    out << document_.dump(2) << "\n";
+    out << document.dump(2) << "\n";
     if (!out.flush())
         throw std::runtime_error("cannot write " + file);
 }

@@ -1,0 +1,150 @@
+// group_churn.cpp: jobs come and go by the million and nobody vacuums, because autovacuum is off, or because
+// a session holds back what vacuum might remove. A queue that is vacuumed before each slice of work is the
+// measure.
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "groups.hpp"
+#include "work.hpp"
+
+namespace fairq::bench {
+namespace {
+
+constexpr int kWorkers = 4;
+constexpr int kSlices = 10;
+constexpr int kClaims = 200;          // looked at after a slice
+constexpr long long kSlice = 100'000; // jobs
+constexpr long long kFreshSlice = 20'000;
+constexpr Jobs kQueued{10'000, 10};
+
+enum class Horizon { vacuumed, not_vacuumed, snapshot, xid, ended };
+
+struct Line {
+    std::string name;
+    Horizon horizon;
+    Queue queue;
+    Samples rate{};
+    std::unique_ptr<Connection> pin{};
+};
+
+void hold(Line &line) {
+    line.pin = std::make_unique<Connection>(line.queue.database);
+    if (line.horizon == Horizon::snapshot)
+        line.pin->run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT count(*) FROM job_live");
+    if (line.horizon == Horizon::xid)
+        line.pin->run("BEGIN; SELECT pg_current_xact_id()");
+}
+
+/// As many jobs come as go. Returns jobs a second.
+double work(const Queue &queue, long long jobs) {
+    const Connections workers = connect(queue.database, kWorkers, false);
+    const long long batches = std::max(1LL, jobs / kBatch / kWorkers);
+    const Contender &fairq = fairq_queue();
+    const double seconds = in_parallel(workers, [&](Connection &worker, std::size_t) {
+        for (long long i = 0; i < batches; ++i) {
+            fairq.add(worker, {kBatch, queue.jobs.tenants});
+            fairq.complete(worker, fairq.claim(worker, {}));
+        }
+    });
+    return static_cast<double>(batches * kBatch * kWorkers) / seconds;
+}
+
+void vacuum(const Queue &queue) {
+    Connection connection(queue.database);
+    connection.run("VACUUM job_live");
+    connection.run("VACUUM job_leases");
+}
+
+void slice(Line &line, const Size &size) {
+    const bool fresh = line.horizon == Horizon::vacuumed;
+    if (fresh)
+        vacuum(line.queue);
+    line.rate.add(work(line.queue, size.jobs(fresh ? kFreshSlice : kSlice)));
+    if (fresh)
+        vacuum(line.queue);
+    look_at(line.queue, {size.quick ? 10 : kClaims, true, false});
+}
+
+void take_turns(std::vector<Line> &lines, const Size &size, int slices) {
+    for (int i = 0; i < slices; ++i)
+        for (Line &line : lines)
+            slice(line, size);
+}
+
+void add_rows(Report &report, std::vector<Fields> &rows, const std::vector<Line> &lines) {
+    const Line &fresh = lines.front();
+    for (const Line &line : lines) {
+        const Samples p50 = line.queue.p50.late().over(fresh.queue.p50.late());
+        const Samples rate = line.rate.over(fresh.rate);
+        const bool vacuumed = line.horizon == Horizon::vacuumed;
+        const bool pinned = line.horizon == Horizon::snapshot || line.horizon == Horizon::xid;
+        const double most = line.horizon == Horizon::not_vacuumed ? 1.2 : 1.25;
+        rows.push_back(
+            {{"queue", line.name},
+             {"jobs/s", figure(line.rate, 0)},
+             {"x vacuumed", figure(rate, 2)},
+             {"target",
+              pinned ? report.target("churn, " + line.name + ": rate", rate.median(), at_least(0.9)) : ""},
+             {"claim p50 ms", figure(line.queue.p50.late(), 3)},
+             {"p99", figure(line.queue.p99.late(), 3)},
+             {"x vacuumed ", figure(p50, 2)},
+             {"target ",
+              vacuumed ? ""
+                       : report.target("churn, " + line.name + ": claim", p50.median(), at_most(most))}});
+    }
+}
+
+/// What the claims are like once the session has ended, still without a vacuum.
+std::vector<Line> ended(std::vector<Line> &lines) {
+    std::vector<Line> after;
+    for (Line &line : lines) {
+        line.pin.reset();
+        const Queue queue{line.queue.database, line.queue.jobs};
+        if (line.horizon == Horizon::vacuumed)
+            after.push_back({"vacuumed before each slice", line.horizon, queue});
+        else if (line.horizon != Horizon::not_vacuumed)
+            after.push_back({line.name + ", and has ended", Horizon::ended, queue});
+    }
+    return after;
+}
+
+void run_phase(Report &report, const Size &size, std::vector<Line> lines, std::vector<Fields> &rows) {
+    for (Line &line : lines) {
+        prepare(line.queue);
+        hold(line);
+    }
+    take_turns(lines, size, size.quick ? 1 : kSlices);
+    std::vector<Line> after = ended(lines);
+    take_turns(after, size, size.quick ? 1 : kSlices / 2);
+    add_rows(report, rows, lines);
+    add_rows(report, rows, after);
+    for (const Line &line : lines)
+        drop_database(line.queue.database);
+}
+
+} // namespace
+
+void churn(Report &report, const Size &size) {
+    std::vector<Fields> rows;
+    std::vector<Line> lines;
+    lines.push_back({"vacuumed before each slice", Horizon::vacuumed, {"bench_fresh", kQueued}});
+    lines.push_back({"not vacuumed", Horizon::not_vacuumed, {"bench_churned", kQueued}});
+    lines.push_back({"a snapshot is held", Horizon::snapshot, {"bench_snapshot", kQueued}});
+    run_phase(report, size, std::move(lines), rows);
+    // By itself: an open xid holds back every database's snapshots, and with them what scans may mark as
+    // dead.
+    lines.clear();
+    lines.push_back({"vacuumed before each slice", Horizon::vacuumed, {"bench_fresh", kQueued}});
+    lines.push_back({"a transaction with an xid is open", Horizon::xid, {"bench_xid", kQueued}});
+    run_phase(report, size, std::move(lines), rows);
+    const int slices = size.quick ? 1 : kSlices;
+    report.table(
+        "churn",
+        fmt::format("{} slices of {} jobs that come and go, {} queued, {} workers, async; claims: of one "
+                    "connection after each of the last {} slices",
+                    slices, size.jobs(kSlice), kQueued.count, kWorkers, (slices + 1) / 2),
+        rows);
+}
+
+} // namespace fairq::bench
