@@ -6,6 +6,7 @@
 #include "queue/statements.hpp"
 
 #include "pg/table_cache.hpp"
+#include "pg/waiters.hpp"
 
 namespace fairq::queue {
 
@@ -54,6 +55,8 @@ public:
         // Those whose lock somebody had: once more, at the end.
         if (missing() > 0 && reopen_busy())
             take_round();
+        claim_.visited += core::kLanesPerJob * request_.max_jobs - visits_left_;
+        claim_.stopped = visits_left_ <= 0;
     }
 
 private:
@@ -279,6 +282,7 @@ public:
         bool const updated = table_.direct();
         table_.finish();
         probes_.finish();
+        claim.opens_at = std::min(claim.opens_at, gate_.opens_at());
         pg::with_spi([&] {
             if (!updated && !claim.jobs.empty())
                 update_by_executor(request_, mark_, claim);
@@ -324,6 +328,7 @@ private:
 Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
+    std::uint64_t const news = pg::waiters::news(pg::live_table_oid(pg::schema()));
     bool const swept = keep_house(request.max_jobs);
     pg::ring::activate_own();
     pg::JobTypes types = request.types;
@@ -333,6 +338,7 @@ Claim claim(const ClaimRequest &request) {
     claim.lock_token = mark.lock_token;
     while (Attempt(request, mark, types).run(claim))
         claim.lanes.clear(), claim.capped.clear();
+    claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
         advance_runs(core::kRunStep);
     return claim;

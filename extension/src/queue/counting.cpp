@@ -1,6 +1,8 @@
 // How verbs tell the counters and the ring what they moved.
 #include "queue/queue.hpp"
 
+#include "pg/waiters.hpp"
+
 namespace fairq::queue {
 
 namespace {
@@ -25,8 +27,10 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
     return moved;
 }
 
-void lane_filled(std::string_view tenant) {
-    pg::ring::activate_at_commit(pg::live_table_oid(pg::schema()), tenant);
+void lane_filled(std::string_view tenant, int64 jobs) {
+    Oid const queue = pg::live_table_oid(pg::schema());
+    pg::ring::activate_at_commit(queue, tenant);
+    pg::waiters::jobs_came(queue, tenant, jobs);
 }
 
 int64 count_into_lanes(const pg::Rows &rows, int tenants) {

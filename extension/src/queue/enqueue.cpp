@@ -33,12 +33,12 @@ void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
 }
 
 void fill_lanes(const pg::Value &tenants) {
-    std::string_view last;
-    for (std::string_view const tenant : pg::texts_of(tenants.datum))
-        if (tenant != last) {
-            lane_filled(tenant);
-            last = tenant;
-        }
+    std::vector<std::string_view> const all = pg::texts_of(tenants.datum);
+    for (auto tenant = all.begin(); tenant != all.end();) {
+        auto const next = std::find_if(tenant, all.end(), [&](std::string_view t) { return t != *tenant; });
+        lane_filled(*tenant, next - tenant);
+        tenant = next;
+    }
 }
 
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
@@ -114,6 +114,8 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         count_new(common, status, 1);
         if (status == JobStatus::queued)
             lane_filled(job.tenant);
+        if (status == JobStatus::scheduled)
+            job_due(moment.run_at);
         return id;
     });
 }
@@ -140,6 +142,8 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
         count_new(common, status, static_cast<int64>(SPI_processed));
         if (status == JobStatus::queued)
             fill_lanes(arrays.tenants);
+        if (status == JobStatus::scheduled)
+            job_due(moment.run_at);
         return kept;
     });
 }

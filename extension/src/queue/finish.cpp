@@ -24,7 +24,8 @@ struct LockedJob {
     int32 attempts, max_attempts;
     bool load_test;
     int64 lock_token, run; // 0: none
-    FreedKeys key;         // its own, if it has one
+    std::string tenant;
+    FreedKeys key; // its own, if it has one
 };
 
 // Locks the unfinished job, or returns none.
@@ -38,6 +39,7 @@ std::optional<LockedJob> lock_job(int64 id) {
                      rows.bool_at(0, 4),
                      rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
                      rows.is_null(0, 8) ? 0 : rows.int64_at(0, 8),
+                     rows.text_at(0, 6),
                      key_in(rows, 0, 6)};
 }
 
@@ -50,6 +52,8 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
                                       pg::of_time(pg::now())});
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
+    if (job.status == JobStatus::locked)
+        slot_freed(job.tenant);
     free_keys(job.key);
     if (job.run != 0)
         run_failed(job.run, id, status);
@@ -66,14 +70,20 @@ Ids complete(Ids job_ids, int64 lock_token) {
         std::vector<RunStage> stages;
         int64 load_test = 0;
         FreedKeys keys;
+        bool const limited = limits_are_used();
+        std::vector<std::string> tenants;
         for (size_t row = 0; row < rows.size(); ++row) {
             accepted[row] = rows.int64_at(row, 1);
             load_test += rows.bool_at(row, 2) ? 1 : 0;
             if (!rows.is_null(row, 4))
                 keys.emplace_back(rows.text_at(row, 3), rows.text_at(row, 4));
+            if (limited)
+                tenants.push_back(rows.text_at(row, 3));
             if (!rows.is_null(row, 5))
                 stages.push_back({rows.int64_at(row, 5), rows.int32_at(row, 6)});
         }
+        for (std::string const &tenant : tenants)
+            slot_freed(tenant);
         count_move(JobStatus::locked, JobStatus::completed, static_cast<int64>(accepted.size()), load_test);
         free_keys(std::move(keys));
         if (!stages.empty())
@@ -100,6 +110,8 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
         pg::execute(sql::kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
         pending_moved({job_id}, +1);
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
+        slot_freed(job->tenant);
+        job_due(now + delay);
         free_keys(job->key);
         return JobStatus::scheduled;
     });
@@ -115,12 +127,17 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
                                         later ? pg::of_time(*run_at) : pg::Value{}});
         int64 const released = count_moves(moved, later ? JobStatus::scheduled : JobStatus::queued);
         FreedKeys keys;
-        for (size_t row = 0; row < moved.size(); ++row)
-            if (!later) // each job is back in its lane, and the next of its key itself
-                lane_filled(moved.text_at(row, 4));
-            else
-                for (std::string const &key : moved.texts_at(row, 5))
-                    keys.emplace_back(moved.text_at(row, 4), key);
+        for (size_t row = 0; row < moved.size(); ++row) {
+            if (!later) { // each job is back in its lane, and the next of its key itself
+                lane_filled(moved.text_at(row, 4), moved.int64_at(row, 2));
+                continue;
+            }
+            slot_freed(moved.text_at(row, 4));
+            for (std::string const &key : moved.texts_at(row, 5))
+                keys.emplace_back(moved.text_at(row, 4), key);
+        }
+        if (later)
+            job_due(*run_at);
         pending_moved(moved, +1);
         free_keys(std::move(keys));
         return released;
@@ -145,7 +162,7 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) 
         pg::Rows const moves =
             pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
         for (size_t row = 0; row < moves.size(); ++row)
-            lane_filled(moves.text_at(row, 4));
+            lane_filled(moves.text_at(row, 4), moves.int64_at(row, 2));
         int64 const redriven = count_moves(moves, JobStatus::queued);
         pending_moved(moves, +1);
         return redriven;

@@ -10,10 +10,6 @@ namespace {
 
 constexpr int kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
 
-bool has_claim_limits(const TenantLimits &limits) {
-    return limits.max_concurrency || limits.rate;
-}
-
 // GCRA counts in microseconds since its epoch; 0 means that nothing was ever admitted.
 int64 arrival_of(std::optional<TimestampTz> due_at) {
     return due_at.value_or(0);
@@ -51,7 +47,7 @@ Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
     // Most of those who are held back are seen without a lock.
     Verdict verdict = look(tenant, limits);
     if (verdict.reason != Verdict::Reason::open && !limits.settling)
-        return verdict;
+        return noted(verdict);
     if (limits.paused)
         return verdict;
     if (locks_ == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant)) {
@@ -62,7 +58,13 @@ Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
     ++locks_;
     if (limits.settling)
         settle(tenant);
-    return look(tenant, limits);
+    return noted(look(tenant, limits));
+}
+
+Verdict Gate::noted(const Verdict &verdict) {
+    if (verdict.reason == Verdict::Reason::out_of_tokens)
+        opens_at_ = std::min(opens_at_, verdict.admits_at);
+    return verdict;
 }
 
 // The cap is new: jobs that were claimed before it was there do not count yet. Marks those that are to be
@@ -81,7 +83,11 @@ void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs
     auto const known = due_.find(tenant);
     int64 const arrival =
         known == due_.end() ? arrival_of(probes_.claim_due_at(tenant)) : arrival_of(known->second);
-    due_[tenant] = core::charged(*limits.rate, arrival, now_, jobs);
+    TimestampTz const due = core::charged(*limits.rate, arrival, now_, jobs);
+    due_[tenant] = due;
+    TimestampTz const admits_at = core::admits_at(*limits.rate, due, now_, 1);
+    if (admits_at > now_)
+        opens_at_ = std::min(opens_at_, admits_at);
 }
 
 void Gate::finish() {

@@ -31,14 +31,18 @@ public:
     void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
     // Writes down what the claim took by rate.
     void finish();
+    // When a rate that it met lets the next job through; DT_NOEND: it met none that does not now.
+    TimestampTz opens_at() const { return opens_at_; }
 
 private:
     void settle(std::string_view tenant) const;
+    Verdict noted(const Verdict &verdict);
 
     pg::Probes &probes_;
     Oid queue_;
     TimestampTz now_;
     int locks_ = 0;
+    TimestampTz opens_at_ = DT_NOEND;
     std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
 };
 

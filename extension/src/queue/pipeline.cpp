@@ -35,7 +35,9 @@ void move_blocked(const Run &run, int most) {
         count_move(JobStatus::blocked, to, moved.int64_at(row, 2), moved.int64_at(row, 3));
         if (to == JobStatus::queued)
             for (std::string const &tenant : moved.texts_at(row, 4))
-                lane_filled(tenant);
+                lane_filled(tenant, moved.int64_at(row, 2));
+        if (to == JobStatus::scheduled)
+            job_due(pg::now()); // or later: who waits looks for itself
         if (to == JobStatus::cancelled) { // a run is of one tenant
             std::vector<std::string> const tenants = moved.texts_at(row, 4);
             pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, 2)});

@@ -39,8 +39,16 @@ Ids busy_runs(const Ids &runs);                          // locks those that it 
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
 // The same for jobs that became queued; their tenants stand in column `tenants`.
 int64 count_into_lanes(const pg::Rows &rows, int tenants);
-// Tells the ring that the tenant has a job to claim, once this transaction commits.
-void lane_filled(std::string_view tenant);
+// Tells the ring and who waits that the tenant has jobs to claim, once this transaction commits.
+void lane_filled(std::string_view tenant, int64 jobs = 1);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
+
+// ------------------------------------------------------------------------------------------ wait.cpp
+
+// What claims of others wait for, besides jobs: a job left `locked`, one will be due.
+void slot_freed(std::string_view tenant);
+void job_due(TimestampTz at);
+// What a claim saw, and left for others. news: from before its snapshot.
+void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t news);
 
 } // namespace fairq::queue
