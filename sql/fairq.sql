@@ -566,8 +566,8 @@ CREATE VIEW @extschema@.queue_capabilities AS
                                            'complete_and_claim_jobs', 'wait_for_jobs', 'append_job_log']),
         ('operator', false, 'EXECUTE', ARRAY['cancel_job', 'redrive_dead_jobs']),
         ('operator', true, 'EXECUTE', ARRAY['reclaim_stuck_jobs', 'pause_job_type', 'resume_job_type', 'set_tenant_limits']),
-        ('monitor', false, 'EXECUTE', ARRAY['get_queue_metrics', 'why_not_running', 'read_job_logs', 'my_tenants']),
-        ('monitor', false, 'SELECT', ARRAY['my_jobs']),
+        ('monitor', false, 'EXECUTE', ARRAY['get_queue_metrics', 'get_tenant_metrics', 'why_not_running', 'read_job_logs', 'my_tenants']),
+        ('monitor', false, 'SELECT', ARRAY['my_jobs', 'tenant_metrics']),
         ('monitor', true, 'SELECT', ARRAY['job_queue'])) AS v (capability, for_all, privilege, objects),
            unnest(objects) AS object;
 COMMENT ON VIEW @extschema@.queue_capabilities IS 'what grant_queue_access grants for each capability; operator has all of monitor too';
@@ -667,7 +667,22 @@ CREATE FUNCTION @extschema@.get_queue_metrics()
 RETURNS jsonb
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_get_queue_metrics';
-COMMENT ON FUNCTION @extschema@.get_queue_metrics IS 'counts by status, oldest queued age, open leases: cheap at any size';
+COMMENT ON FUNCTION @extschema@.get_queue_metrics IS
+    'counts by status, oldest queued age, open leases, tenants, how long quiet tenants wait: cheap at any size';
+
+-- age: of the job at the lane's front. tenants: how many a row stands for, 1 but in the row of the rest.
+CREATE FUNCTION @extschema@.get_tenant_metrics()
+RETURNS TABLE (tenant_id text, weight integer, depth bigint, served bigint, share_due double precision,
+               share_got double precision, in_flight bigint, cap integer, oldest_claimable_age_seconds bigint,
+               waiting_in_ring boolean, tenants integer)
+LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 51
+AS 'MODULE_PATHNAME', 'fairq_get_tenant_metrics';
+COMMENT ON FUNCTION @extschema@.get_tenant_metrics IS
+    'the 50 tenants with the most queued jobs, then one row with tenant_id NULL that sums all others; shares are of the jobs served in the last minute; a role bound to tenants sees those alone, without shares';
+
+CREATE VIEW @extschema@.tenant_metrics AS SELECT * FROM @extschema@.get_tenant_metrics();
+COMMENT ON VIEW @extschema@.tenant_metrics IS
+    'depth, shares, jobs in flight and ages: the 50 tenants with the most queued jobs, and one row with tenant_id NULL that sums all others';
 
 CREATE FUNCTION @extschema@.truncate_notify_payload(payload text, max_bytes integer DEFAULT 7999)
 RETURNS text
@@ -743,12 +758,15 @@ REVOKE ALL ON FUNCTION
     @extschema@.set_tenant_limits, @extschema@.pause_job_type, @extschema@.resume_job_type,
     @extschema@.register_job_handler, @extschema@.unregister_job_handler,
     @extschema@.run_job_queue_cron, @extschema@.run_job_queue_parallel, @extschema@.make_history_partitions,
-    @extschema@.get_queue_metrics, @extschema@.notify_truncated, @extschema@.channel_outbox_copy,
+    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.notify_truncated, @extschema@.channel_outbox_copy,
     @extschema@.run_load_test_job, @extschema@.seed_load_test_jobs, @extschema@.clear_load_test_data,
     @extschema@.get_load_test_metrics
 FROM PUBLIC;
 REVOKE ALL ON PROCEDURE @extschema@.run_job_queue_ticks, @extschema@.wait_for_jobs FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.get_queue_metrics, @extschema@.get_load_test_metrics TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.get_load_test_metrics
+TO pg_monitor;
+GRANT SELECT ON @extschema@.tenant_metrics TO pg_monitor;
 
 ------------------------------------------------------------------------------------------------ dump
 

@@ -288,6 +288,12 @@ FAIRQ_API_FUNCTION(fairq_get_queue_metrics) {
     PG_RETURN_DATUM(queue::queue_metrics_of(queue::bound_tenants(Capability::monitor)).datum);
 }
 
+FAIRQ_API_FUNCTION(fairq_get_tenant_metrics) {
+    begin(fcinfo);
+    queue::tenant_metrics(result_set(fcinfo), queue::bound_tenants(Capability::monitor));
+    PG_RETURN_NULL();
+}
+
 FAIRQ_API_FUNCTION(fairq_get_load_test_metrics) {
     begin(fcinfo);
     queue::check_unbound(Capability::monitor);

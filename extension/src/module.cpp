@@ -2,6 +2,7 @@
 #include "pg/ring.hpp"
 
 #include "pg/counters.hpp"
+#include "pg/ring_depths.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/spi.hpp"
@@ -33,6 +34,7 @@ void _PG_init(void) {
     fairq::pg::waiters::install_callbacks(); // first: callbacks run in the opposite order
     fairq::pg::ring::install_callbacks();
     fairq::pg::counters::install_callbacks();
+    fairq::pg::depths::install_callbacks();
     fairq::pg::table_cache::install_callbacks();
     fairq::pg::install_planner_hook();
 }

@@ -15,6 +15,11 @@ BEGIN
           FROM unnest(enum_range(NULL::job_status)) s, (VALUES ('all', of_all), ('load_test', of_load_test)) m (name, stats)
          WHERE (m.stats ->> s::text)::bigint IS DISTINCT FROM
                (SELECT count(*) FROM job_queue q WHERE q.status = s AND (m.name = 'all' OR q.job_type = 'load_test'));
+    RETURN QUERY
+        SELECT 'depth of', tenant_id, k.depth, q.depth
+          FROM get_tenant_metrics() k
+          FULL JOIN (SELECT tenant_id, count(*) AS depth FROM job_live j WHERE j.status = 'queued' GROUP BY 1) q USING (tenant_id)
+         WHERE coalesce(k.depth, 0) <> coalesce(q.depth, 0);
 END
 $$;
 

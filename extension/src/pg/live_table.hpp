@@ -124,6 +124,14 @@ private:
 // lanes.
 std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only);
 
+// Since when the first queued job of each lane can be claimed; none for a lane where it is not soon behind
+// the jobs that are running, of which there are about so many.
+struct LaneFront {
+    std::string_view tenant;
+    int64 running;
+};
+std::vector<std::optional<TimestampTz>> lane_fronts(Oid schema, const std::vector<LaneFront> &lanes);
+
 // A value of the enum job_status.
 Datum status_datum(Oid schema, const char *label);
 

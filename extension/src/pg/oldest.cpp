@@ -35,18 +35,24 @@ public:
         return call([&] { return index_getnext_slot(scan_, ForwardScanDirection, slot_); });
     }
 
-    // The first queued job among the next `most`; ended: whether there were no more than that.
-    std::optional<TimestampTz> first_queued(int most, bool &ended) {
+    // Of the first queued job among the next `most`; ended: whether there were no more than that.
+    std::optional<TimestampTz> first_queued(Column time, int64 most, bool &ended) {
         ended = false;
-        for (int looked_at = 0; looked_at < most; ++looked_at) {
+        for (int64 looked_at = 0; looked_at < most; ++looked_at) {
             if (!next()) {
                 ended = true;
                 return std::nullopt;
             }
             if (value(kStatus) == queued_ && (!load_test_only_ || text_in(slot_, kType) == kLoadTest))
-                return DatumGetTimestampTz(value(kCreatedAt));
+                return DatumGetTimestampTz(value(time));
         }
         return std::nullopt;
+    }
+
+    void start_lane(std::string_view tenant) {
+        ScanKeyData key;
+        tenant_key(&key, BTEqualStrategyNumber, F_TEXTEQ, of(tenant).datum);
+        start(&key);
     }
 
     std::string tenant() { return std::string(text_in(slot_, kTenant)); }
@@ -88,10 +94,9 @@ std::optional<TimestampTz> oldest_by_lanes(Oid schema, bool load_test_only) {
         if (!reader.next())
             break;
         tenant = reader.tenant();
-        tenant_key(&key, BTEqualStrategyNumber, F_TEXTEQ, of(std::string_view(tenant)).datum);
-        reader.start(&key);
+        reader.start_lane(tenant);
         bool ended = false;
-        std::optional<TimestampTz> const first = reader.first_queued(kJobsPerLane, ended);
+        std::optional<TimestampTz> const first = reader.first_queued(kCreatedAt, kJobsPerLane, ended);
         if (first && (!oldest || *first < *oldest))
             oldest = first;
     }
@@ -105,9 +110,21 @@ std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only) {
     Reader reader(schema, "job_live_pkey", 0, load_test_only);
     reader.start(nullptr);
     bool ended = false;
-    std::optional<TimestampTz> const oldest = reader.first_queued(kJobsLookedAt, ended);
+    std::optional<TimestampTz> const oldest = reader.first_queued(kCreatedAt, kJobsLookedAt, ended);
     reader.finish();
     return oldest || ended ? oldest : oldest_by_lanes(schema, load_test_only);
+}
+
+std::vector<std::optional<TimestampTz>> lane_fronts(Oid schema, const std::vector<LaneFront> &lanes) {
+    std::vector<std::optional<TimestampTz>> fronts;
+    Reader reader(schema, "job_live_lane", 1, false);
+    for (LaneFront const &lane : lanes) {
+        reader.start_lane(lane.tenant);
+        bool ended = false;
+        fronts.push_back(reader.first_queued(kUpdatedAt, lane.running + kJobsPerLane, ended));
+    }
+    reader.finish();
+    return fronts;
 }
 
 } // namespace fairq::pg

@@ -7,46 +7,31 @@ namespace fairq::pg::ring {
 
 namespace {
 
-constexpr int kFiguresAtOnce = 1024; // lanes, for one hold of the lock
 constexpr int kMostSurveyed = 1000;
 constexpr int kSurveyedWhenNew = 200; // by each claim after a restart: 0.3 ms
 
-void roll_minute(Lane &lane, int64 minute) {
-    if (lane.minute == minute)
-        return;
-    bool const next = lane.minute == minute - 1;
-    lane.got[1] = next ? lane.got[0] : 0;
-    lane.due[1] = next ? lane.due[0] : 0;
-    lane.got[0] = lane.due[0] = 0;
-    lane.minute = minute;
+// Whether the place is still the lane's that drew.
+bool is_lane_of(const Share &share, int queue) {
+    Lane const &lane = memory->lane[share.lane];
+    return lane.queue == queue && lane.generation == share.generation;
 }
 
-// Its share of what the queue did since the last look: virtual time runs by a job for each unit of weight.
-void account(int place, const core::Schedule &schedule, int64 minute, int got) {
-    Lane &lane = memory->lane[place];
-    roll_minute(lane, minute);
-    lane.due[0] += std::max(0.0, schedule.now() - lane.due_since) * memory->scheduled[place].weight;
-    lane.due_since = schedule.now();
-    lane.got[0] += got;
-    lane.served += got;
+// A tenant is quiet that gets less than its share, or has all its jobs taken at its first turn, unless a
+// limit of its own keeps it so.
+bool is_quiet(const Share &share, bool first_turn, TimestampTz at) {
+    return at - memory->lane[share.lane].limited_at >= USECS_PER_MINUTE &&
+           ((share.empty && first_turn) || below_share(share.lane, at));
 }
 
-// Of its next job, in virtual time.
-double deadline(int place) {
-    core::ScheduledLane const &lane = memory->scheduled[place];
-    return lane.start + 1.0 / std::max(lane.weight, 1);
-}
-
-// By a minute that slides: all of this one, and of the one before what is left of it.
-LaneFigures figures_of(const Lane &lane, bool waiting, TimestampTz now) {
-    int64 const minute = now / USECS_PER_MINUTE;
-    double const left = 1.0 - static_cast<double>(now % USECS_PER_MINUTE) / USECS_PER_MINUTE;
-    auto const last_minute = [&](const double(&of)[2]) {
-        if (lane.minute == minute)
-            return of[0] + left * of[1];
-        return lane.minute == minute - 1 ? left * of[0] : 0.0;
-    };
-    return {std::string(lane.name()), lane.served, last_minute(lane.got), last_minute(lane.due), waiting};
+// For the figures: what the lane did, and how long its jobs have waited if it is quiet.
+void note(Queue &queue, const Share &share, TimestampTz at) {
+    if (share.limited)
+        memory->lane[share.lane].limited_at = at;
+    bool const first_turn = at_first_turn(share.lane);
+    account(share.lane, share.got);
+    if (share.got > 0 && is_quiet(share, first_turn, at))
+        for (TimestampTz const since : share.since)
+            ++queue.dwell[0][core::wait_bucket(at - since)];
 }
 
 } // namespace
@@ -54,9 +39,11 @@ LaneFigures figures_of(const Lane &lane, bool waiting, TimestampTz now) {
 Ring::Ring(Oid table) : table_(table) {
     if (memory == nullptr)
         return;
+    TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;
     queue_ = find_or_make_queue(table);
-    memory->queues[queue_].claimed_at = GetCurrentTimestamp();
+    memory->queues[queue_].claimed_at = now;
+    begin_minute(queue_, now);
     clock_ = memory->queues[queue_].clock;
     complete_ = memory->queues[queue_].complete;
 }
@@ -75,21 +62,24 @@ std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room) con
     return shares;
 }
 
+// The clock has gone back by all that was not given before anybody's share is told by it.
 void Ring::settle(const std::vector<Share> &shares, TimestampTz at) const {
     Exclusive const lock;
     if (memory->queues[queue_].table != table_)
         return;
     core::Schedule schedule = schedule_of(queue_);
+    for (Share const &share : shares)
+        if (is_lane_of(share, queue_))
+            schedule.give_back(share.lane, share.jobs - share.got);
+    for (Share const &share : shares)
+        if (is_lane_of(share, queue_))
+            note(memory->queues[queue_], share, at);
     for (Share const &share : shares) {
-        Lane const &lane = memory->lane[share.lane];
-        if (lane.queue != queue_ || lane.generation != share.generation)
+        if (!is_lane_of(share, queue_))
             continue;
-        schedule.give_back(share.lane, share.jobs - share.got);
         if (share.got > 0)
             schedule.served(share.lane);
-        if (schedule.contains(share.lane))
-            account(share.lane, schedule, at / USECS_PER_MINUTE, share.got);
-        if (share.empty && lane.touched <= clock_)
+        if (share.empty && memory->lane[share.lane].touched <= clock_)
             schedule.leave(share.lane);
         else if (share.closed && schedule.contains(share.lane))
             schedule.pass_over(share.lane);
@@ -98,7 +88,7 @@ void Ring::settle(const std::vector<Share> &shares, TimestampTz at) const {
 
 void Ring::set_weight(const Share &share, int weight) const {
     Exclusive const lock;
-    if (memory->lane[share.lane].queue == queue_ && memory->lane[share.lane].generation == share.generation)
+    if (is_lane_of(share, queue_))
         schedule_of(queue_).set_weight(share.lane, weight);
 }
 
@@ -146,49 +136,6 @@ void Ring::surveyed(const std::vector<std::string> &lanes, bool end) const {
     }
     std::string const at = end ? std::string() : lanes.back();
     queue.survey_length = static_cast<int>(at.copy(queue.survey, sizeof queue.survey));
-}
-
-std::vector<LaneFigures> figures(Oid table) {
-    std::vector<LaneFigures> all;
-    TimestampTz const now = GetCurrentTimestamp();
-    for (int from = 0; memory != nullptr; from += kFiguresAtOnce) {
-        Exclusive const lock;
-        int const queue = find_queue(table);
-        if (queue < 0 || from >= memory->used)
-            break;
-        core::Schedule const schedule = schedule_of(queue);
-        for (int place = from; place < std::min(from + kFiguresAtOnce, memory->used); ++place)
-            if (memory->lane[place].queue == queue)
-                all.push_back(figures_of(memory->lane[place], schedule.contains(place), now));
-    }
-    return all;
-}
-
-std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
-    if (memory == nullptr)
-        return std::nullopt;
-    Exclusive const lock;
-    int const queue = find_queue(table);
-    int const own = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
-    if (own < 0)
-        return std::nullopt;
-    core::Schedule const schedule = schedule_of(queue);
-    Turn turn{schedule.lanes(), 0};
-    for (int place = 0; place < memory->used; ++place)
-        if (memory->lane[place].queue == queue && place != own && schedule.contains(place) &&
-            deadline(place) < deadline(own))
-            ++turn.ahead;
-    return turn;
-}
-
-std::optional<TimestampTz> last_claim(Oid table) {
-    if (memory == nullptr)
-        return std::nullopt;
-    Exclusive const lock;
-    int const queue = find_queue(table);
-    if (queue < 0 || memory->queues[queue].claimed_at == 0)
-        return std::nullopt;
-    return memory->queues[queue].claimed_at;
 }
 
 } // namespace fairq::pg::ring

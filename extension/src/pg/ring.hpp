@@ -10,6 +10,7 @@
 //   - every claim looks at the next lane by the index (survey), for what went past the API or got lost.
 #pragma once
 
+#include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
 #include "pg/boundary.hpp"
@@ -35,18 +36,28 @@ struct Share {
     int jobs;                 // charged
     int weight;               // that the lane had
     int got = 0;
-    bool empty = false;  // has no claimable job that the claim's snapshot could see
-    bool closed = false; // could not give more now: a limit, or others are taking its jobs
-    bool busy = false;   // closed, only because somebody has the tenant's lock
+    bool empty = false;                  // has no claimable job that the claim's snapshot could see
+    bool closed = false;                 // could not give more now: a limit, or others are taking its jobs
+    bool busy = false;                   // closed, only because somebody has the tenant's lock
+    bool limited = false;                // closed, by a limit of the tenant's own
+    std::vector<TimestampTz> since = {}; // the jobs that it got could have been claimed
 };
 
-// What one lane did, for metrics. Since the lane came into the ring; a minute is a minute of the clock.
+// What one lane did, for metrics. Since the lane came into the ring; the last minute is one that slides.
 struct LaneFigures {
     std::string tenant;
     std::int64_t served; // in all
     double got_last_minute,
-        due_last_minute; // jobs it got, and jobs that were its weight's share while it had work
+        due_last_minute; // jobs it got, and jobs that were its weight's share while it could have been served
+    int weight;          // that it had in its last draw
+    std::int64_t depth;  // queued jobs, if the queue's depths are known
     bool waiting;        // is in the ring now
+};
+struct Figures {
+    std::vector<LaneFigures> lanes;        // every lane of the queue, whether it waits or not
+    bool depths_known = false;             // counted, and every commit since has added what it changed
+    bool depths_whole = false;             // and there was a place for every tenant
+    double dwell[core::kWaitBuckets] = {}; // jobs of quiet tenants in the last minute, by wait
 };
 
 // A claim's view of its queue's ring. Make it before the claim's snapshot is taken.
@@ -80,9 +91,9 @@ private:
     bool complete_ = false;
 };
 
-// Every lane of the queue, whether it waits or not, but at most `most`: those with the most jobs served last
-// minute.
-std::vector<LaneFigures> figures(Oid table);
+bool available(); // is there shared memory?
+bool depths_known(Oid table);
+Figures figures(Oid table);
 // Lanes that wait in the ring, and how many of them are due before this one; none when nobody knows.
 struct Turn {
     int lanes, ahead;

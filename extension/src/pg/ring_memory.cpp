@@ -77,6 +77,9 @@ int32 &bucket_of(uint32 hash) {
 void drop(int place) {
     Lane &lane = memory->lane[place];
     schedule_of(lane.queue).leave(place);
+    Queue &queue = memory->queues[lane.queue];
+    if (lane.depth != 0 && lane.counted_with == queue.depths)
+        queue.depths_whole = false;
     for (int32 *link = &bucket_of(lane.hash); *link != 0; link = &memory->lane[*link - 1].next)
         if (*link == place + 1) {
             *link = lane.next;
@@ -188,23 +191,28 @@ int find_lane(int queue, std::string_view tenant) {
     return -1;
 }
 
+int find_or_make_lane(int queue, std::string_view tenant) {
+    int const place = find_lane(queue, tenant);
+    return place < 0 ? make_lane(queue, tenant) : place;
+}
+
 void enter(int queue, std::string_view tenant) {
     Queue &of = memory->queues[queue];
-    int place = find_lane(queue, tenant);
-    if (place < 0)
-        place = make_lane(queue, tenant);
+    int const place = find_or_make_lane(queue, tenant);
     if (place < 0) {
         of.complete = false;
         of.overflowed = true;
         return;
     }
-    memory->lane[place].touched = ++of.clock;
+    Lane &lane = memory->lane[place];
+    lane.touched = ++of.clock;
     core::Schedule schedule = schedule_of(queue);
     if (schedule.contains(place))
         return;
     // A lane that was here before keeps its weight until a claim has read the tenant's row again.
     schedule.enter(place, std::max(memory->scheduled[place].weight, 1));
-    memory->lane[place].due_since = schedule.now();
+    lane.due_since = schedule.now();
+    lane.served_before = lane.served;
 }
 
 } // namespace fairq::pg::ring

@@ -2,6 +2,7 @@
 // by a hash of queue and tenant. For the ring_*.cpp files only.
 #pragma once
 
+#include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
 #include "pg/boundary.hpp"
@@ -16,12 +17,15 @@ struct Lane {
     int16 queue;  // -1: free
     int16 length; // of the tenant's name
     uint32 hash;
-    uint32 generation; // counts the uses of this place
-    uint64 touched;    // the queue's clock when it was last entered
-    int64 served;
-    int64 minute; // of the figures below: got and due in this one, and in the one before
+    uint32 generation;           // counts the uses of this place
+    uint64 touched;              // the queue's clock when it was last entered
+    int64 served, served_before; // in all, and when it was last entered
+    int64 minute;                // of the figures below: got and due in this one, and in the one before
     double got[2], due[2];
-    double due_since; // virtual time up to which due is counted
+    double due_since;       // virtual time up to which due is counted
+    TimestampTz limited_at; // when a limit of the tenant's own last held it back
+    int64 depth;            // its queued jobs, if counted_with is Queue::depths
+    uint64 counted_with;
     char tenant[core::kMaxNameBytes + 1];
     std::string_view name() const { return {tenant, static_cast<size_t>(length)}; }
 };
@@ -29,10 +33,16 @@ struct Lane {
 struct Queue {
     Oid database, table; // InvalidOid: free
     uint64 used;
-    uint64 clock;    // counts entries into lanes
-    bool complete;   // every lane with an entry in the index is known, or will be entered by a commit
-    bool overflowed; // there was no place for a lane
+    uint64 clock;           // counts entries into lanes
+    bool complete;          // every lane with an entry in the index is known, or will be entered by a commit
+    bool overflowed;        // there was no place for a lane
     TimestampTz claimed_at; // last, by anybody
+    int64 minute;           // of what follows: this one's, and the one's before
+    double began[2];        // virtual time when it began
+    uint32 dwell[2][core::kWaitBuckets]; // how long jobs of quiet tenants have waited
+    uint64 depths;                       // names the count that the lanes' depths come from; 0: none
+    bool depths_counted;                 // that count has ended
+    bool depths_whole;                   // it had a place for every tenant
     TimestampTz surveyed_at;
     int survey_length;
     char survey[core::kMaxNameBytes + 1]; // the survey has seen the lanes up to here
@@ -63,11 +73,18 @@ public:
 };
 
 // All that follows needs the lock.
-int find_queue(Oid table);                         // or -1
-int find_or_make_queue(Oid table);                 // takes the least recently used one's place
-int find_lane(int queue, std::string_view tenant); // or -1
+int find_queue(Oid table);                                 // or -1
+int find_or_make_queue(Oid table);                         // takes the least recently used one's place
+int find_lane(int queue, std::string_view tenant);         // or -1
+int find_or_make_lane(int queue, std::string_view tenant); // or -1: there is no place
 // Enters the lane, makes it if there is a place; without one the ring is not complete from here on.
 void enter(int queue, std::string_view tenant);
 core::Schedule schedule_of(int queue);
+// ring_figures.cpp. To be called before the schedule moves on:
+void begin_minute(int queue, TimestampTz now);
+// What a lane did since the last look at it; before it leaves.
+void account(int place, int got);
+bool at_first_turn(int place);                // has got nothing since it was entered
+bool below_share(int place, TimestampTz now); // in the last minute; of a lane that is accounted for
 
 } // namespace fairq::pg::ring

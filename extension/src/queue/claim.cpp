@@ -113,6 +113,7 @@ private:
             take(share, lane, wanted, limits);
         share.busy = lane.busy;
         share.closed = !share.empty && share.got < share.jobs;
+        share.limited = share.closed && !lane.busy && wanted < share.jobs;
         if (share.closed || share.empty) {
             lane.closed = true;
             full_.push_back(share.lane);
@@ -138,6 +139,9 @@ private:
         lane.taken += taken.jobs;
         share.got = taken.jobs;
         share.empty = taken.empty;
+        share.since.reserve(static_cast<size_t>(taken.jobs));
+        for (auto job = claim_.jobs.end() - taken.jobs; job != claim_.jobs.end(); ++job)
+            share.since.push_back(job->since);
         gate_.taken(lane.tenant, limits, taken.jobs);
         // Should this be rolled back, what it took is there again.
         if (share.empty)
@@ -232,6 +236,11 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
     count_move(JobStatus::queued, JobStatus::locked, static_cast<int64>(claim.jobs.size()), load_test);
+    Ids from_lane(claim.lanes.size());
+    for (auto const &job : claim.jobs)
+        ++from_lane[static_cast<size_t>(job.lane)];
+    for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
+        lane_lost(claim.lanes[lane], from_lane[lane]);
     if (Ids const runs = runs_of(claim); !runs.empty())
         runs_started(runs);
 }

@@ -33,10 +33,27 @@ void lane_filled(std::string_view tenant, int64 jobs) {
     pg::waiters::jobs_came(queue, tenant, jobs);
 }
 
-int64 count_into_lanes(const pg::Rows &rows, int tenants) {
+void lane_gained(std::string_view tenant, int64 jobs) {
+    pg::depths::changed(pg::live_table_oid(pg::schema()), tenant, jobs);
+    lane_filled(tenant, jobs);
+}
+
+void lane_lost(std::string_view tenant, int64 jobs) {
+    pg::depths::changed(pg::live_table_oid(pg::schema()), tenant, -jobs);
+}
+
+void lanes_gained(std::vector<std::string_view> tenants) {
+    std::sort(tenants.begin(), tenants.end());
+    for (auto tenant = tenants.begin(); tenant != tenants.end();) {
+        auto const next = std::upper_bound(tenant, tenants.end(), *tenant);
+        lane_gained(*tenant, next - tenant);
+        tenant = next;
+    }
+}
+
+int64 count_into_lanes(const pg::Rows &rows, int tenant) {
     for (size_t row = 0; row < rows.size(); ++row)
-        for (std::string const &tenant : rows.texts_at(row, tenants))
-            lane_filled(tenant);
+        lane_gained(rows.text_at(row, tenant), rows.int64_at(row, 2));
     return count_moves(rows, JobStatus::queued);
 }
 

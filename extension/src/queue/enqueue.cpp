@@ -32,13 +32,13 @@ void count_new(const NewJobs &common, JobStatus status, int64 jobs) {
     count_move(std::nullopt, status, jobs, common.job_type == kLoadTest ? jobs : 0);
 }
 
-void fill_lanes(const pg::Value &tenants) {
-    std::vector<std::string_view> const all = pg::texts_of(tenants.datum);
-    for (auto tenant = all.begin(); tenant != all.end();) {
-        auto const next = std::find_if(tenant, all.end(), [&](std::string_view t) { return t != *tenant; });
-        lane_filled(*tenant, next - tenant);
-        tenant = next;
-    }
+// Of the jobs that are new: one whose key was known has kept another id than the one that was meant for it.
+void fill_lanes(const pg::Value &tenants, const Ids &ids, const Ids &kept) {
+    std::vector<std::string_view> all = pg::texts_of(tenants.datum), filled;
+    for (size_t i = 0; i < all.size(); ++i)
+        if (kept[i] == ids[i])
+            filled.push_back(all[i]);
+    lanes_gained(std::move(filled));
 }
 
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
@@ -113,7 +113,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
                      pg::of(job.concurrency_key), pg::of(common.run_id), pg::of(common.stage)});
         count_new(common, status, 1);
         if (status == JobStatus::queued)
-            lane_filled(job.tenant);
+            lane_gained(job.tenant, 1);
         if (status == JobStatus::scheduled)
             job_due(moment.run_at);
         return id;
@@ -141,7 +141,7 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
                                        pg::of_time(moment.now), pg::of(common.run_id), pg::of(common.stage)});
         count_new(common, status, static_cast<int64>(SPI_processed));
         if (status == JobStatus::queued)
-            fill_lanes(arrays.tenants);
+            fill_lanes(arrays.tenants, ids, kept);
         if (status == JobStatus::scheduled)
             job_due(moment.run_at);
         return kept;

@@ -52,6 +52,8 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
                                       pg::of_time(pg::now())});
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
+    if (job.status == JobStatus::queued)
+        lane_lost(job.tenant, 1);
     if (job.status == JobStatus::locked)
         slot_freed(job.tenant);
     free_keys(job.key);
@@ -125,13 +127,9 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
         pg::Rows const moved =
             pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
                                         later ? pg::of_time(*run_at) : pg::Value{}});
-        int64 const released = count_moves(moved, later ? JobStatus::scheduled : JobStatus::queued);
+        int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved, 4);
         FreedKeys keys;
-        for (size_t row = 0; row < moved.size(); ++row) {
-            if (!later) { // each job is back in its lane, and the next of its key itself
-                lane_filled(moved.text_at(row, 4), moved.int64_at(row, 2));
-                continue;
-            }
+        for (size_t row = 0; later && row < moved.size(); ++row) { // else it is itself the next of its key
             slot_freed(moved.text_at(row, 4));
             for (std::string const &key : moved.texts_at(row, 5))
                 keys.emplace_back(moved.text_at(row, 4), key);
@@ -161,9 +159,7 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) 
     return pg::with_spi([&] {
         pg::Rows const moves =
             pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
-        for (size_t row = 0; row < moves.size(); ++row)
-            lane_filled(moves.text_at(row, 4), moves.int64_at(row, 2));
-        int64 const redriven = count_moves(moves, JobStatus::queued);
+        int64 const redriven = count_into_lanes(moves, 4);
         pending_moved(moves, +1);
         return redriven;
     });

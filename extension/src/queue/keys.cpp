@@ -87,7 +87,7 @@ void free_keys(FreedKeys keys) {
 int64 unpark_type(std::string_view type) {
     pg::Rows const moved = pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep})});
     for (std::string const &tenant : moved.texts_at(0, 2))
-        lane_filled(tenant);
+        lane_filled(tenant, moved.int64_at(0, 1)); // at most
     return moved.int64_at(0, 1);
 }
 

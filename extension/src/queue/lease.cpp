@@ -95,7 +95,7 @@ int64 put_back(const Lease &lease, int most) {
     FreedKeys keys;
     for (HeldJob const &job : jobs) {
         if (!job.out_of_attempts) { // back in its lane, and the next of its key itself
-            lane_filled(job.tenant);
+            lane_gained(job.tenant, 1);
             continue;
         }
         slot_freed(job.tenant);

@@ -22,7 +22,8 @@ int64 seed_load_test(int total_jobs, int tenants) {
             pg::execute(sql::kSeedPending, {pg::of(int32{total_jobs}), pg::of(int32{tenants})});
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
         for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
-            lane_filled("tenant-" + std::to_string(tenant), total_jobs / tenants + 1);
+            lane_gained("tenant-" + std::to_string(tenant),
+                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0));
         return seeded;
     });
 }

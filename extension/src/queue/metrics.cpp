@@ -1,6 +1,6 @@
 // Metrics: kept counts, never counted rows. Shared memory has the counts; when it has lost them (a restart,
 // no preload), they are counted once, and put back if that can be done without making writers wait.
-#include "queue/queue.hpp"
+#include "queue/metrics.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::queue {
@@ -11,28 +11,26 @@ constexpr int kPatienceMs = 20;                       // for a moment without wr
 constexpr int64 kCountAgain = 5 * 60 * core::kSecond; // for what was written past the API
 constexpr int64 kReuse = 10 * core::kSecond;          // of a count that could not be kept
 
-struct Counts {
-    pg::StatusCounts jobs;
-    bool exact;
-};
-
-pg::StatusCounts counts_in(const pg::Rows &rows) {
-    pg::StatusCounts counts;
+Counts counts_in(const pg::Rows &rows) {
+    Counts counts{{}, true, Depths()};
     for (size_t row = 0; row < rows.size(); ++row) {
         int32 const status = rows.int32_at(row, 1);
-        counts.by_status[0][status] = rows.int64_at(row, 2);
-        counts.by_status[1][status] = rows.int64_at(row, 3);
+        counts.jobs.by_status[0][status] += rows.int64_at(row, 2);
+        counts.jobs.by_status[1][status] += rows.int64_at(row, 3);
+        if (!rows.is_null(row, 4))
+            counts.depths->emplace(rows.text_at(row, 4), rows.int64_at(row, 2));
     }
     return counts;
 }
 
-pg::StatusCounts count_all() {
+Counts count_all() {
     return pg::with_spi([] { return counts_in(pg::read_as_of_snapshot(sql::kCount)); });
 }
 
 struct FreshCount {
     Oid table;
     std::optional<uint64> generation;
+    uint64 depths;
 };
 
 // With no writer in progress: from here on every commit adds what it changes, and the snapshot has all that
@@ -40,8 +38,10 @@ struct FreshCount {
 void begin(void *argument) {
     auto *const count = static_cast<FreshCount *>(argument);
     count->generation = pg::shared_state::begin_count(count->table, GetCurrentTimestamp());
-    if (count->generation)
-        PushActiveSnapshot(GetLatestSnapshot());
+    if (!count->generation)
+        return;
+    count->depths = pg::depths::begin_count(count->table);
+    PushActiveSnapshot(GetLatestSnapshot());
 }
 
 // Counts all jobs and, if writers let us, keeps the counts in shared memory. Else this session uses them for
@@ -50,44 +50,31 @@ Counts count_anew(Oid table) {
     static struct {
         Oid table;
         TimestampTz at;
-        pg::StatusCounts jobs;
+        Counts counts;
     } own;
     TimestampTz const now = pg::now();
     if (own.table == table && now - own.at < kReuse)
-        return {own.jobs, false};
-    FreshCount fresh{table, std::nullopt};
+        return own.counts;
+    FreshCount fresh{table, std::nullopt, 0};
     bool const quiet = pg::without_writers(table, kPatienceMs, begin, &fresh);
     if (quiet && !fresh.generation) // another session is counting: what has been collected so far
-        return {pg::shared_state::read(table).counts, false};
-    pg::StatusCounts const counted = count_all();
-    if (!quiet) {
-        own = {table, now, counted};
-        return {counted, true};
+        return {pg::shared_state::read(table).counts, false, std::nullopt};
+    Counts counted = count_all();
+    if (quiet) {
+        pg::call([] { PopActiveSnapshot(); });
+        pg::shared_state::end_count(table, *fresh.generation, counted.jobs, now);
+        pg::depths::end_count(table, fresh.depths, *counted.depths);
+        return counted;
     }
-    pg::call([] { PopActiveSnapshot(); });
-    pg::shared_state::end_count(table, *fresh.generation, counted, now);
-    return {counted, true};
+    own = {table, now, counted};
+    own.counts.exact = false;
+    return counted;
 }
 
 void add(pg::StatusCounts &counts, const pg::StatusCounts &more) {
     for (int kind = 0; kind < 2; ++kind)
         for (size_t status = 0; status < core::kStatuses; ++status)
             counts.by_status[kind][status] += more.by_status[kind][status];
-}
-
-Counts counts() {
-    Oid const table = pg::live_table_oid(pg::schema());
-    std::optional<pg::StatusCounts> const own_changes = pg::counters::pending();
-    pg::shared_state::Kept kept = pg::shared_state::read(table);
-    bool const can_keep =
-        pg::shared_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
-    if (!can_keep || (own_changes && !kept.exact))
-        return {count_all(), true};
-    if (!own_changes && !(kept.exact && pg::now() - kept.counted_at < kCountAgain))
-        return count_anew(table);
-    if (own_changes)
-        add(kept.counts, *own_changes);
-    return {kept.counts, kept.exact};
 }
 
 pg::Value by_status(const pg::StatusCounts &counts, bool load_test) {
@@ -103,24 +90,44 @@ pg::Value oldest_age(bool load_test) {
     return oldest ? pg::of(int64{std::max<int64>(0, pg::now() - *oldest) / core::kSecond}) : pg::Value{};
 }
 
-// A result that outlives the SPI connection it came from.
+} // namespace
+
 pg::Value only_value(const pg::Rows &rows) {
     return pg::of_datum(pg::call([&] { return SPI_datumTransfer(rows.datum(0, 1), false, -1); }));
 }
 
-} // namespace
+Counts counts(bool by_tenant) {
+    Oid const table = pg::live_table_oid(pg::schema());
+    std::optional<pg::StatusCounts> const own_changes = pg::counters::pending();
+    pg::shared_state::Kept kept = pg::shared_state::read(table);
+    bool const can_keep =
+        pg::shared_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
+    bool const no_place = by_tenant && !pg::ring::available(); // for depths: fairq.ring_lanes is 0
+    bool const known = kept.exact && (!by_tenant || pg::ring::depths_known(table));
+    if (!can_keep || no_place || (own_changes && !known))
+        return count_all();
+    if (!own_changes && !(known && pg::now() - kept.counted_at < kCountAgain))
+        return count_anew(table);
+    if (own_changes)
+        add(kept.counts, *own_changes);
+    return {kept.counts, kept.exact, std::nullopt};
+}
 
 pg::Value queue_metrics() {
-    Counts const now = counts();
+    Counts const now = counts(true);
+    TenantFigures const by_tenant = tenants(now);
     pg::Value const age = oldest_age(false);
     return pg::with_spi([&] {
-        return only_value(pg::execute(sql::kQueueMetrics, {by_status(now.jobs, false), age, pg::of(now.exact),
-                                                           pg::of(pg::shared_state::available())}));
+        return only_value(
+            pg::execute(sql::kQueueMetrics, {by_status(now.jobs, false), age, pg::of(now.exact),
+                                             pg::of(pg::shared_state::available()), by_tenant.json,
+                                             pg::of(by_tenant.exact), pg::of(by_tenant.dwell_p50),
+                                             pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs)}));
     });
 }
 
 pg::Value load_test_metrics() {
-    Counts const now = counts();
+    Counts const now = counts(false);
     pg::Value const age = oldest_age(true);
     return pg::with_spi([&] {
         return only_value(

@@ -33,12 +33,11 @@ void move_blocked(const Run &run, int most) {
     for (size_t row = 0; row < moved.size(); ++row) {
         auto const to = static_cast<JobStatus>(moved.int32_at(row, 1));
         count_move(JobStatus::blocked, to, moved.int64_at(row, 2), moved.int64_at(row, 3));
-        if (to == JobStatus::queued)
-            for (std::string const &tenant : moved.texts_at(row, 4))
-                lane_filled(tenant, moved.int64_at(row, 2));
+        if (to == JobStatus::queued) // a run is of one tenant
+            lane_gained(moved.texts_at(row, 4).front(), moved.int64_at(row, 2));
         if (to == JobStatus::scheduled)
             job_due(pg::now()); // or later: who waits looks for itself
-        if (to == JobStatus::cancelled) { // a run is of one tenant
+        if (to == JobStatus::cancelled) {
             std::vector<std::string> const tenants = moved.texts_at(row, 4);
             pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, 2)});
         }

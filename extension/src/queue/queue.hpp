@@ -5,6 +5,7 @@
 
 #include "core/backoff.hpp"
 #include "core/between.hpp"
+#include "core/histogram.hpp"
 #include "core/job_status.hpp"
 #include "core/limits.hpp"
 #include "core/rate.hpp"
@@ -17,6 +18,7 @@
 #include "pg/live_columns.hpp"
 #include "pg/live_table.hpp"
 #include "pg/ring.hpp"
+#include "pg/ring_depths.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/tick_segment.hpp"
@@ -125,9 +127,11 @@ void work(pg::TickSegment &tick, int index);        // processes 1 … n
 bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants);
 
 // ------------------------------------------------------------------------------------------ metrics.cpp,
-// load_test.cpp
+// tenant_metrics.cpp, load_test.cpp
 
-pg::Value queue_metrics();     // jsonb
+pg::Value queue_metrics(); // jsonb
+// A row each; `of`: those alone, without what would tell of others.
+void tenant_metrics(ReturnSetInfo *rows, const std::optional<std::vector<std::string>> &of);
 pg::Value load_test_metrics(); // jsonb
 int64 seed_load_test(int total_jobs, int tenants);
 int64 clear_load_test();

@@ -37,9 +37,13 @@ Ids busy_runs(const Ids &runs);                          // locks those that it 
 // Tells the counters what a statement moved (rows of: old status, jobs, load-test jobs) and returns the
 // number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
-// The same for jobs that became queued; their tenants stand in column `tenants`.
-int64 count_into_lanes(const pg::Rows &rows, int tenants);
-// Tells the ring and who waits that the tenant has jobs to claim, once this transaction commits.
+// The same for jobs that became queued; the tenant of each row's stands in column `tenant`.
+int64 count_into_lanes(const pg::Rows &rows, int tenant);
+// Who says by count_move() that jobs became queued, or are so no more, says here whose they are.
+void lane_gained(std::string_view tenant, int64 jobs);
+void lanes_gained(std::vector<std::string_view> tenants); // one job each
+void lane_lost(std::string_view tenant, int64 jobs);
+// Tells the ring and those who wait that the tenant has jobs to claim, once this transaction commits.
 void lane_filled(std::string_view tenant, int64 jobs = 1);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
 

@@ -47,7 +47,7 @@ SELECT k.job_id
 
 // -------------------------------------------------------------------------------------------------- claim
 
-// now, how many
+// now, how many → a row for each tenant: also its name
 const Statement kPromote{4, Plan::pinned, R"(
 WITH due AS (
     SELECT id FROM @job_live WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
@@ -57,7 +57,7 @@ WITH due AS (
       FROM due WHERE j.id = due.id
     RETURNING j.job_type, j.tenant_id
 )
-SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), array_agg(DISTINCT tenant_id) FROM moved)",
+SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id FROM moved GROUP BY tenant_id)",
     2, {TIMESTAMPTZOID, INT4OID}};
 
 // token, worker, now, ids
@@ -274,16 +274,17 @@ SELECT $1, u.name, u.claimed, u.completed, u.failed
 
 // -------------------------------------------------------------------------------------------------- metrics, load test
 
-// → status, jobs, load-test jobs; reads everything
+// → status, jobs, load-test jobs, tenant (of queued jobs); reads everything
 const Statement kCount{28, Plan::open, R"(
-SELECT array_position(enum_range(NULL::@job_status), status) - 1, sum(jobs)::bigint, sum(load_test)::bigint
-  FROM (SELECT status, count(*) AS jobs, count(*) FILTER (WHERE job_type = 'load_test') AS load_test
-          FROM @job_live GROUP BY status
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, jobs, load_test, tenant
+  FROM (SELECT status, CASE WHEN status = 'queued' THEN tenant_id END AS tenant, count(*) AS jobs,
+               count(*) FILTER (WHERE job_type = 'load_test') AS load_test
+          FROM @job_live GROUP BY 1, 2
         UNION ALL
-        SELECT status, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY status) AS s
- GROUP BY status)"};
+        SELECT status, NULL, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY 1) AS s)"};
 
-// counts by status, oldest age in seconds or NULL, exact?, in shared memory?
+// counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, depths exact?, quiet tenants'
+// p50 and p99 in tenths of a millisecond or NULL, number of their jobs
 const Statement kQueueMetrics{29, Plan::pinned, R"(
 SELECT jsonb_build_object(
     'queue_stats', (SELECT jsonb_object_agg(u.status, u.jobs)
@@ -293,8 +294,11 @@ SELECT jsonb_build_object(
     'duplicate_count', (SELECT count(DISTINCT idempotency_key) FROM @channel_outbox
                          WHERE copy > 1 AND created_at > now() - interval '1 hour'),
     'exact', $3,
-    'shared_memory', $4))",
-    4, {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID}};
+    'shared_memory', $4,
+    'tenants', $5,
+    'depths_exact', $6,
+    'quiet_dwell_ms', jsonb_build_object('p50', $7 / 10.0::float8, 'p99', $8 / 10.0::float8, 'jobs', $9)))",
+    9, {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID, JSONBOID, BOOLOID, INT8OID, INT8OID, INT8OID}};
 
 // counts by status, oldest age in seconds or NULL, exact?
 const Statement kLoadTestMetrics{30, Plan::pinned, R"(

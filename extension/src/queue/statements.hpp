@@ -40,5 +40,7 @@ extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTen
 extern const Statement kAddLimits, kSetLimits, kDropRate, kPauseType, kResumeType, kCountPending,
     kDropPending, kAddPending, kAddPendingOf, kWaiting, kFoldPending, kSeedPending, kLockRates, kChargeRate,
     kDropKeys;
+// statements_metrics.cpp
+extern const Statement kInFlight, kTenantRows, kTenantsJson;
 
 } // namespace fairq::queue::sql

@@ -53,7 +53,7 @@ UPDATE @job_live j SET parked_position = j.position, position = NULL
 
 // tenant, key → tenant: the first of its parked jobs goes back to its place, if nobody holds the key
 const Statement kUnpark{72, Plan::pinned, R"(
-UPDATE @job_live SET position = parked_position, parked_position = NULL
+UPDATE @job_live SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp()
  WHERE id = (SELECT id FROM @job_live
               WHERE tenant_id = $1 AND concurrency_key = $2 AND parked_position IS NOT NULL
               ORDER BY priority, parked_position LIMIT 1 FOR UPDATE SKIP LOCKED)
@@ -80,7 +80,7 @@ WITH picked AS (
     SELECT id FROM @job_live WHERE job_type = $1 AND parked_position IS NOT NULL AND concurrency_key IS NULL
      ORDER BY parked_position LIMIT $2 FOR UPDATE SKIP LOCKED
 ), moved AS (
-    UPDATE @job_live j SET position = parked_position, parked_position = NULL FROM picked p WHERE j.id = p.id
+    UPDATE @job_live j SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp() FROM picked p WHERE j.id = p.id
     RETURNING j.tenant_id
 )
 SELECT count(*), array_agg(DISTINCT tenant_id) FROM moved)",
