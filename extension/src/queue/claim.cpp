@@ -88,25 +88,40 @@ private:
                 std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
             if (shares.empty())
                 return;
-            bool const weights_known = std::all_of(shares.begin(), shares.end(), has_its_weight);
+            std::vector<TenantLimits> limits;
+            limits.reserve(shares.size());
+            for (Share const &share : shares)
+                limits.push_back(limits_of(share.tenant));
+            bool const weights_known =
+                std::equal(shares.begin(), shares.end(), limits.begin(), has_its_weight);
             if (weights_known)
-                for (Share &share : shares)
-                    ask(share);
+                ask(shares, limits);
             lanes_.settle(shares);
             if (!weights_known) // a tenant's weight is another than its lane had: all is drawn again
-                for (Share const &share : shares)
-                    lanes_.set_weight(share, limits_of(share.tenant).weight);
+                for (size_t i = 0; i < shares.size(); ++i)
+                    lanes_.set_weight(shares[i], limits[i].weight);
         }
     }
 
-    static bool has_its_weight(const Share &share) { return share.weight == limits_of(share.tenant).weight; }
+    static bool has_its_weight(const Share &share, const TenantLimits &limits) {
+        return share.weight == limits.weight;
+    }
 
-    void ask(Share &share) {
+    void ask(std::vector<Share> &shares, const std::vector<TenantLimits> &limits) {
+        std::vector<std::string_view> settling;
+        for (size_t i = 0; i < shares.size(); ++i)
+            if (limits[i].settling && !limits[i].paused)
+                settling.push_back(shares[i].tenant);
+        gate_.prepare(settling);
+        for (size_t i = 0; i < shares.size(); ++i)
+            ask(shares[i], limits[i]);
+    }
+
+    void ask(Share &share, const TenantLimits &limits) {
         --visits_left_;
         Known &lane = known_[share.lane];
         if (lane.tenant.empty())
             lane.tenant = share.tenant;
-        TenantLimits const limits = limits_of(share.tenant);
         judge(lane, limits);
         int const wanted = std::min(share.jobs, lane.allowed - lane.taken);
         if (wanted > 0)

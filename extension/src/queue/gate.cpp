@@ -8,7 +8,7 @@ namespace fairq::queue {
 
 namespace {
 
-constexpr int kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
+constexpr size_t kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
 
 // GCRA counts in microseconds since its epoch; 0 means that nothing was ever admitted.
 int64 arrival_of(std::optional<TimestampTz> due_at) {
@@ -41,23 +41,43 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
     return verdict;
 }
 
+// The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
+// claimed without the cap (see tenant_limits.settling).
+void Gate::prepare(const std::vector<std::string_view> &settling) {
+    std::vector<std::string_view> locked;
+    for (std::string_view const tenant : settling)
+        if (locked_.count(std::string(tenant)) == 0 && lock(std::string(tenant)))
+            locked.push_back(tenant);
+    if (locked.empty())
+        return;
+    pg::with_spi([&] {
+        pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        pg::execute(sql::kSettle, {pg::of(locked)});
+    });
+}
+
+bool Gate::lock(const std::string &tenant) {
+    if (locked_.size() == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant))
+        return false;
+    locked_.insert(tenant);
+    return true;
+}
+
 Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
     if (!limits.paused && !has_claim_limits(limits))
         return {};
-    // Most of those who are held back are seen without a lock.
-    Verdict verdict = look(tenant, limits);
-    if (verdict.reason != Verdict::Reason::open && !limits.settling)
-        return noted(verdict);
-    if (limits.paused)
-        return verdict;
-    if (locks_ == kMostTenantLocks || !pg::try_lock_tenant(queue_, tenant)) {
-        verdict.reason = Verdict::Reason::busy;
-        verdict.jobs = 0;
-        return verdict;
+    if (locked_.count(tenant) == 0) {
+        // Most of those who are held back are seen without a lock. Not by a cap that is new: to that one not
+        // all count yet.
+        Verdict verdict = look(tenant, limits);
+        if (limits.paused || (verdict.reason != Verdict::Reason::open && !limits.settling))
+            return noted(verdict);
+        if (limits.settling || !lock(tenant)) {
+            verdict.reason = Verdict::Reason::busy;
+            verdict.jobs = 0;
+            return verdict;
+        }
     }
-    ++locks_;
-    if (limits.settling)
-        settle(tenant);
     return noted(look(tenant, limits));
 }
 
@@ -65,16 +85,6 @@ Verdict Gate::noted(const Verdict &verdict) {
     if (verdict.reason == Verdict::Reason::out_of_tokens)
         opens_at_ = std::min(opens_at_, verdict.admits_at);
     return verdict;
-}
-
-// The cap is new: jobs that were claimed before it was there do not count yet. Marks those that are to be
-// seen, as often as it takes until no transaction is left that could have claimed without the cap (see
-// tenant_limits.settling).
-void Gate::settle(std::string_view tenant) const {
-    pg::with_spi([&] {
-        pg::execute(sql::kMarkRunning, {pg::of(tenant)});
-        pg::execute(sql::kSettle, {pg::of(tenant)});
-    });
 }
 
 void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs) {

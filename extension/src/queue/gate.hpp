@@ -7,6 +7,7 @@
 #include "pg/probes.hpp"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace fairq::queue {
 
@@ -24,8 +25,11 @@ public:
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
     Verdict look(std::string_view tenant, const TenantLimits &limits) const;
-    // The same for a claim: under the tenant's lock, so that it stays true until this transaction ends. busy:
-    // others have the lock, or this claim has as many locks as it may.
+    // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks
+    // the jobs that were claimed before there was a cap, for all of them in one reading of the leases.
+    void prepare(const std::vector<std::string_view> &settling);
+    // The same as look() for a claim: under the tenant's lock, so that it stays true until this transaction
+    // ends. busy: others have the lock, or this claim has as many locks as it may.
     Verdict enter(const std::string &tenant, const TenantLimits &limits);
     // So many were taken through it.
     void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
@@ -35,13 +39,13 @@ public:
     TimestampTz opens_at() const { return opens_at_; }
 
 private:
-    void settle(std::string_view tenant) const;
+    bool lock(const std::string &tenant);
     Verdict noted(const Verdict &verdict);
 
     pg::Probes &probes_;
     Oid queue_;
     TimestampTz now_;
-    int locks_ = 0;
+    std::unordered_set<std::string> locked_;
     TimestampTz opens_at_ = DT_NOEND;
     std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
 };

@@ -6,28 +6,28 @@
 
 namespace fairq::queue::sql {
 
-// Locked jobs of tenant $1 that do not count for its cap: those that were claimed before it had one.
+// Locked jobs of tenants $1 that do not count for their caps: those that were claimed before there was one.
 #define FAIRQ_UNMARKED                                                                                                 \
     "@job_leases l CROSS JOIN unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND "                       \
-    "j.lock_token = l.lock_token WHERE j.tenant_id = $1 AND j.running_since IS NULL"
+    "j.lock_token = l.lock_token WHERE j.tenant_id = ANY ($1) AND j.running_since IS NULL"
 
-// tenant. Nobody waits for a job that somebody is finishing.
+// tenants. Nobody waits for a job that somebody is finishing.
 const Statement kMarkRunning{66, Plan::pinned, R"(
 UPDATE @job_live SET running_since = locked_at
  WHERE id IN (SELECT j.id FROM )" FAIRQ_UNMARKED R"( FOR NO KEY UPDATE OF j SKIP LOCKED))",
-    1, {TEXTOID}};
+    1, {TEXTARRAYOID}};
 
-// tenant. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
+// tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
 // and all jobs are marked, it is settled.
 const Statement kSettle{67, Plan::pinned, R"(
 UPDATE @tenant_limits
    SET settling = CASE WHEN settling = '0' THEN pg_snapshot_xmax(pg_current_snapshot()) END
- WHERE tenant_id = (SELECT tenant_id FROM @tenant_limits
-                     WHERE tenant_id = $1
-                       AND (settling = '0' OR (settling <= pg_snapshot_xmin(pg_current_snapshot())
-                                               AND NOT EXISTS (SELECT FROM )" FAIRQ_UNMARKED R"()))
-                       FOR NO KEY UPDATE SKIP LOCKED))",
-    1, {TEXTOID}};
+ WHERE tenant_id IN (SELECT tenant_id FROM @tenant_limits
+                      WHERE tenant_id = ANY ($1)
+                        AND (settling = '0' OR (settling <= pg_snapshot_xmin(pg_current_snapshot())
+                                                AND tenant_id NOT IN (SELECT j.tenant_id FROM )" FAIRQ_UNMARKED R"()))
+                      ORDER BY tenant_id FOR NO KEY UPDATE SKIP LOCKED))",
+    1, {TEXTARRAYOID}};
 
 // ids, token, tenants: a cap that came while this very claim was under way
 const Statement kMarkOwn{68, Plan::pinned, R"(
