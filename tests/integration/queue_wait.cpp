@@ -1,5 +1,6 @@
 // CALL wait_for_jobs: no wake-up is lost, one job wakes one waiter, and who waits holds nothing back.
 #include <atomic>
+#include <csignal>
 #include <iostream>
 #include <mutex>
 #include <random>
@@ -18,7 +19,7 @@ namespace {
 constexpr int kWaiters = 8;
 constexpr Milliseconds kPatience{20'000};
 // Longer than any test is patient: whoever is not woken is missed.
-constexpr const char *kWait = "CALL wait_for_jobs('5 minutes')";
+constexpr const char *kWait = "CALL wait_for_jobs('1 minute')";
 
 /// In pg_stat_activity, those that sleep in a wait.
 constexpr const char *kSleeping =
@@ -152,6 +153,38 @@ TEST_F(Wait, a_wait_can_be_cancelled_terminated_and_timed_out_and_the_others_go_
     EXPECT_TRUE(have_returned(waiters, 4));
     EXPECT_EQ(waiters.result(2), "t");
     EXPECT_EQ(waiters.result(3), "t");
+}
+
+// Its housekeeping, which finds it too, is a second after the wait begins.
+TEST_F(Wait, a_scheduled_job_wakes_at_its_time_also_when_it_comes_while_all_sleep) {
+    auto shortest = Milliseconds::max();
+    for (int round = 0; round < 5; ++round) {
+        const auto start = std::chrono::steady_clock::now();
+        Waiters waiters(conninfos(1));
+        ASSERT_TRUE(all_sleep(1));
+        database().query("SELECT FROM enqueue_job('a', 'later', run_at => now() + interval '20 ms')");
+        EXPECT_TRUE(have_returned(waiters, 1));
+        shortest = std::min(
+            shortest, std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - start));
+        claim(database(), 10);
+    }
+    EXPECT_LT(shortest, Milliseconds(900));
+}
+
+TEST_F(Wait, who_is_cancelled_between_being_woken_and_awake_wakes_another) {
+    Waiters first(conninfos(1));
+    ASSERT_TRUE(all_sleep(1));
+    Waiters last(conninfos(1)); // the one that came last is woken first
+    ASSERT_TRUE(all_sleep(2));
+    ASSERT_EQ(kill(last.backend(0), SIGSTOP), 0);
+    enqueue(database(), "work", 1, 1);
+    database().query("SELECT pg_cancel_backend($1)", {std::to_string(last.backend(0))});
+    ASSERT_EQ(kill(last.backend(0), SIGCONT), 0);
+    EXPECT_TRUE(have_returned(last, 1));
+    EXPECT_EQ(last.result(0), "57014");
+    EXPECT_TRUE(have_returned(first, 1));
+    EXPECT_EQ(first.result(0), "t");
+    wake_all();
 }
 
 /// Roles that are bound to a tenant, for one test: they are the cluster's, not the database's.

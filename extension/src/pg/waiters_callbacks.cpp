@@ -11,6 +11,8 @@ namespace fairq::pg::waiters {
 
 namespace {
 
+constexpr size_t kBucketsKept = 1024;
+
 using Jobs = std::unordered_map<uint64, int64>; // by the hash of their tenant
 
 // Made on first use and never destroyed: no constructor may run when the library is loaded.
@@ -23,6 +25,8 @@ struct Pending {
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
 
     void clear() {
+        if (at_commit.bucket_count() > kBucketsKept)
+            at_commit = Jobs(); // clearing costs as much as it once had room for
         at_commit.clear();
         at_abort = 0;
         opened.clear();
@@ -40,10 +44,7 @@ Pending &pending_of(Oid table) {
 }
 
 // Those that are bound to tenants come first, only theirs will do; what is left is for anybody.
-void wake_for(int queue, Jobs &jobs) {
-    int64 left = 0;
-    for (auto const &of_tenant : jobs)
-        left += of_tenant.second;
+void wake_for(int queue, Jobs &jobs, int64 left) {
     for (int link = memory->queues[queue].last; link != 0;) {
         int const place = link - 1;
         Place const &waiter = memory->places[place];
@@ -80,10 +81,13 @@ void add_news() {
 }
 
 void tell_of(Jobs &jobs) {
+    int64 all = 0;
+    for (auto const &of_tenant : jobs)
+        all += of_tenant.second;
     Exclusive const lock;
     int const queue = find_queue(pending->table);
     if (queue >= 0)
-        pending->everybody ? wake_any(queue, kPlaces) : wake_for(queue, jobs);
+        pending->everybody ? wake_any(queue, kPlaces) : wake_for(queue, jobs, all);
 }
 
 // The tenants that have jobs left become such that have brought some.

@@ -303,6 +303,7 @@ public:
             survey(ring_, table_, mark_.at);
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
+        claim.parked += to_park.size();
         bool const updated = table_.direct();
         table_.finish();
         probes_.finish();

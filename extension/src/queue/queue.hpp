@@ -69,6 +69,7 @@ struct Claim {
     std::vector<pg::ClaimedJob> jobs;
     std::vector<std::string> lanes;  // the tenants, numbered as ClaimedJob::lane
     std::vector<bool> capped;        // whether each has a cap
+    size_t parked = 0;               // jobs that stood in the way
     int visited = 0;                 // lanes that were asked
     bool stopped = false;            // because these were as many as one call may ask, not for want of more
     TimestampTz opens_at = DT_NOEND; // when a rate that kept jobs back lets the next one through

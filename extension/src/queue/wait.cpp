@@ -106,23 +106,43 @@ bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) 
 
 // ------------------------------------------------------------------------------------------ who is told
 
+namespace {
+
+// Whether the claim may have left jobs that another one would get at once: it got all that it asked for, or
+// came to a bound, of a tenant's jobs or of locks; or what it put aside hid others.
+bool left_something(const ClaimRequest &request, const Claim &claim) {
+    constexpr size_t kLocksOfClaim = 64;
+    std::vector<int> from_lane(claim.lanes.size());
+    for (pg::ClaimedJob const &job : claim.jobs)
+        ++from_lane[static_cast<size_t>(job.lane)];
+    bool const capped =
+        std::any_of(from_lane.begin(), from_lane.end(), [&](int jobs) { return jobs == request.tenant_cap; });
+    return claim.jobs.size() >= std::min(kLocksOfClaim, static_cast<size_t>(request.max_jobs)) || capped ||
+           claim.parked > 0;
+}
+
+int lanes_of(const ClaimRequest &request) {
+    return request.only_tenants ? static_cast<int>(request.only_tenants->size())
+                                : pg::ring::lanes(own_queue()).value_or(INT_MAX);
+}
+
+} // namespace
+
 void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t news) {
     using pg::waiters::Saw;
     Oid const queue = own_queue();
     auto const jobs = static_cast<int64>(claim.jobs.size());
-    bool const full = jobs == request.max_jobs;
+    bool const full = left_something(request, claim);
     if (jobs > 0)
         pg::waiters::jobs_come_back(queue, jobs);
     if (claim.opens_at != DT_NOEND)
         pg::waiters::rate_opens(queue, claim.opens_at);
-    // Others may have found its tenants' locks taken. A claim that is not full has left them nothing.
+    // Others may have found its tenants' locks taken. Who left nothing has nothing for them.
     for (std::string const &tenant : claim.lanes)
         if (full && has_claim_limits(limits_of(tenant)))
             pg::waiters::tenant_opens(queue, tenant);
     Saw const saw = full ? Saw::full : claim.stopped ? Saw::stopped : Saw::all;
-    int const lanes = request.only_tenants ? static_cast<int>(request.only_tenants->size())
-                                           : pg::ring::lanes(queue).value_or(INT_MAX);
-    pg::waiters::claimed(queue, news, saw, claim.visited, lanes);
+    pg::waiters::claimed(queue, news, saw, claim.visited, saw == Saw::stopped ? lanes_of(request) : 0);
     if (saw == Saw::all && request.types.any() && request.only_tenants == nullptr)
         pg::waiters::own_jobs_seen();
 }
