@@ -41,6 +41,20 @@ sql/fairq--$(EXTVERSION).sql: sql/fairq.sql Makefile
 # Hidden visibility is not enough: what the standard library's templates become in our objects stays visible.
 fairq.so: build/exports.map
 
+# For a test: does the hammer of limits notice when the tenant lock is missing?
+UNLOCKED      = build/without_tenant_lock
+UNLOCKED_OBJS = $(UNLOCKED)/tenant_lock.o $(filter-out %/tenant_lock.o,$(OBJS))
+
+unlocked: $(UNLOCKED)/fairq.so
+
+$(UNLOCKED)/fairq.so: $(UNLOCKED_OBJS) build/exports.map
+	$(LINK.shared) -o $@ $(UNLOCKED_OBJS) $(LDFLAGS) $(LDFLAGS_SL) $(SHLIB_LINK)
+
+# After the other tenant_lock.o, which knows what else it depends on.
+$(UNLOCKED)/tenant_lock.o: extension/src/pg/tenant_lock.cpp extension/src/pg/tenant_lock.o
+	@mkdir -p $(UNLOCKED)
+	$(COMPILE.cc) -DFAIRQ_TEST_WITHOUT_TENANT_LOCK $< -o $@
+
 build/exports.map: Makefile
 	@mkdir -p build
 	@echo '{ global: fairq_*; pg_finfo_fairq_*; _PG_init; Pg_magic_func; local: *; };' >$@
@@ -48,7 +62,7 @@ build/exports.map: Makefile
 else
 
 # Nothing to build with yet. help, deps, demo and test work all the same: the latter two install what is missing.
-all install uninstall installcheck supported:
+all unlocked install uninstall installcheck supported:
 	@echo 'fairq needs the server headers of PostgreSQL 14 to 18, and $(PG_CONFIG) knows of none: run "make deps" (Debian), or name another pg_config by PG_CONFIG=' >&2; exit 1
 
 clean:
@@ -76,7 +90,7 @@ help: ## list these commands
 deps: ## install what is missing (Debian and its kin; quiet when nothing is)
 	@$(SCRIPT)/install-deps
 
-build: all driver ## build the extension, the driver (build/fairq) and the tests
+build: all unlocked driver ## build the extension, the driver (build/fairq) and the tests
 
 driver:
 	@mkdir -p build
@@ -121,5 +135,5 @@ dist: ## a source archive of the last commit
 
 clean: ## remove what was built
 
-.PHONY: all install uninstall installcheck supported help deps build driver prepare demo test lint format-check format \
-        bench dist clean
+.PHONY: all unlocked install uninstall installcheck supported help deps build driver prepare demo test lint format-check \
+        format bench dist clean

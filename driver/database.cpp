@@ -120,6 +120,10 @@ Rows Database::query(const std::string &sql, const std::vector<std::string> &par
     connect();
     try {
         return to_rows(run_statement(*session_->connection, sql, params));
+    } catch (const pqxx::deadlock_detected &error) { // no sql_error in libpqxx 6, nor is the next
+        throw DatabaseError(one_line(error.what()), "40P01", false);
+    } catch (const pqxx::serialization_failure &error) {
+        throw DatabaseError(one_line(error.what()), "40001", false);
     } catch (const pqxx::sql_error &error) {
         const bool lost = means_lost(error.sqlstate()) || !session_->connection->is_open();
         if (lost)

@@ -397,6 +397,14 @@ AS 'MODULE_PATHNAME', 'fairq_complete_jobs';
 COMMENT ON FUNCTION @extschema@.complete_jobs IS
     'completes the jobs that this lease still holds and returns their ids; a job whose lease was lost is not among them';
 
+CREATE FUNCTION @extschema@.complete_and_claim_jobs(
+    done_ids bigint[], lock_token bigint, worker_id text, max_jobs integer DEFAULT 50, tenant_cap integer DEFAULT 25)
+RETURNS SETOF @extschema@.job_queue
+LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 50
+AS 'MODULE_PATHNAME', 'fairq_complete_and_claim_jobs';
+COMMENT ON FUNCTION @extschema@.complete_and_claim_jobs IS
+    'complete_jobs and claim_queued_jobs in one round trip and one commit; done_ids and lock_token may be NULL (a first call). Jobs whose lease was lost are not completed: a WARNING (JQ001) has their ids in its DETAIL, as JSON';
+
 CREATE FUNCTION @extschema@.fail_job(job_id bigint, lock_token bigint, error text, retry boolean DEFAULT true)
 RETURNS @extschema@.job_status
 LANGUAGE c SET search_path = pg_catalog, pg_temp
@@ -684,6 +692,13 @@ CREATE VIEW @extschema@.tenant_metrics AS SELECT * FROM @extschema@.get_tenant_m
 COMMENT ON VIEW @extschema@.tenant_metrics IS
     'depth, shares, jobs in flight and ages: the 50 tenants with the most queued jobs, and one row with tenant_id NULL that sums all others';
 
+CREATE FUNCTION @extschema@.why_not_running(job_id bigint)
+RETURNS jsonb
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_why_not_running';
+COMMENT ON FUNCTION @extschema@.why_not_running IS
+    'why a job is not running: reason, message, until (or null), what would change it, and figures. The reason is the first that holds of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited, key_busy, in_transaction, housekeeping, no_worker, waiting; it is judged as claims judge, changes and locks nothing';
+
 CREATE FUNCTION @extschema@.truncate_notify_payload(payload text, max_bytes integer DEFAULT 7999)
 RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -753,12 +768,14 @@ REVOKE ALL ON FUNCTION
     @extschema@.queue_privileges, @extschema@.check_queue_access, @extschema@.grant_queue_access, @extschema@.revoke_queue_access,
     @extschema@.enqueue_job, @extschema@.enqueue_jobs, @extschema@.create_pipeline_run,
     @extschema@.job_queue_insert, @extschema@.job_queue_refuse,
-    @extschema@.claim_queued_jobs, @extschema@.complete_jobs, @extschema@.fail_job, @extschema@.release_jobs,
+    @extschema@.claim_queued_jobs, @extschema@.complete_jobs, @extschema@.complete_and_claim_jobs,
+    @extschema@.fail_job, @extschema@.release_jobs,
     @extschema@.heartbeat_jobs, @extschema@.reclaim_stuck_jobs, @extschema@.cancel_job, @extschema@.redrive_dead_jobs,
     @extschema@.set_tenant_limits, @extschema@.pause_job_type, @extschema@.resume_job_type,
     @extschema@.register_job_handler, @extschema@.unregister_job_handler,
     @extschema@.run_job_queue_cron, @extschema@.run_job_queue_parallel, @extschema@.make_history_partitions,
-    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.notify_truncated, @extschema@.channel_outbox_copy,
+    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.why_not_running, @extschema@.notify_truncated,
+    @extschema@.channel_outbox_copy,
     @extschema@.run_load_test_job, @extschema@.seed_load_test_jobs, @extschema@.clear_load_test_data,
     @extschema@.get_load_test_metrics
 FROM PUBLIC;

@@ -76,6 +76,18 @@ queue::Ids of_caller(const queue::Ids &job_ids) {
     return queue::jobs_of(queue::bound_tenants(Capability::worker), job_ids);
 }
 
+// worker_id, max_jobs and tenant_cap are the arguments from `first` on.
+Datum return_claim(FunctionCallInfo fcinfo, const Arguments &arguments, int first) {
+    std::string_view const worker = arguments.name(first, "worker_id", kMaxNameBytes);
+    int32 const max_jobs = arguments.int32_in(first + 1, "max_jobs", {1, core::kMaxJobsPerCall});
+    int32 const tenant_cap = arguments.int32_in(first + 2, "tenant_cap", {1, INT32_MAX});
+    pg::JobTypes const any_type;
+    queue::Tenants const tenants = queue::bound_tenants(Capability::worker);
+    queue::claim_for_worker(
+        {worker, max_jobs, tenant_cap, any_type, result_set(fcinfo), tenants ? &*tenants : nullptr});
+    PG_RETURN_NULL();
+}
+
 } // namespace
 
 // ------------------------------------------------------------------------------------------ enqueue
@@ -122,14 +134,7 @@ FAIRQ_API_FUNCTION(fairq_create_pipeline_run) {
 // ------------------------------------------------------------------------------------------ work
 
 FAIRQ_API_FUNCTION(fairq_claim_queued_jobs) {
-    Arguments const arguments = begin(fcinfo);
-    std::string_view const worker = arguments.name(0, "worker_id", kMaxNameBytes);
-    int32 const max_jobs = arguments.int32_in(1, "max_jobs", {1, core::kMaxJobsPerCall});
-    int32 const tenant_cap = arguments.int32_in(2, "tenant_cap", {1, INT32_MAX});
-    pg::JobTypes const any_type;
-    queue::Tenants const tenants = queue::bound_tenants(Capability::worker);
-    queue::claim({worker, max_jobs, tenant_cap, any_type, result_set(fcinfo), tenants ? &*tenants : nullptr});
-    PG_RETURN_NULL();
+    return return_claim(fcinfo, begin(fcinfo), 0);
 }
 
 FAIRQ_API_FUNCTION(fairq_complete_jobs) {
@@ -137,6 +142,18 @@ FAIRQ_API_FUNCTION(fairq_complete_jobs) {
     queue::Ids const ids = arguments.ids(0, "job_ids");
     int64 const lock_token = arguments.positive(1, "lock_token");
     return return_ids(fcinfo, queue::complete(of_caller(ids), lock_token));
+}
+
+// A worker's first call has nothing to complete, and no token.
+FAIRQ_API_FUNCTION(fairq_complete_and_claim_jobs) {
+    Arguments const arguments = begin(fcinfo);
+    queue::Ids const done = arguments.is_null(0) ? queue::Ids{} : arguments.ids(0, "done_ids");
+    if (!done.empty() || !arguments.is_null(1)) {
+        int64 const lock_token = arguments.positive(1, "lock_token");
+        if (!done.empty())
+            queue::complete_or_warn(done, of_caller(done), lock_token);
+    }
+    return return_claim(fcinfo, arguments, 2);
 }
 
 FAIRQ_API_FUNCTION(fairq_fail_job) {
@@ -286,6 +303,12 @@ void fairq_tick_process(Datum segment) {
 FAIRQ_API_FUNCTION(fairq_get_queue_metrics) {
     begin(fcinfo);
     PG_RETURN_DATUM(queue::queue_metrics_of(queue::bound_tenants(Capability::monitor)).datum);
+}
+
+FAIRQ_API_FUNCTION(fairq_why_not_running) {
+    int64 const job_id = begin(fcinfo).positive(0, "job_id");
+    queue::Tenants const tenants = queue::bound_tenants(Capability::monitor);
+    PG_RETURN_DATUM(pg::of_jsonb(queue::why_not_running(job_id, tenants ? &*tenants : nullptr)).datum);
 }
 
 FAIRQ_API_FUNCTION(fairq_get_tenant_metrics) {

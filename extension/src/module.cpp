@@ -1,6 +1,7 @@
 // The library as PostgreSQL loads it: magic, settings, shared memory. Nothing here can throw.
 #include "pg/ring.hpp"
 
+#include "pg/async_commit.hpp"
 #include "pg/counters.hpp"
 #include "pg/ring_depths.hpp"
 #include "pg/settings.hpp"
@@ -36,6 +37,7 @@ void _PG_init(void) {
     fairq::pg::counters::install_callbacks();
     fairq::pg::depths::install_callbacks();
     fairq::pg::table_cache::install_callbacks();
+    fairq::pg::async_commit::install_callbacks();
     fairq::pg::install_planner_hook();
 }
 }

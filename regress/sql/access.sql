@@ -92,7 +92,7 @@ SELECT tenant_id, depth, in_flight, share_due IS NULL AND share_got IS NULL AS n
 SET ROLE regress_a;
 SELECT tenant_id, depth, in_flight FROM tenant_metrics ORDER BY 1;
 SET ROLE regress_all;
-SELECT count(*), count(share_got) > 0 AS shares FROM tenant_metrics;
+SELECT count(*) FROM tenant_metrics;
 SELECT my_tenants() IS NULL AS all_tenants;
 SELECT (SELECT count(*) FROM my_jobs) AS mine, (SELECT count(*) FROM job_queue) AS all_jobs;
 SELECT get_queue_metrics() ? 'open_leases' AS whole_metrics;
@@ -195,6 +195,9 @@ SELECT id, tenant_id, status FROM claim_queued_jobs('a', 100, 100) ORDER BY id;
 SELECT max(lock_token) AS own FROM my_jobs WHERE locked_by = 'a' \gset
 SELECT heartbeat_jobs(:own);
 SELECT count(*) FROM claim_queued_jobs('a');
+\set VERBOSITY sqlstate
+SELECT count(*) FROM complete_and_claim_jobs(ARRAY[6, 4711], :token, 'a'); -- another tenant's job is not accepted
+\set VERBOSITY default
 SELECT complete_jobs(ARRAY[9, 10, 12, 4711], :own);
 SELECT fail_job(11, :own, 'no', false);
 SELECT release_jobs(ARRAY[12], :own);

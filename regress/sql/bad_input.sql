@@ -15,6 +15,7 @@ SELECT enqueue_jobs(ARRAY['a', NULL], 'mail');
 SELECT enqueue_jobs(ARRAY['a', 'b'], 'mail', ARRAY['1']::jsonb[]);
 SELECT complete_jobs(ARRAY[[1], [2]], 1);
 SELECT heartbeat_jobs(-1);
+SELECT complete_and_claim_jobs(ARRAY[1], NULL, 'w');
 SELECT fail_job(4711, 1, 'no');
 SELECT cancel_job(4711);
 SELECT enqueue_job('a', 'mail');
@@ -129,6 +130,14 @@ SELECT * FROM pg_temp.bad(ARRAY[
     $$complete_jobs(ARRAY[0, -1, 9223372036854775807], 1)$$, $$complete_jobs(ARRAY[4], 4711)$$,
     $$complete_jobs(ARRAY[4], NULL)$$, $$complete_jobs(ARRAY[4], 0)$$, $$complete_jobs(ARRAY[4], -1)$$,
     $$complete_jobs(ARRAY(SELECT generate_series(1000, 200000)), 1)$$,
+    $$complete_and_claim_jobs(ARRAY[4], NULL, 'w')$$, $$complete_and_claim_jobs(ARRAY[4], 0, 'w')$$,
+    $$complete_and_claim_jobs(ARRAY[4], -1, 'w')$$, $$complete_and_claim_jobs('{}', 0, 'w')$$,
+    $$complete_and_claim_jobs(NULL, -1, 'w')$$, $$complete_and_claim_jobs(ARRAY[NULL]::bigint[], 1, 'w')$$,
+    $$complete_and_claim_jobs(ARRAY[[4], [5]], 1, 'w')$$, $$complete_and_claim_jobs(NULL, NULL, NULL)$$,
+    $$complete_and_claim_jobs(NULL, NULL, '')$$, $$complete_and_claim_jobs('{}', 1, repeat('x', 256))$$,
+    $$complete_and_claim_jobs('{}', NULL, 'w', NULL)$$, $$complete_and_claim_jobs('{}', NULL, 'w', 0)$$,
+    $$complete_and_claim_jobs('{}', NULL, 'w', 10001)$$, $$complete_and_claim_jobs('{}', NULL, 'w', 1, NULL)$$,
+    $$complete_and_claim_jobs('{}', NULL, 'w', 1, 0)$$,
     $$fail_job(NULL, 1, 'e')$$, $$fail_job(0, 1, 'e')$$, $$fail_job(-1, 1, 'e')$$, $$fail_job(4711, 1, 'e')$$,
     $$fail_job(9223372036854775807, 1, 'e')$$,
     $$fail_job(4, NULL, 'e')$$, $$fail_job(4, 0, 'e')$$, $$fail_job(4, -1, 'e')$$, $$fail_job(4, 4711, 'e')$$,

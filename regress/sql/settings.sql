@@ -21,6 +21,7 @@ SET fairq.tick_jobs_per_worker = 0;
 SET fairq.tick_jobs_per_worker = 10001;
 SET fairq.tick_tenant_cap = 0;
 SET fairq.tick_tenant_cap = 1000001;
+SET fairq.async_claims = 2;
 SET fairq.lease_timeout = '100ms';
 SET fairq.lease_timeout = '1d';
 RESET fairq.lease_timeout;

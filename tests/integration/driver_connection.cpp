@@ -64,6 +64,20 @@ TEST_F(Connection, load_test_jobs_of_somebody_else_are_refused_and_left_alone) {
     EXPECT_EQ(jobs(), "3");
 }
 
+TEST_F(Connection, a_deadlock_and_a_failed_serialization_are_no_lost_connections) {
+    for (const std::string code : {"40P01", "40001"}) {
+        const int pid = (database().connect(), database().backend_pid());
+        try {
+            database().query("DO $$ BEGIN RAISE 'no' USING ERRCODE = '" + code + "'; END $$");
+            ADD_FAILURE() << code << " was not raised";
+        } catch (const DatabaseError &error) {
+            EXPECT_EQ(error.sqlstate(), code);
+            EXPECT_FALSE(error.connection_lost());
+        }
+        EXPECT_EQ(database().scalar("SELECT pg_backend_pid()"), std::to_string(pid));
+    }
+}
+
 TEST_F(Connection, force_clears_them) {
     database().query("SELECT seed_load_test_jobs(3, 1)");
     RunSettings settings;

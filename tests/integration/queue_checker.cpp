@@ -2,7 +2,10 @@
 #include "queue_checker.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <iostream>
 #include <map>
+#include <random>
 
 #include <fmt/format.h>
 
@@ -45,6 +48,13 @@ void note(std::vector<std::string> &found, const std::string &what, const Counts
 }
 
 } // namespace
+
+std::uint64_t test_seed() {
+    const char *const given = std::getenv("FAIRQ_TEST_SEED");
+    const std::uint64_t value = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+    std::cout << "FAIRQ_TEST_SEED=" << value << std::endl;
+    return value;
+}
 
 std::vector<std::string> findings(Database &database, const Replies &replies) {
     const Counts enqueued = counted(replies.enqueued), accepted = counted(replies.completed);

@@ -12,6 +12,9 @@
 
 namespace fairq::test {
 
+/// FAIRQ_TEST_SEED, or a new one; printed, so that a failure can be seen again.
+std::uint64_t test_seed();
+
 /// What the queue told producers and workers.
 struct Replies {
     std::vector<std::int64_t> enqueued;

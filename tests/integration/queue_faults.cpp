@@ -1,14 +1,13 @@
 // Processes that die in the middle of their work, and callers that go away: nothing is lost, nothing is done
 // twice.
 #include <csignal>
-#include <filesystem>
 #include <future>
-#include <optional>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "queue_checker.hpp"
+#include "server_test.hpp"
 
 using namespace fairq::driver;
 using namespace fairq::test;
@@ -155,57 +154,7 @@ TEST_F(Faults, a_caller_that_is_terminated_takes_its_workers_along) {
 
 // ------------------------------------------------------------------------------------------ the whole server
 
-/// A cluster that may be hurt.
-class Crashes : public testing::Test {
-protected:
-    void SetUp() override {
-        ClusterOptions options;
-        options.needs_cron = false;
-        options.settings = {{"fsync", "off"}, {"fairq.lease_timeout", "200ms"}, {"autovacuum", "off"}};
-        cluster_.emplace(options);
-        database_.emplace(cluster_->conninfo(), "test");
-    }
-
-    Database &database() { return *database_; }
-    std::string conninfo() const { return cluster_->conninfo(); }
-
-    bool server_answers() {
-        return eventually(kPatience, [&] {
-            try {
-                return number(database(), "SELECT 1") == 1;
-            } catch (const DatabaseError &) {
-                return false;
-            }
-        });
-    }
-
-    /// All of it, postmaster included, in the same folder.
-    void restart_server() {
-        database_->disconnect();
-        folder_ = cluster_->keep();
-        const Command postgres{{find_installation().bin_folder + "/postgres", "-D", folder_ + "/data"},
-                               folder_ + "/log",
-                               folder_};
-        server_ = Process::start(postgres, server_identity());
-        database_.emplace(fmt::format("host='{}' port=5432 dbname=fairq user=postgres", folder_), "test");
-    }
-
-    void TearDown() override {
-        database_.reset();
-        if (folder_.empty())
-            return;
-        server_.signal(SIGINT);
-        server_.wait_for(kPatience);
-        server_.kill();
-        std::filesystem::remove_all(folder_);
-    }
-
-private:
-    std::optional<Cluster> cluster_;
-    std::optional<Database> database_;
-    std::string folder_;
-    Process server_;
-};
+using Crashes = ServerTest;
 
 TEST_F(Crashes, a_killed_worker_restarts_the_server_and_loses_nothing) {
     register_gated_handler(database());

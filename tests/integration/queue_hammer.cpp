@@ -1,9 +1,7 @@
 // Many sessions on one queue, doing all that workers do: every job is completed exactly once. And the checker
 // that says so can see a loss and a duplicate.
 #include <atomic>
-#include <cstdlib>
 #include <exception>
-#include <iostream>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -22,13 +20,6 @@ constexpr int kSessions = 16;
 constexpr int kJobs = 100'000;
 constexpr int kTenants = 1'000;
 constexpr Milliseconds kPatience{60'000};
-
-std::uint64_t seed() {
-    const char *const given = std::getenv("FAIRQ_TEST_SEED");
-    const std::uint64_t value = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::cout << "FAIRQ_TEST_SEED=" << value << std::endl;
-    return value;
-}
 
 /// A worker that does everything to its jobs that a worker may do, in an order that its seed decides.
 class Session {
@@ -164,7 +155,7 @@ protected:
     Replies drained(int jobs) {
         Replies replies;
         replies.enqueued = enqueue(database(), "hammered", jobs, kTenants);
-        Outcome outcome = hammer(conninfo(), kSessions, seed());
+        Outcome outcome = hammer(conninfo(), kSessions, test_seed());
         EXPECT_EQ(outcome.errors, std::vector<std::string>{});
         replies.completed = std::move(outcome.completed);
         return replies;

@@ -31,13 +31,17 @@ constexpr Milliseconds kPollPause{50};
 
 } // namespace
 
+ClusterOptions test_cluster_options() {
+    ClusterOptions options;
+    options.settings["fsync"] = "off";         // none of these tests pulls the plug
+    options.settings["wal_level"] = "logical"; // for queue_history.hpp
+    return options;
+}
+
 Cluster &shared_cluster() {
     auto &slot = cluster_slot();
-    if (!slot) {
-        ClusterOptions options;
-        options.settings["fsync"] = "off"; // none of these tests pulls the plug
-        slot = std::make_unique<Cluster>(options);
-    }
+    if (!slot)
+        slot = std::make_unique<Cluster>(test_cluster_options());
     return *slot;
 }
 

@@ -15,6 +15,8 @@
 
 namespace fairq::test {
 
+driver::ClusterOptions test_cluster_options();
+
 /// The cluster that all tests share; made by the first that asks.
 driver::Cluster &shared_cluster();
 

@@ -43,11 +43,12 @@ inline bool table_tuple_update(Relation table, ItemPointer tid, TupleTableSlot *
 }
 
 // 16 added onlySummarizing. All indexes, no unique check has to be deferred.
-inline void insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, EState *estate) {
+inline void insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
+                                 bool update = true) {
 #if PG_VERSION_NUM >= 160000
-    list_free(ExecInsertIndexTuples(result, slot, estate, true, false, nullptr, NIL, false));
+    list_free(ExecInsertIndexTuples(result, slot, estate, update, false, nullptr, NIL, false));
 #else
-    list_free(ExecInsertIndexTuples(result, slot, estate, true, false, nullptr, NIL));
+    list_free(ExecInsertIndexTuples(result, slot, estate, update, false, nullptr, NIL));
 #endif
 }
 

@@ -36,6 +36,21 @@ void raise_lease_lost(int64 job_id, int64 lock_token) {
     });
 }
 
+// For who reads DETAIL by a program, it is JSON.
+void warn_leases_lost(const std::vector<int64> &job_ids, int64 lock_token) {
+    std::string ids;
+    for (int64 const id : job_ids)
+        ids.append(ids.empty() ? "" : ", ").append(std::to_string(id));
+    call([&] {
+        ereport(WARNING, (errcode(kLeaseLost),
+                          errmsg_plural("%zu job was not completed: lock_token %lld does not hold it",
+                                        "%zu jobs were not completed: lock_token %lld does not hold them",
+                                        job_ids.size(), job_ids.size(), static_cast<long long>(lock_token)),
+                          errdetail("{\"not_completed\": [%s]}", ids.c_str()),
+                          errhint("Their lease has ended, or they were cancelled: drop their work.")));
+    });
+}
+
 void raise_tenant_limit(const std::string &message, const std::string &json) {
     raise([&] {
         ereport(ERROR, (errcode(kTenantLimit), errmsg("%s", message.c_str()), errdetail("%s", json.c_str()),

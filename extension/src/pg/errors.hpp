@@ -7,6 +7,7 @@
 namespace fairq::pg {
 
 [[noreturn]] void raise_lease_lost(int64 job_id, int64 lock_token);                        // JQ001
+void warn_leases_lost(const std::vector<int64> &job_ids, int64 lock_token);                // JQ001
 [[noreturn]] void raise_tenant_limit(const std::string &message, const std::string &json); // JQ002
 [[noreturn]] void raise_unknown_job(int64 job_id);                                         // JQ004
 // current: the stage that the run is in; none when it is over.

@@ -3,6 +3,7 @@
 #include "pg/live_table.hpp"
 
 #include "pg/live_columns.hpp"
+#include "pg/row_holder.hpp"
 
 namespace fairq::pg {
 
@@ -20,22 +21,6 @@ bool nothing_to_bypass(Relation table) {
                List *const indexes = RelationGetIndexList(table);
                return list_length(indexes) == kOurIndexes;
            });
-}
-
-// Whether another transaction in progress has this version, or we have changed it: a look at the header,
-// which saves most of the tries to lock what another claim is taking just now. What it does not see, the lock
-// does. A row that we have only locked is free (promoted and reclaimed ones carry our own lock), and so is
-// one whose key somebody shares.
-bool held_by_somebody(TupleTableSlot *slot) {
-    HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
-    uint16 const infomask = header->t_infomask;
-    if ((infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) || HEAP_XMAX_IS_KEYSHR_LOCKED(infomask))
-        return false;
-    TransactionId const xmax = HeapTupleHeaderGetRawXmax(header);
-    return call([&] {
-        return TransactionIdIsCurrentTransactionId(xmax) ? !HEAP_XMAX_IS_LOCKED_ONLY(infomask)
-                                                         : TransactionIdIsInProgress(xmax);
-    });
 }
 
 } // namespace
@@ -107,7 +92,8 @@ Taken LiveTable::take(const std::string &tenant, int lane, int wanted, bool capp
             ++result.jobs;
         }
         result.empty = result.empty && seen != Look::others;
-        if (result.jobs == wanted || parks_all_it_may()) {
+        // A lane with nothing to park is not held up by those that have filled what a claim may park.
+        if (result.jobs == wanted || (seen == Look::parked && parks_all_it_may())) {
             result.empty = false; // nobody has looked further
             break;
         }
@@ -161,7 +147,7 @@ LiveTable::Look LiveTable::park() {
     bool null = false;
     to_park_.push_back(DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); })));
     only_locked_.insert(to_park_.back());
-    return Look::passed;
+    return Look::parked;
 }
 
 // Locks the row version that we saw, unless somebody has it or has changed it since.

@@ -43,6 +43,7 @@ public:
     // free: nobody has it, and nobody can take it until this transaction ends. busy: somebody has it.
     // unknown: this claim has as many locks as it may.
     State take(std::string_view tenant, std::string_view key);
+    bool any() const { return locks_ > 0; }
 
 private:
     Oid queue_;
@@ -91,8 +92,8 @@ public:
     bool direct() const { return direct_; }
 
 private:
-    enum class Look { taken, passed, others };  // others: somebody has the job, or may have it
-    static constexpr size_t kMostParked = 1000; // by one claim: some 20 ms
+    enum class Look { taken, passed, parked, others }; // others: somebody has the job, or may have it
+    static constexpr size_t kMostParked = 1000;        // by one claim, and one a lane: some 20 ms
 
     std::optional<std::string> lane_found(bool found);
     Look look(const std::string &tenant, bool capped);

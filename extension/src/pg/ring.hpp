@@ -94,7 +94,7 @@ private:
 bool available(); // is there shared memory?
 bool depths_known(Oid table);
 Figures figures(Oid table);
-// Lanes that wait in the ring, and how many of them are due before this one; none when nobody knows.
+// Lanes that wait in the ring, and how many of them would be served before this one; none when nobody knows.
 struct Turn {
     int lanes, ahead;
 };
@@ -104,6 +104,7 @@ std::optional<int> lanes(Oid table);
 // Whether the tenant's lane may have jobs: false only when a claim saw it empty and nothing has entered it
 // since. Raises nothing.
 bool may_have_jobs(Oid table, std::string_view tenant);
+bool remembers(); // whether there is shared memory for it
 // When anybody last claimed from the queue, with or without success; none when nobody remembers.
 std::optional<TimestampTz> last_claim(Oid table);
 

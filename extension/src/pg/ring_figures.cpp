@@ -1,4 +1,6 @@
 // What lanes did, for metrics and for who asks when it is his turn (see ring.hpp).
+#include "core/turn.hpp"
+
 #include "pg/ring.hpp"
 
 #include "pg/ring_memory.hpp"
@@ -66,12 +68,6 @@ LaneFigures figures_of(int place, bool waiting, const Queue &queue, double left)
             std::max(memory->scheduled[place].weight, 1),
             lane.counted_with == queue.depths ? lane.depth : 0,
             waiting};
-}
-
-// Of its next job, in virtual time.
-double deadline(int place) {
-    core::ScheduledLane const &lane = memory->scheduled[place];
-    return lane.start + 1.0 / std::max(lane.weight, 1);
 }
 
 } // namespace
@@ -158,20 +154,26 @@ Figures figures(Oid table) {
 }
 
 std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
+    std::vector<core::ScheduledLane> lanes; // a copy: the lock is not held for the count
+    core::ScheduleState state;
+    int own = -1;
     if (memory == nullptr)
         return std::nullopt;
-    Exclusive const lock;
-    int const queue = find_queue(table);
-    int const own = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
-    if (own < 0)
-        return std::nullopt;
-    core::Schedule const schedule = schedule_of(queue);
-    Turn turn{schedule.lanes(), 0};
-    for (int place = 0; place < memory->used; ++place)
-        if (memory->lane[place].queue == queue && place != own && schedule.contains(place) &&
-            deadline(place) < deadline(own))
-            ++turn.ahead;
-    return turn;
+    {
+        Exclusive const lock;
+        int const queue = find_queue(table);
+        own = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
+        if (own < 0 || !schedule_of(queue).contains(own))
+            return std::nullopt;
+        lanes.assign(memory->scheduled, memory->scheduled + memory->used);
+        state = memory->queues[queue].schedule;
+    }
+    int const all = state.lanes;
+    return Turn{all, core::lanes_before(own, std::move(lanes), state)};
+}
+
+bool remembers() {
+    return memory != nullptr;
 }
 
 std::optional<TimestampTz> last_claim(Oid table) {

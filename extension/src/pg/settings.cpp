@@ -21,6 +21,7 @@ int backoff_max_ms = 60 * 60 * 1000;
 int max_payload_bytes = 16 * 1024 * 1024;
 int jobs_per_worker = 50;
 int tenant_cap = 25;
+bool claims_are_async = true;
 
 constexpr int kDayMs = 24 * 60 * 60 * 1000;
 
@@ -47,6 +48,11 @@ void define() {
         DefineCustomIntVariable(setting.name, setting.meaning, nullptr, setting.value, *setting.value,
                                 setting.least, setting.most, PGC_SUSET, setting.unit, nullptr, nullptr,
                                 nullptr);
+    DefineCustomBoolVariable(
+        "fairq.async_claims",
+        "Whether a transaction that only claims jobs commits without waiting for the disk.",
+        "Lost in a crash, its jobs are queued again. Nothing else that a caller was told is ever lost by it.",
+        &claims_are_async, claims_are_async, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     compat::MarkGUCPrefixReserved("fairq");
 }
 
@@ -67,6 +73,9 @@ int tick_jobs_per_worker() {
 }
 int tick_tenant_cap() {
     return tenant_cap;
+}
+bool async_claims() {
+    return claims_are_async;
 }
 
 } // namespace fairq::pg::settings

@@ -13,5 +13,6 @@ std::int64_t backoff_max();     // microseconds
 std::size_t max_payload_size(); // bytes
 int tick_jobs_per_worker();
 int tick_tenant_cap();
+bool async_claims();
 
 } // namespace fairq::pg::settings

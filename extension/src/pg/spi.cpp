@@ -104,6 +104,18 @@ Rows run(const Statement &statement, Datum *values, const char *nulls, bool read
     return Rows(SPI_tuptable, SPI_processed);
 }
 
+Rows bind_and_run(const Statement &statement, std::initializer_list<Value> values, bool read_only) {
+    Assert(static_cast<int>(values.size()) == statement.parameters);
+    Datum datums[kMaxParameters];
+    char nulls[kMaxParameters];
+    size_t i = 0;
+    for (Value const &value : values) {
+        datums[i] = value.datum;
+        nulls[i++] = value.null ? 'n' : ' ';
+    }
+    return run(statement, datums, nulls, read_only);
+}
+
 } // namespace
 
 bool Rows::is_null(size_t row, int column) const {
@@ -159,19 +171,11 @@ std::string quoted_schema() {
 }
 
 Rows execute(const Statement &statement, std::initializer_list<Value> values) {
-    Assert(static_cast<int>(values.size()) == statement.parameters);
-    Datum datums[kMaxParameters];
-    char nulls[kMaxParameters];
-    size_t i = 0;
-    for (Value const &value : values) {
-        datums[i] = value.datum;
-        nulls[i++] = value.null ? 'n' : ' ';
-    }
-    return run(statement, datums, nulls, false);
+    return bind_and_run(statement, values, false);
 }
 
-Rows read_as_of_snapshot(const Statement &statement) {
-    return run(statement, nullptr, nullptr, true);
+Rows read_as_of_snapshot(const Statement &statement, std::initializer_list<Value> values) {
+    return bind_and_run(statement, values, true);
 }
 
 } // namespace fairq::pg

@@ -88,6 +88,6 @@ void commit_and_chain(); // commits, and begins a new transaction without a snap
 // Inside with_spi(): runs a statement with a fresh snapshot.
 Rows execute(const Statement &statement, std::initializer_list<Value> values = {});
 // The same for a query that is to see what the active snapshot sees.
-Rows read_as_of_snapshot(const Statement &statement);
+Rows read_as_of_snapshot(const Statement &statement, std::initializer_list<Value> values = {});
 
 } // namespace fairq::pg

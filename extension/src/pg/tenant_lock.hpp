@@ -11,4 +11,8 @@ namespace fairq::pg {
 bool try_lock_tenant(Oid queue, std::string_view tenant);
 bool try_lock_key(Oid queue, std::string_view tenant, std::string_view key);
 
+// Whether another transaction has it, without a try.
+bool tenant_is_locked(Oid queue, std::string_view tenant);
+bool key_is_locked(Oid queue, std::string_view tenant, std::string_view key);
+
 } // namespace fairq::pg

@@ -105,6 +105,12 @@ std::string json_string(std::string_view text) {
     });
 }
 
+std::string json_time(TimestampTz time) {
+    char text[MAXDATELEN + 1];
+    call([&] { JsonEncodeDateTime(text, TimestampTzGetDatum(time), TIMESTAMPTZOID, nullptr); });
+    return std::string("\"").append(text).append("\"");
+}
+
 int64 microseconds_of(const Interval &interval) {
     // Saturates: every caller refuses what is far below this.
     auto const wide = static_cast<__int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY +

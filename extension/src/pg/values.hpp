@@ -47,6 +47,7 @@ std::string_view text_of(Datum text);
 std::vector<std::string_view> texts_of(Datum array); // without NULLs
 std::vector<int64> int64s_of(Datum array);
 std::string json_string(std::string_view text); // quoted and escaped
+std::string json_time(TimestampTz time);        // quoted, as to_json() writes it
 
 // Now, by the wall clock (not the start of the transaction: a lease starts when the job is claimed).
 inline TimestampTz now() {

@@ -151,6 +151,7 @@ private:
         }
         pg::Taken const taken =
             table_.take(lane.tenant, lane.number, wanted, limits.max_concurrency.has_value(), claim_.jobs);
+        claim_.must_last = claim_.must_last || limits.max_concurrency || limits.rate;
         lane.taken += taken.jobs;
         share.got = taken.jobs;
         share.empty = taken.empty;
@@ -305,6 +306,7 @@ public:
         Ids const to_park = table_.to_park();
         claim.parked += to_park.size();
         bool const updated = table_.direct();
+        claim.must_last = claim.must_last || !updated || keys_.any();
         table_.finish();
         probes_.finish();
         claim.opens_at = std::min(claim.opens_at, gate_.opens_at());
@@ -365,7 +367,7 @@ Claim claim(const ClaimRequest &request) {
         claim.lanes.clear(), claim.capped.clear();
     claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
-        advance_runs(core::kRunStep);
+        claim.must_last = advance_runs(core::kRunStep) || claim.must_last;
     return claim;
 }
 

@@ -3,6 +3,8 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
+#include "pg/live_insert.hpp"
+
 namespace fairq::queue {
 
 namespace {
@@ -89,6 +91,72 @@ void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool pa
         pg::execute(sql::kDropKeys, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
 }
 
+pg::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus status) {
+    return {common.job_type,
+            core::name_of(status),
+            common.priority,
+            common.max_attempts,
+            common.timeout,
+            moment.now,
+            moment.run_at,
+            status == JobStatus::queued,
+            status == JobStatus::scheduled,
+            common.run_id,
+            common.stage};
+}
+
+// Puts what each() adds into job_live below SQL. False: nothing was done, this has to go through the
+// executor.
+template <class Each>
+bool insert_directly(const pg::NewRows &rows, Each &&each) {
+    pg::LiveInsert live(pg::schema(), rows);
+    if (live.possible()) {
+        each(live);
+        live.finish();
+    }
+    live.close();
+    return live.possible();
+}
+
+void insert(const NewJob &job, int64 id, pg::NewRows rows) {
+    bool const inserted = insert_directly(rows, [&](pg::LiveInsert &live) {
+        live.add({id, pg::of(job.tenant), pg::of_datum(job.payload), pg::of(job.key),
+                  pg::of(job.concurrency_key)});
+    });
+    if (!inserted)
+        pg::execute(sql::kInsertJob,
+                    {pg::of(id), pg::of(job.tenant), pg::of(rows.type), pg::of(std::string_view(rows.status)),
+                     pg::of(rows.priority), pg::of_datum(job.payload), pg::of_time(rows.run_at),
+                     pg::of(rows.max_attempts), pg::of_datum(IntervalPGetDatum(&rows.timeout)),
+                     pg::of(job.key), pg::of_time(rows.now), pg::of(job.concurrency_key), pg::of(rows.run),
+                     pg::of(rows.stage)});
+}
+
+// Those that keep their own ids; returns how many.
+int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, pg::NewRows rows) {
+    int64 jobs = 0;
+    bool const inserted = insert_directly(rows, [&](pg::LiveInsert &live) {
+        pg::Elements const tenants(arrays.tenants, TEXTOID), payloads(arrays.payloads, JSONBOID),
+            keys(arrays.keys, TEXTOID), concurrency_keys(arrays.concurrency_keys, TEXTOID);
+        for (size_t i = 0; i < ids.size(); ++i) {
+            pg::check_interrupts();
+            if (kept[i] != ids[i])
+                continue;
+            live.add({ids[i], tenants[i], payloads[i], keys[i], concurrency_keys[i]});
+            ++jobs;
+        }
+    });
+    if (inserted)
+        return jobs;
+    pg::execute(sql::kInsertJobs,
+                {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
+                 arrays.concurrency_keys, pg::of(rows.type), pg::of(std::string_view(rows.status)),
+                 pg::of(rows.priority), pg::of_time(rows.run_at), pg::of(rows.max_attempts),
+                 pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of_time(rows.now), pg::of(rows.run),
+                 pg::of(rows.stage)});
+    return static_cast<int64>(SPI_processed);
+}
+
 } // namespace
 
 int64 enqueue(const NewJobs &common, const NewJob &job) {
@@ -104,13 +172,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         std::vector<std::string_view> const tenants{job.tenant};
         JobStatus const status = status_of(common, moment, pg::of(tenants));
         admit({job.tenant}, Call::single);
-        Interval timeout = common.timeout;
-        pg::execute(sql::kInsertJob,
-                    {pg::of(id), pg::of(job.tenant), pg::of(common.job_type),
-                     pg::of(std::string_view(core::name_of(status))), pg::of(common.priority),
-                     pg::of_datum(job.payload), pg::of_time(moment.run_at), pg::of(common.max_attempts),
-                     pg::of_datum(IntervalPGetDatum(&timeout)), pg::of(job.key), pg::of_time(moment.now),
-                     pg::of(job.concurrency_key), pg::of(common.run_id), pg::of(common.stage)});
+        insert(job, id, rows_of(common, moment, status));
         count_new(common, status, 1);
         if (status == JobStatus::queued)
             lane_gained(job.tenant, 1);
@@ -132,14 +194,7 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
         if (limits_are_used())
             strike_refused(arrays, ids, kept, partial);
         JobStatus const status = status_of(common, moment, arrays.tenants);
-        Interval timeout = common.timeout;
-        pg::execute(sql::kInsertJobs, {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads,
-                                       arrays.keys, arrays.concurrency_keys, pg::of(common.job_type),
-                                       pg::of(std::string_view(core::name_of(status))),
-                                       pg::of(common.priority), pg::of_time(moment.run_at),
-                                       pg::of(common.max_attempts), pg::of_datum(IntervalPGetDatum(&timeout)),
-                                       pg::of_time(moment.now), pg::of(common.run_id), pg::of(common.stage)});
-        count_new(common, status, static_cast<int64>(SPI_processed));
+        count_new(common, status, insert_all(arrays, ids, kept, rows_of(common, moment, status)));
         if (status == JobStatus::queued)
             fill_lanes(arrays.tenants, ids, kept);
         if (status == JobStatus::scheduled)

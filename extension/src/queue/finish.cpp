@@ -3,9 +3,13 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
+#include "pg/completion.hpp"
+
 namespace fairq::queue {
 
 namespace {
+
+using CompletedJobs = std::vector<pg::CompletedJob>;
 
 void sort_unique(Ids &ids) {
     std::sort(ids.begin(), ids.end());
@@ -61,31 +65,53 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
         run_failed(job.run, id, status);
 }
 
+CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, TimestampTz now) {
+    pg::Rows const rows =
+        pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
+    CompletedJobs completed;
+    for (size_t row = 0; row < rows.size(); ++row) {
+        pg::CompletedJob job{
+            rows.int64_at(row, 1), rows.bool_at(row, 2), rows.text_at(row, 3), std::nullopt, 0, 0};
+        if (!rows.is_null(row, 4))
+            job.key = rows.text_at(row, 4);
+        if (!rows.is_null(row, 5))
+            job.run = rows.int64_at(row, 5), job.stage = rows.int32_at(row, 6);
+        completed.push_back(std::move(job));
+    }
+    return completed;
+}
+
+// Moves to history what holds the token, and ends the lease with its last job.
+CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
+    TimestampTz const now = pg::now();
+    std::optional<CompletedJobs> completed = pg::complete_directly(pg::schema(), job_ids, lock_token, now);
+    if (!completed)
+        return complete_by_executor(job_ids, lock_token, now);
+    if (!completed->empty())
+        pg::execute(sql::kEndWholeLease, {pg::of(lock_token), pg::of(static_cast<int64>(completed->size()))});
+    return *std::move(completed);
+}
+
 } // namespace
 
 Ids complete(Ids job_ids, int64 lock_token) {
     sort_unique(job_ids);
     return pg::with_spi([&] {
-        pg::Rows const rows =
-            pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(pg::now())});
-        Ids accepted(rows.size());
+        Ids accepted;
         std::vector<RunStage> stages;
         int64 load_test = 0;
         FreedKeys keys;
         bool const limited = limits_are_used();
-        std::vector<std::string> tenants;
-        for (size_t row = 0; row < rows.size(); ++row) {
-            accepted[row] = rows.int64_at(row, 1);
-            load_test += rows.bool_at(row, 2) ? 1 : 0;
-            if (!rows.is_null(row, 4))
-                keys.emplace_back(rows.text_at(row, 3), rows.text_at(row, 4));
+        for (pg::CompletedJob &job : move_completed(job_ids, lock_token)) {
+            accepted.push_back(job.id);
+            load_test += job.load_test ? 1 : 0;
             if (limited)
-                tenants.push_back(rows.text_at(row, 3));
-            if (!rows.is_null(row, 5))
-                stages.push_back({rows.int64_at(row, 5), rows.int32_at(row, 6)});
+                slot_freed(job.tenant);
+            if (job.key)
+                keys.emplace_back(std::move(job.tenant), *std::move(job.key));
+            if (job.run != 0)
+                stages.push_back({job.run, job.stage});
         }
-        for (std::string const &tenant : tenants)
-            slot_freed(tenant);
         count_move(JobStatus::locked, JobStatus::completed, static_cast<int64>(accepted.size()), load_test);
         free_keys(std::move(keys));
         if (!stages.empty())

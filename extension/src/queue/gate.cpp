@@ -17,7 +17,7 @@ int64 arrival_of(std::optional<TimestampTz> due_at) {
 
 } // namespace
 
-Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
+Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const {
     Verdict verdict;
     if (limits.paused) {
         verdict.reason = Verdict::Reason::paused;
@@ -25,7 +25,7 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
         return verdict;
     }
     if (limits.max_concurrency) {
-        verdict.running = probes_.running(tenant, *limits.max_concurrency);
+        verdict.running = probes_.running(tenant, *limits.max_concurrency) + unmarked;
         verdict.jobs = *limits.max_concurrency - verdict.running;
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::at_cap;
@@ -41,8 +41,23 @@ Verdict Gate::look(std::string_view tenant, const TenantLimits &limits) const {
     return verdict;
 }
 
+Verdict Gate::foresee(std::string_view tenant, const TenantLimits &limits) const {
+    int unmarked = 0;
+    if (limits.settling && limits.max_concurrency)
+        unmarked =
+            pg::execute(sql::kCountUnmarked, {pg::of(std::vector<std::string_view>{tenant})}).int32_at(0, 1);
+    Verdict verdict = judge(tenant, limits, unmarked);
+    if (verdict.reason == Verdict::Reason::open && has_claim_limits(limits) &&
+        pg::tenant_is_locked(queue_, tenant)) {
+        verdict.reason = Verdict::Reason::busy;
+        verdict.jobs = 0;
+    }
+    return verdict;
+}
+
 // The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
-// claimed without the cap (see tenant_limits.settling).
+// claimed without the cap (see tenant_limits.settling). Those that cannot be marked, because somebody is
+// finishing them, run until that commits.
 void Gate::prepare(const std::vector<std::string_view> &settling) {
     std::vector<std::string_view> locked;
     for (std::string_view const tenant : settling)
@@ -51,7 +66,9 @@ void Gate::prepare(const std::vector<std::string_view> &settling) {
     if (locked.empty())
         return;
     pg::with_spi([&] {
-        pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        pg::Rows const unmarked = pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        for (size_t row = 0; row < unmarked.size(); ++row)
+            unmarked_[unmarked.text_at(row, 1)] = unmarked.int32_at(row, 2);
         pg::execute(sql::kSettle, {pg::of(locked)});
     });
 }
@@ -78,7 +95,7 @@ Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
             return verdict;
         }
     }
-    return noted(look(tenant, limits));
+    return noted(judge(tenant, limits, unmarked_[tenant]));
 }
 
 Verdict Gate::noted(const Verdict &verdict) {

@@ -24,7 +24,11 @@ public:
     Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
 
     // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
-    Verdict look(std::string_view tenant, const TenantLimits &limits) const;
+    Verdict look(std::string_view tenant, const TenantLimits &limits) const {
+        return judge(tenant, limits, 0);
+    }
+    // What enter() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
+    Verdict foresee(std::string_view tenant, const TenantLimits &limits) const;
     // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks
     // the jobs that were claimed before there was a cap, for all of them in one reading of the leases.
     void prepare(const std::vector<std::string_view> &settling);
@@ -39,6 +43,8 @@ public:
     TimestampTz opens_at() const { return opens_at_; }
 
 private:
+    // unmarked: running jobs that the index of those under the cap does not have yet
+    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const;
     bool lock(const std::string &tenant);
     Verdict noted(const Verdict &verdict);
 
@@ -46,6 +52,7 @@ private:
     Oid queue_;
     TimestampTz now_;
     std::unordered_set<std::string> locked_;
+    std::unordered_map<std::string, int> unmarked_; // jobs that run, but do not show in an index as such
     TimestampTz opens_at_ = DT_NOEND;
     std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
 };

@@ -73,6 +73,7 @@ struct Claim {
     int visited = 0;                 // lanes that were asked
     bool stopped = false;            // because these were as many as one call may ask, not for want of more
     TimestampTz opens_at = DT_NOEND; // when a rate that kept jobs back lets the next one through
+    bool must_last = false;          // more hangs on it than jobs that would be queued again
 };
 Claim claim(const ClaimRequest &request);
 // Moves due scheduled jobs into their lanes; returns how many.
@@ -85,6 +86,13 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
 int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at);
 bool cancel(int64 job_id);
 int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs);
+
+// ------------------------------------------------------------------------------------------ worker.cpp
+
+// A claim whose commit need not wait for the disk, where it may be lost in a crash.
+Claim claim_for_worker(const ClaimRequest &request);
+// Completes the allowed ones of the jobs, and warns (JQ001) of all that were not accepted.
+void complete_or_warn(Ids job_ids, const Ids &allowed, int64 lock_token);
 
 // ------------------------------------------------------------------------------------------ lease.cpp
 
@@ -100,6 +108,13 @@ int64 reclaim_lease(int64 lock_token);
 int64 create_run(std::string_view tenant, std::string_view name);
 // Does the next step of one run that somebody has left something of; false when there is none.
 bool advance_runs(int max_jobs);
+
+// ------------------------------------------------------------------------------------------ why.cpp
+
+// Why a job is not running: one reason, and its figures (JSON). Judged by the code that claims judge by;
+// changes and locks nothing. only_tenants: sorted, the job has to be of one of them; null: any, and then it
+// also tells what the others' jobs have to do with it.
+std::string why_not_running(int64 job_id, const std::vector<std::string> *only_tenants);
 
 // ------------------------------------------------------------------------------------------ handlers.cpp
 

@@ -95,6 +95,13 @@ SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_
 RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)",
     3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
+// token, jobs completed at once: all of the lease's? SKIP LOCKED as above
+const Statement kEndWholeLease{94, Plan::pinned, R"(
+DELETE FROM @job_leases
+ WHERE lock_token = (SELECT lock_token FROM @job_leases
+                      WHERE lock_token = $1 AND cardinality(job_ids) = $2 FOR UPDATE SKIP LOCKED))",
+    2, {INT8OID, INT8OID}};
+
 // id → status, attempts, max_attempts, load test?, token, tenant, concurrency key, run; locks the row
 const Statement kLockJob{8, Plan::pinned, R"(
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_attempts, job_type = 'load_test',

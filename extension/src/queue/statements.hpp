@@ -18,13 +18,13 @@ using pg::Plan;
 using pg::Statement;
 
 extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote, kInsertLease,
-    kClaimByExecutor, kComplete, kLockJob, kIsInHistory, kBackOff, kMoveToHistory, kRelease, kRedrive,
-    kHeartbeat, kStaleLeases, kLockLease, kJobsOfLease, kPutBack, kEndLease, kAddHandler, kSetHandler,
-    kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals, kCount,
-    kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
+    kClaimByExecutor, kComplete, kEndWholeLease, kLockJob, kIsInHistory, kBackOff, kMoveToHistory, kRelease,
+    kRedrive, kHeartbeat, kStaleLeases, kLockLease, kJobsOfLease, kPutBack, kEndLease, kAddHandler,
+    kSetHandler, kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals,
+    kCount, kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
 // statements_limits.cpp
-extern const Statement kMarkRunning, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark, kUnpark,
-    kNextParkedKey, kNextParkedType, kUnparkType;
+extern const Statement kMarkRunning, kCountUnmarked, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark,
+    kUnpark, kNextParkedKey, kNextParkedType, kUnparkType;
 
 // statements_pipeline.cpp
 extern const Statement kInsertRun, kJoinRun, kStartRuns, kBusyRuns, kFinishedStages, kJobEnded, kTakeRun,
@@ -42,5 +42,8 @@ extern const Statement kAddLimits, kSetLimits, kDropRate, kPauseType, kResumeTyp
     kDropKeys;
 // statements_metrics.cpp
 extern const Statement kInFlight, kTenantRows, kTenantsJson;
+
+// statements_why.cpp
+extern const Statement kExplainLive, kExplainFinished, kExplainArchived, kJobsAhead, kJobsOfStage;
 
 } // namespace fairq::queue::sql

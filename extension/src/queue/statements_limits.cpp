@@ -11,11 +11,23 @@ namespace fairq::queue::sql {
     "@job_leases l CROSS JOIN unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND "                       \
     "j.lock_token = l.lock_token WHERE j.tenant_id = ANY ($1) AND j.running_since IS NULL"
 
-// tenants. Nobody waits for a job that somebody is finishing.
+// tenants → tenant, how many are left unmarked. Nobody waits for a job that somebody is finishing.
 const Statement kMarkRunning{66, Plan::pinned, R"(
-UPDATE @job_live SET running_since = locked_at
- WHERE id IN (SELECT j.id FROM )" FAIRQ_UNMARKED R"( FOR NO KEY UPDATE OF j SKIP LOCKED))",
+WITH unmarked AS MATERIALIZED (
+    SELECT j.id, j.tenant_id, j.lock_token FROM )" FAIRQ_UNMARKED R"(
+), marked AS (
+    UPDATE @job_live SET running_since = locked_at
+     WHERE id IN (SELECT j.id FROM unmarked u JOIN @job_live j ON j.id = u.id AND j.lock_token = u.lock_token
+                   WHERE j.running_since IS NULL FOR NO KEY UPDATE OF j SKIP LOCKED)
+    RETURNING tenant_id
+)
+SELECT tenant_id, sum(n)::integer
+  FROM (SELECT tenant_id, 1 FROM unmarked UNION ALL SELECT tenant_id, -1 FROM marked) AS c (tenant_id, n)
+ GROUP BY tenant_id HAVING sum(n) > 0)",
     1, {TEXTARRAYOID}};
+
+// tenants → how many; for who only wants to know
+const Statement kCountUnmarked{85, Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNMARKED, 1, {TEXTARRAYOID}};
 
 // tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
 // and all jobs are marked, it is settled.

@@ -1,0 +1,47 @@
+// Asynchronous commits of claims (see async_commit.hpp). Whatever a transaction writes that has to survive a
+// crash moves XactLastRecEnd, the end of its last WAL record. So it is enough to compare: nothing was written
+// before the claim when there is no record (and no xid) yet, and nothing after it when the last record before
+// the commit's is still the claim's. When in doubt (a savepoint that was rolled back, a page that a query
+// pruned) the commit waits.
+#include "pg/async_commit.hpp"
+
+#include "pg/settings.hpp"
+
+namespace fairq::pg::async_commit {
+
+namespace {
+
+// Where the WAL of this transaction's claims ends, if it has written nothing else up to there.
+XLogRecPtr claims_end = InvalidXLogRecPtr;
+
+bool may_be_asynchronous() {
+    return claims_end != InvalidXLogRecPtr && claims_end == XactLastRecEnd && settings::async_claims() &&
+           synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
+}
+
+// The settings of a transaction are undone only after its commit has looked at them. Here an error may still
+// be raised, and nothing on the way needs a destructor.
+void at_end_of_transaction(XactEvent event, void *) {
+    if (event == XACT_EVENT_PRE_COMMIT && may_be_asynchronous())
+        set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+                          false);
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+        claims_end = InvalidXLogRecPtr;
+}
+
+} // namespace
+
+void install_callbacks() {
+    RegisterXactCallback(at_end_of_transaction, nullptr);
+}
+
+bool wrote_only_claims() {
+    return XactLastRecEnd == claims_end &&
+           (claims_end != InvalidXLogRecPtr || !TransactionIdIsValid(GetTopTransactionIdIfAny()));
+}
+
+void may_be_lost() {
+    claims_end = XactLastRecEnd;
+}
+
+} // namespace fairq::pg::async_commit

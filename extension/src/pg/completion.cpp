@@ -1,0 +1,215 @@
+// Moving jobs to history (see completion.hpp). The order of locks is that of the SQL statement: tables, then
+// rows by their ids.
+#include "pg/completion.hpp"
+
+#include "pg/direct_write.hpp"
+#include "pg/live_table.hpp"
+
+namespace fairq::pg {
+
+namespace {
+
+constexpr int kHistoryColumns = 20; // those of job_live up to created_at, then finished_at
+constexpr int kFinishedAt = kUpdatedAt;
+constexpr int kHistoryChecks = 1;
+
+// The partition that takes this moment; none when there is no such thing.
+Oid partition_at(Relation history, TimestampTz now) {
+    PartitionKey const key = RelationGetPartitionKey(history);
+    PartitionDesc const partitions = RelationGetPartitionDesc(history, true);
+    PartitionBoundInfo const bounds = partitions->boundinfo;
+    if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 ||
+        key->partattrs[0] != kFinishedAt || bounds == nullptr)
+        return InvalidOid;
+    Datum value = TimestampTzGetDatum(now);
+    bool equal = false;
+    int const bound =
+        partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &value, &equal);
+    int const found = bounds->indexes[bound + 1];
+    int const index = found >= 0 ? found : bounds->default_index;
+    return index >= 0 ? partitions->oids[index] : InvalidOid;
+}
+
+// Locked as an INSERT would. A partition may come while we wait for the lock of another one: then we look
+// again.
+Relation open_partition(Relation history, TimestampTz now) {
+    for (Oid found = partition_at(history, now); OidIsValid(found);) {
+        LockRelationOid(found, RowExclusiveLock);
+        Oid const still = partition_at(history, now);
+        if (still == found)
+            return table_open(found, NoLock);
+        UnlockRelationOid(found, RowExclusiveLock);
+        found = still;
+    }
+    return nullptr;
+}
+
+// Whether the columns are job_live's first ones: then values go from one row into the other as they are.
+bool takes_rows_of(Relation partition, Relation live) {
+    TupleDesc const to = RelationGetDescr(partition), from = RelationGetDescr(live);
+    if (to->natts != kHistoryColumns || to->constr->num_check != kHistoryChecks)
+        return false;
+    for (int i = 0; i < kHistoryColumns; ++i) {
+        Form_pg_attribute const column = TupleDescAttr(to, i), source = TupleDescAttr(from, i);
+        bool const last = i + 1 == kFinishedAt;
+        if (column->attisdropped || column->atttypid != source->atttypid ||
+            (column->attnotnull && !source->attnotnull) ||
+            strcmp(NameStr(column->attname), last ? "finished_at" : NameStr(source->attname)) != 0)
+            return false;
+    }
+    return true;
+}
+
+class Completion {
+public:
+    Completion(Oid schema, int64 lock_token, TimestampTz now)
+        : completed_(status_datum(schema, "completed")), token_(lock_token), now_(now) {
+        Oid const live = live_table_oid(schema), history = relation_in(schema, "job_history");
+        key_ = relation_in(schema, "job_live_pkey");
+        call([&] {
+            PreventCommandIfReadOnly("complete_jobs()");
+            live_ = table_open(live, RowExclusiveLock);
+            history_ = table_open(history, RowExclusiveLock);
+            bool const plain = fires_nothing(live_) && history_->trigdesc == nullptr &&
+                               history_->rd_rules == nullptr && !history_->rd_rel->relrowsecurity;
+            partition_ = plain ? open_partition(history_, now_) : nullptr;
+        });
+    }
+
+    bool possible() const {
+        return partition_ != nullptr && fires_nothing(partition_) && takes_rows_of(partition_, live_);
+    }
+
+    std::vector<CompletedJob> run(const std::vector<int64> &sorted_ids) {
+        begin();
+        BatchInsert batch(partition_, command_);
+        std::vector<CompletedJob> completed;
+        for (int64 const id : sorted_ids) {
+            check_interrupts();
+            if (!call([&] { return find(id) && remove(); }))
+                continue;
+            completed.push_back(job());
+            copy_into(batch);
+        }
+        batch.finish();
+        end();
+        return completed;
+    }
+
+    void close() {
+        call([&] {
+            if (partition_ != nullptr)
+                table_close(partition_, NoLock);
+            table_close(history_, NoLock);
+            table_close(live_, NoLock);
+        });
+    }
+
+private:
+    void begin() {
+        call([&] {
+            CommandCounterIncrement();
+            PushActiveSnapshot(GetTransactionSnapshot());
+            snapshot_ = GetActiveSnapshot();
+            command_ = GetCurrentCommandId(true);
+            index_ = index_open(key_, RowExclusiveLock);
+            scan_ = compat::index_beginscan(live_, index_, snapshot_, 1);
+            job_ = table_slot_create(live_, nullptr);
+        });
+    }
+
+    void end() {
+        call([&] {
+            index_endscan(scan_);
+            ExecDropSingleTupleTableSlot(job_);
+            index_close(index_, NoLock);
+            PopActiveSnapshot();
+            CommandCounterIncrement();
+        });
+    }
+
+    bool find(int64 id) {
+        ScanKeyData key;
+        ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+        index_rescan(scan_, &key, 1, nullptr, 0);
+        return index_getnext_slot(scan_, ForwardScanDirection, job_);
+    }
+
+    bool holds_token() {
+        bool null = false;
+        Datum const token = slot_getattr(job_, kLockToken, &null);
+        return !null && DatumGetInt64(token) == token_;
+    }
+
+    // Deletes the version in job_; when somebody has changed it since our snapshot, the newest one, unless
+    // that has lost the lease.
+    bool remove() {
+        while (holds_token()) {
+            ItemPointerData tid = job_->tts_tid;
+            TM_FailureData failure;
+            TM_Result const deleted =
+                table_tuple_delete(live_, &tid, command_, snapshot_, InvalidSnapshot, true, &failure, false);
+            if (deleted != TM_Updated)
+                return deleted == TM_Ok;
+            if (table_tuple_lock(live_, &tid, snapshot_, job_, command_, LockTupleExclusive, LockWaitBlock,
+                                 TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) != TM_Ok)
+                return false;
+        }
+        return false;
+    }
+
+    CompletedJob job() {
+        call([&] { slot_getsomeattrs(job_, kHistoryColumns); });
+        bool const *const nulls = job_->tts_isnull;
+        CompletedJob done{DatumGetInt64(value(kId)),
+                          text_of(value(kType)) == kLoadTest,
+                          std::string(text_of(value(kTenant))),
+                          std::nullopt,
+                          0,
+                          0};
+        if (!nulls[kConcurrencyKey - 1])
+            done.key = text_of(value(kConcurrencyKey));
+        if (!nulls[kRunId - 1]) {
+            done.run = DatumGetInt64(value(kRunId));
+            done.stage = DatumGetInt32(value(kStage));
+        }
+        return done;
+    }
+    Datum value(Column column) const { return job_->tts_values[column - 1]; }
+
+    // A payload out of line belongs to job_live: the insertion brings it back and stores it again.
+    void copy_into(BatchInsert &batch) {
+        TupleTableSlot *const row = batch.row();
+        memcpy(row->tts_values, job_->tts_values, sizeof(Datum) * kHistoryColumns);
+        memcpy(row->tts_isnull, job_->tts_isnull, sizeof(bool) * kHistoryColumns);
+        row->tts_values[kStatus - 1] = completed_;
+        row->tts_values[kFinishedAt - 1] = TimestampTzGetDatum(now_);
+        batch.add();
+    }
+
+    Datum completed_;
+    Oid key_;
+    int64 token_;
+    TimestampTz now_;
+    Relation live_, history_, partition_, index_;
+    Snapshot snapshot_;
+    CommandId command_;
+    IndexScanDesc scan_;
+    TupleTableSlot *job_;
+};
+
+} // namespace
+
+std::optional<std::vector<CompletedJob>> complete_directly(Oid schema, const std::vector<int64> &sorted_ids,
+                                                           int64 lock_token, TimestampTz now) {
+    if (IsolationUsesXactSnapshot())
+        return std::nullopt;
+    Completion completion(schema, lock_token, now);
+    std::optional<std::vector<CompletedJob>> completed;
+    if (completion.possible())
+        completed = completion.run(sorted_ids);
+    completion.close();
+    return completed;
+}
+
+} // namespace fairq::pg

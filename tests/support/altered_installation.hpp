@@ -1,0 +1,24 @@
+// altered_installation.hpp: the PostgreSQL that tests run on, with another library in the place of fairq.so.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "test_cluster.hpp"
+
+namespace fairq::test {
+
+/// Links and a few copies in a folder of its own; goes with the object, and a cluster of it goes first.
+class AlteredInstallation {
+public:
+    /// Throws when there is no such library.
+    explicit AlteredInstallation(const std::string &library);
+
+    std::unique_ptr<driver::Cluster> make_cluster(const driver::ClusterOptions &options) const;
+
+private:
+    TemporaryFolder folder_;
+    std::string pg_config_;
+};
+
+} // namespace fairq::test
