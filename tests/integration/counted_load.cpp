@@ -2,10 +2,7 @@
 #include "counted_load.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <exception>
-#include <iostream>
-#include <random>
 #include <stdexcept>
 #include <thread>
 
@@ -22,13 +19,6 @@ constexpr Milliseconds kNothingToDo{1};
 constexpr const char *kNow = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 } // namespace
-
-std::uint64_t test_seed() {
-    const char *const given = std::getenv("FAIRQ_TEST_SEED");
-    const std::uint64_t value = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::cout << "FAIRQ_TEST_SEED=" << value << std::endl;
-    return value;
-}
 
 std::vector<std::int64_t> CountedLoad::enqueue(Database &database, const std::vector<std::string> &tenants,
                                                const std::string &type, const std::string &options) {

@@ -15,9 +15,6 @@
 
 namespace fairq::test {
 
-/// FAIRQ_TEST_SEED, or one of its own; printed, so that a run can be repeated.
-std::uint64_t test_seed();
-
 /// A job that a worker got.
 struct SeenJob {
     std::int64_t id;

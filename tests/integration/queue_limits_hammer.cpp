@@ -311,23 +311,31 @@ HammerOutcome hammer_limits(const std::string &conninfo, const HammerPlan &plan)
 
 bool drain(const std::string &conninfo, HammerOutcome &outcome) {
     const auto deadline = Clock::now() + kDrainPatience;
+    const auto drain_some = [&](HammerOutcome &own) {
+        Database database(conninfo, "drain");
+        bool left = true;
+        while (left && Clock::now() < deadline) {
+            const ClaimedJobs jobs = claim(database, 500);
+            if (!jobs.ids.empty())
+                append(own.completed, complete(database, jobs.ids, jobs.lock_token));
+            else if (number(database, "SELECT reclaim_stuck_jobs('300 milliseconds')") == 0)
+                left = number(database, "SELECT count(*) FROM (SELECT FROM job_live LIMIT 1) AS rest") > 0;
+        }
+        return !left;
+    };
     std::mutex mutex;
     std::atomic<bool> empty{true};
     std::vector<std::thread> threads;
     for (int i = 0; i < kDrainers; ++i)
         threads.emplace_back([&] {
-            Database database(conninfo, "drain");
             HammerOutcome own;
-            bool left = true;
-            while (left && Clock::now() < deadline) {
-                const ClaimedJobs jobs = claim(database, 500);
-                if (!jobs.ids.empty())
-                    append(own.completed, complete(database, jobs.ids, jobs.lock_token));
-                else if (number(database, "SELECT reclaim_stuck_jobs('300 milliseconds')") == 0)
-                    left =
-                        number(database, "SELECT count(*) FROM (SELECT FROM job_live LIMIT 1) AS rest") > 0;
+            try {
+                if (!drain_some(own))
+                    empty = false;
+            } catch (const std::exception &error) {
+                own.errors.insert(error.what());
+                empty = false;
             }
-            empty = empty && !left;
             const std::lock_guard<std::mutex> lock(mutex);
             add(outcome, own);
         });
