@@ -425,6 +425,13 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_heartbeat_jobs';
 COMMENT ON FUNCTION @extschema@.heartbeat_jobs IS 'keeps a lease alive; returns how many jobs it still holds (0: it is lost)';
 
+-- No SET clause: a procedure with one may not commit.
+CREATE PROCEDURE @extschema@.wait_for_jobs(timeout interval DEFAULT '1 second', INOUT woken boolean DEFAULT NULL)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'fairq_wait_for_jobs';
+COMMENT ON PROCEDURE @extschema@.wait_for_jobs IS
+    'for a worker whose claim came back with less than it asked for: ends as soon as a commit brings jobs (woken is true), at most after timeout (false); holds no snapshot meanwhile';
+
 CREATE FUNCTION @extschema@.reclaim_stuck_jobs(stale_after interval DEFAULT '30 seconds', max_jobs integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp
@@ -772,7 +779,7 @@ REVOKE ALL ON FUNCTION
     @extschema@.run_load_test_job, @extschema@.seed_load_test_jobs, @extschema@.clear_load_test_data,
     @extschema@.get_load_test_metrics
 FROM PUBLIC;
-REVOKE ALL ON PROCEDURE @extschema@.run_job_queue_ticks FROM PUBLIC;
+REVOKE ALL ON PROCEDURE @extschema@.run_job_queue_ticks, @extschema@.wait_for_jobs FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.get_load_test_metrics
 TO pg_monitor;

@@ -7,6 +7,7 @@
 #include "pg/caller.hpp"
 #include "pg/notify.hpp"
 #include "pg/table_cache.hpp"
+#include "pg/transaction.hpp"
 
 namespace {
 
@@ -176,6 +177,25 @@ FAIRQ_API_FUNCTION(fairq_release_jobs) {
 FAIRQ_API_FUNCTION(fairq_heartbeat_jobs) {
     int64 const lock_token = begin(fcinfo).positive(0, "lock_token");
     PG_RETURN_INT32(queue::heartbeat_of(queue::bound_tenants(Capability::worker), lock_token));
+}
+
+// As its caller, like every procedure that commits: an error after the first commit would leave the session
+// with the rights that it began the second transaction with.
+FAIRQ_FUNCTION(fairq_wait_for_jobs) {
+    Arguments const arguments = begin(fcinfo);
+    int64 const timeout = arguments.duration(0, "timeout", core::kDay);
+    pg::refuse_on_standby("CALL wait_for_jobs");
+    queue::Tenants tenants;
+    pg::with_own_names([&] {
+        pg::OwnerRights const rights(fcinfo);
+        tenants = queue::bound_tenants(Capability::worker);
+    });
+    if (!pg::may_commit(fcinfo))
+        pg::raise_cannot_wait();
+    bool woken = false;
+    pg::with_committing_spi(fcinfo,
+                            [&] { woken = queue::wait_for_jobs(timeout, tenants ? &*tenants : nullptr); });
+    PG_RETURN_DATUM(pg::of_record(fcinfo, pg::of(woken)));
 }
 
 FAIRQ_API_FUNCTION(fairq_reclaim_stuck_jobs) {

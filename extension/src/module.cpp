@@ -8,6 +8,7 @@
 #include "pg/shared_state.hpp"
 #include "pg/spi.hpp"
 #include "pg/table_cache.hpp"
+#include "pg/waiters.hpp"
 
 extern "C" {
 #if PG_VERSION_NUM >= 180000
@@ -29,7 +30,9 @@ void _PG_init(void) {
     if (process_shared_preload_libraries_in_progress) {
         fairq::pg::shared_state::install_hooks();
         fairq::pg::ring::install_hooks();
+        fairq::pg::waiters::install_hooks();
     }
+    fairq::pg::waiters::install_callbacks(); // first: callbacks run in the opposite order
     fairq::pg::ring::install_callbacks();
     fairq::pg::counters::install_callbacks();
     fairq::pg::depths::install_callbacks();

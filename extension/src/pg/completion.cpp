@@ -161,9 +161,14 @@ private:
     CompletedJob job() {
         call([&] { slot_getsomeattrs(job_, kHistoryColumns); });
         bool const *const nulls = job_->tts_isnull;
-        CompletedJob done{DatumGetInt64(value(kId)), text_of(value(kType)) == kLoadTest, std::nullopt, 0, 0};
+        CompletedJob done{DatumGetInt64(value(kId)),
+                          text_of(value(kType)) == kLoadTest,
+                          std::string(text_of(value(kTenant))),
+                          std::nullopt,
+                          0,
+                          0};
         if (!nulls[kConcurrencyKey - 1])
-            done.key.emplace(text_of(value(kTenant)), text_of(value(kConcurrencyKey)));
+            done.key = text_of(value(kConcurrencyKey));
         if (!nulls[kRunId - 1]) {
             done.run = DatumGetInt64(value(kRunId));
             done.stage = DatumGetInt32(value(kStage));

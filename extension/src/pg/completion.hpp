@@ -9,8 +9,9 @@ namespace fairq::pg {
 struct CompletedJob {
     int64 id;
     bool load_test;
-    std::optional<std::pair<std::string, std::string>> key; // tenant and concurrency key
-    int64 run;                                              // of a pipeline; 0: none
+    std::string tenant;
+    std::optional<std::string> key; // concurrency key
+    int64 run;                      // of a pipeline; 0: none
     int32 stage;
 };
 

@@ -120,6 +120,16 @@ void raise_in_transaction() {
     });
 }
 
+void raise_cannot_wait() {
+    raise([] {
+        ereport(ERROR,
+                (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                 errmsg("wait_for_jobs cannot run in a transaction that it may not end"),
+                 errdetail("Its snapshot would keep vacuum from removing what has finished meanwhile."),
+                 errhint("Call it outside of a transaction block, and of a function.")));
+    });
+}
+
 void raise_no_worker_slot() {
     raise([] {
         ereport(ERROR,

@@ -18,6 +18,7 @@ void warn_leases_lost(const std::vector<int64> &job_ids, int64 lock_token);     
 void refuse_on_standby(const char *what);                                                  // 25006
 [[noreturn]] void raise_isolation_level();                                                 // 25001
 [[noreturn]] void raise_in_transaction();                                                  // 25001
+[[noreturn]] void raise_cannot_wait();                                                     // 25001
 [[noreturn]] void raise_no_worker_slot();                                                  // 53000
 [[noreturn]] void raise_role_cannot_login(const std::string &role);                        // 28000
 [[noreturn]] void raise_not_allowed(const std::string &message, const std::string &hint);  // 42501

@@ -93,6 +93,8 @@ extern "C" {
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
+
+bool pq_check_connection(void); // of libpq/libpq.h, which asks for the headers of GSSAPI and OpenSSL
 }
 
 #include "pg/compat.hpp"

@@ -91,4 +91,22 @@ void Ring::set_weight(const Share &share, int weight) const {
         schedule_of(queue_).set_weight(share.lane, weight);
 }
 
+std::optional<int> lanes(Oid table) {
+    if (memory == nullptr)
+        return std::nullopt;
+    Exclusive const lock;
+    int const queue = find_queue(table);
+    return queue < 0 || !memory->queues[queue].complete ? std::nullopt
+                                                        : std::optional(schedule_of(queue).lanes());
+}
+
+bool may_have_jobs(Oid table, std::string_view tenant) {
+    if (memory == nullptr)
+        return true;
+    Exclusive const lock;
+    int const queue = find_queue(table);
+    int const lane = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
+    return queue < 0 || !memory->queues[queue].complete || (lane >= 0 && schedule_of(queue).contains(lane));
+}
+
 } // namespace fairq::pg::ring

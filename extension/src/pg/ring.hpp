@@ -126,6 +126,11 @@ struct Turn {
     int lanes, ahead;
 };
 std::optional<Turn> turn_of(Oid table, std::string_view tenant);
+// Lanes in the ring; none when it is not there, or not complete.
+std::optional<int> lanes(Oid table);
+// Whether the tenant's lane may have jobs: false only when a claim saw it empty and nothing has entered it
+// since. Raises nothing.
+bool may_have_jobs(Oid table, std::string_view tenant);
 bool remembers(); // whether there is shared memory for it
 // When anybody last claimed from the queue, with or without success; none when nobody remembers.
 std::optional<TimestampTz> last_claim(Oid table);

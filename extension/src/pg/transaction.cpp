@@ -17,12 +17,16 @@ void fill(char *to, size_t size, const char *from) {
 
 } // namespace
 
+void use_read_committed() {
+    XactIsoLevel = XACT_READ_COMMITTED;
+    XactReadOnly = false;
+}
+
 void begin_transaction() {
     call([] {
         SetCurrentStatementStartTimestamp();
         StartTransactionCommand();
-        XactIsoLevel = XACT_READ_COMMITTED; // whatever the database's or the role's defaults are
-        XactReadOnly = false;
+        use_read_committed();
         PushActiveSnapshot(GetTransactionSnapshot());
     });
 }

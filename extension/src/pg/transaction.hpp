@@ -73,4 +73,13 @@ void with_setting(const char *name, const char *value, F &&body) {
     call([&] { AtEOXact_GUC(false, level); });
 }
 
+// In a procedure, which can have no SET clause: runs body with the names that our statements rely on.
+template <class F>
+void with_own_names(F &&body) {
+    with_setting("search_path", "pg_catalog, pg_temp", body);
+}
+
+// In a transaction that has done nothing yet, whatever the session's defaults are.
+void use_read_committed();
+
 } // namespace fairq::pg

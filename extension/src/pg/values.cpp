@@ -54,6 +54,17 @@ Value of(const std::vector<std::string_view> &values) {
             false};
 }
 
+Datum of_record(FunctionCallInfo call_info, const Value &value) {
+    return call([&] {
+        TupleDesc columns = nullptr;
+        if (get_call_result_type(call_info, nullptr, &columns) != TYPEFUNC_COMPOSITE || columns->natts != 1)
+            elog(ERROR, "function %u does not return one column", call_info->flinfo->fn_oid);
+        Datum datum = value.datum;
+        bool null = value.null;
+        return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), &datum, &null));
+    });
+}
+
 std::string_view text_of(Datum datum) {
     text *const value = call([&] { return DatumGetTextPP(datum); });
     return {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))};

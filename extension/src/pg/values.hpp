@@ -40,6 +40,9 @@ Value of(const std::optional<T> &value) {
     return value ? of(*value) : Value{};
 }
 
+// The one OUT or INOUT column of a procedure that CALL shows.
+Datum of_record(FunctionCallInfo call_info, const Value &value);
+
 std::string_view text_of(Datum text);
 std::vector<std::string_view> texts_of(Datum array); // without NULLs
 std::vector<int64> int64s_of(Datum array);

@@ -7,6 +7,7 @@
 #include "queue/survey.hpp"
 
 #include "pg/table_cache.hpp"
+#include "pg/waiters.hpp"
 
 namespace fairq::queue {
 
@@ -56,6 +57,8 @@ public:
         // Those whose lock somebody had: once more, at the end.
         if (missing() > 0 && reopen_busy())
             take_round();
+        claim_.visited += core::kLanesPerJob * request_.max_jobs - visits_left_;
+        claim_.stopped = visits_left_ <= 0;
     }
 
 private:
@@ -308,10 +311,12 @@ public:
             survey(ring_, table_, mark_.at);
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
+        claim.parked += to_park.size();
         bool const updated = table_.direct();
         claim.must_last = claim.must_last || !updated || keys_.any();
         table_.finish();
         probes_.finish();
+        claim.opens_at = std::min(claim.opens_at, gate_.opens_at());
         pg::with_spi([&] {
             if (!updated && !claim.jobs.empty())
                 update_by_executor(request_, mark_, claim);
@@ -358,6 +363,7 @@ private:
 Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
+    std::uint64_t const news = pg::waiters::news(pg::live_table_oid(pg::schema()));
     bool const swept = keep_house(request.max_jobs);
     pg::ring::activate_own();
     pg::JobTypes types = request.types;
@@ -367,6 +373,7 @@ Claim claim(const ClaimRequest &request) {
     claim.lock_token = mark.lock_token;
     while (Attempt(request, mark, types).run(claim))
         claim.lanes.clear(), claim.capped.clear();
+    claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
         claim.must_last = advance_runs(core::kRunStep) || claim.must_last;
     return claim;

@@ -1,6 +1,8 @@
 // How verbs tell the counters and the ring what they moved.
 #include "queue/queue.hpp"
 
+#include "pg/waiters.hpp"
+
 namespace fairq::queue {
 
 namespace {
@@ -25,13 +27,15 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
     return moved;
 }
 
-void lane_filled(std::string_view tenant, core::Stretch where) {
-    pg::ring::activate_at_commit(pg::live_table_oid(pg::schema()), tenant, where);
+void lane_filled(std::string_view tenant, int64 jobs, core::Stretch where) {
+    Oid const queue = pg::live_table_oid(pg::schema());
+    pg::ring::activate_at_commit(queue, tenant, where);
+    pg::waiters::jobs_came(queue, tenant, jobs);
 }
 
 void lane_gained(std::string_view tenant, int64 jobs, core::Stretch where) {
     pg::depths::changed(pg::live_table_oid(pg::schema()), tenant, jobs);
-    lane_filled(tenant, where);
+    lane_filled(tenant, jobs, where);
 }
 
 void lane_lost(std::string_view tenant, int64 jobs) {

@@ -181,6 +181,8 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         count_new(common, status, 1);
         if (status == JobStatus::queued)
             lane_gained(job.tenant, 1, core::stretch_of(place_of(common, id)));
+        if (status == JobStatus::scheduled)
+            job_due(moment.run_at);
         return id;
     });
 }
@@ -200,6 +202,8 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial) {
         count_new(common, status, insert_all(arrays, ids, kept, rows_of(common, moment, status)));
         if (status == JobStatus::queued)
             fill_lanes(common, arrays.tenants, ids, kept);
+        if (status == JobStatus::scheduled)
+            job_due(moment.run_at);
         return kept;
     });
 }

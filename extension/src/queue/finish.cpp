@@ -65,6 +65,8 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     if (job.status == JobStatus::queued && job.place)
         pg::ring::activate_at_abort(pg::live_table_oid(pg::schema()), job.tenant,
                                     core::stretch_of(*job.place));
+    if (job.status == JobStatus::locked)
+        slot_freed(job.tenant);
     free_keys(job.key);
     if (job.run != 0)
         run_failed(job.run, id, status);
@@ -75,9 +77,10 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
         pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
     CompletedJobs completed;
     for (size_t row = 0; row < rows.size(); ++row) {
-        pg::CompletedJob job{rows.int64_at(row, 1), rows.bool_at(row, 2), std::nullopt, 0, 0};
+        pg::CompletedJob job{
+            rows.int64_at(row, 1), rows.bool_at(row, 2), rows.text_at(row, 3), std::nullopt, 0, 0};
         if (!rows.is_null(row, 4))
-            job.key.emplace(rows.text_at(row, 3), rows.text_at(row, 4));
+            job.key = rows.text_at(row, 4);
         if (!rows.is_null(row, 5))
             job.run = rows.int64_at(row, 5), job.stage = rows.int32_at(row, 6);
         completed.push_back(std::move(job));
@@ -105,11 +108,14 @@ Ids complete(Ids job_ids, int64 lock_token) {
         std::vector<RunStage> stages;
         int64 load_test = 0;
         FreedKeys keys;
+        bool const limited = limits_are_used();
         for (pg::CompletedJob &job : move_completed(job_ids, lock_token)) {
             accepted.push_back(job.id);
             load_test += job.load_test ? 1 : 0;
+            if (limited)
+                slot_freed(job.tenant);
             if (job.key)
-                keys.push_back(*std::move(job.key));
+                keys.emplace_back(std::move(job.tenant), *std::move(job.key));
             if (job.run != 0)
                 stages.push_back({job.run, job.stage});
         }
@@ -139,6 +145,8 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
         pg::execute(sql::kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
         pending_moved({job_id}, +1);
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
+        slot_freed(job->tenant);
+        job_due(now + delay);
         free_keys(job->key);
         return JobStatus::scheduled;
     });
@@ -154,9 +162,13 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
                                         later ? pg::of_time(*run_at) : pg::Value{}});
         int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved, 6);
         FreedKeys keys;
-        for (size_t row = 0; later && row < moved.size(); ++row) // else it is itself the next of its key
+        for (size_t row = 0; later && row < moved.size(); ++row) { // else it is itself the next of its key
+            slot_freed(moved.text_at(row, 4));
             for (std::string const &key : moved.texts_at(row, 5))
                 keys.emplace_back(moved.text_at(row, 4), key);
+        }
+        if (later)
+            job_due(*run_at);
         pending_moved(moved, +1);
         free_keys(std::move(keys));
         return released;

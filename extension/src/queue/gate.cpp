@@ -10,10 +10,6 @@ namespace {
 
 constexpr size_t kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
 
-bool has_claim_limits(const TenantLimits &limits) {
-    return limits.max_concurrency || limits.rate;
-}
-
 // GCRA counts in microseconds since its epoch; 0 means that nothing was ever admitted.
 int64 arrival_of(std::optional<TimestampTz> due_at) {
     return due_at.value_or(0);
@@ -92,14 +88,20 @@ Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
         // all count yet.
         Verdict verdict = look(tenant, limits);
         if (limits.paused || (verdict.reason != Verdict::Reason::open && !limits.settling))
-            return verdict;
+            return noted(verdict);
         if (limits.settling || !lock(tenant)) {
             verdict.reason = Verdict::Reason::busy;
             verdict.jobs = 0;
             return verdict;
         }
     }
-    return judge(tenant, limits, unmarked_[tenant]);
+    return noted(judge(tenant, limits, unmarked_[tenant]));
+}
+
+Verdict Gate::noted(const Verdict &verdict) {
+    if (verdict.reason == Verdict::Reason::out_of_tokens)
+        opens_at_ = std::min(opens_at_, verdict.admits_at);
+    return verdict;
 }
 
 void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs) {
@@ -108,7 +110,11 @@ void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs
     auto const known = due_.find(tenant);
     int64 const arrival =
         known == due_.end() ? arrival_of(probes_.claim_due_at(tenant)) : arrival_of(known->second);
-    due_[tenant] = core::charged(*limits.rate, arrival, now_, jobs);
+    TimestampTz const due = core::charged(*limits.rate, arrival, now_, jobs);
+    due_[tenant] = due;
+    TimestampTz const admits_at = core::admits_at(*limits.rate, due, now_, 1);
+    if (admits_at > now_)
+        opens_at_ = std::min(opens_at_, admits_at);
 }
 
 void Gate::finish() {

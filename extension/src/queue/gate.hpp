@@ -39,17 +39,21 @@ public:
     void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
     // Writes down what the claim took by rate.
     void finish();
+    // When a rate that it met lets the next job through; DT_NOEND: it met none that does not now.
+    TimestampTz opens_at() const { return opens_at_; }
 
 private:
     // unmarked: running jobs that the index of those under the cap does not have yet
     Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const;
     bool lock(const std::string &tenant);
+    Verdict noted(const Verdict &verdict);
 
     pg::Probes &probes_;
     Oid queue_;
     TimestampTz now_;
     std::unordered_set<std::string> locked_;
-    std::unordered_map<std::string, int> unmarked_;    // jobs that run, but do not show in an index as such
+    std::unordered_map<std::string, int> unmarked_; // jobs that run, but do not show in an index as such
+    TimestampTz opens_at_ = DT_NOEND;
     std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
 };
 

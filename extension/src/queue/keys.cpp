@@ -83,7 +83,7 @@ void free_keys(FreedKeys keys) {
         pg::Rows const moved =
             pg::execute(sql::kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))});
         if (!moved.empty())
-            lane_filled(tenant, core::stretch_of(moved.int64_at(0, 1)));
+            lane_filled(tenant, 1, core::stretch_of(moved.int64_at(0, 1)));
     }
 }
 
@@ -91,7 +91,7 @@ int64 unpark_type(std::string_view type) {
     pg::Rows const moved = pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep})});
     int64 jobs = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
-        lane_filled(moved.text_at(row, 2), stretch_in(moved, row, 3));
+        lane_filled(moved.text_at(row, 2), moved.int64_at(row, 1), stretch_in(moved, row, 3));
         jobs += moved.int64_at(row, 1);
     }
     return jobs;

@@ -95,11 +95,15 @@ int64 put_back(const Lease &lease, int most) {
     count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(again.ids.size()), again.load_test);
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(dead.ids.size()), dead.load_test);
     FreedKeys keys;
-    for (HeldJob const &job : jobs)
-        if (!job.out_of_attempts) // back in its lane, and the next of its key itself
+    for (HeldJob const &job : jobs) {
+        if (!job.out_of_attempts) { // back in its lane, and the next of its key itself
             lane_gained(job.tenant, 1, core::stretch_of(job.place));
-        else if (job.key)
+            continue;
+        }
+        slot_freed(job.tenant);
+        if (job.key)
             keys.emplace_back(job.tenant, *job.key);
+    }
     free_keys(std::move(keys));
     for (HeldJob const &job : jobs)
         if (job.out_of_attempts && job.run != 0)

@@ -6,6 +6,7 @@
 #include "pg/limits_table.hpp"
 #include "pg/live_columns.hpp"
 #include "pg/table_cache.hpp"
+#include "pg/waiters.hpp"
 
 #include <memory>
 #include <unordered_map>
@@ -115,6 +116,7 @@ bool pending_is_used() {
 void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
     if (changes.weight)
         pg::ring::weigh_at_commit(pg::live_table_oid(pg::schema()), tenant, *changes.weight);
+    pg::waiters::rules_changed(pg::live_table_oid(pg::schema()));
     pg::with_spi([&] {
         pg::Value const name = pg::of(tenant);
         pg::execute(sql::kAddLimits, {name});
@@ -145,6 +147,7 @@ bool resume_job_type(std::string_view job_type) {
     return pg::with_spi([&] {
         pg::execute(sql::kResumeType, {pg::of(job_type)});
         bool const resumed = SPI_processed > 0;
+        pg::waiters::rules_changed(pg::live_table_oid(pg::schema()));
         unpark_type(job_type); // the first of its jobs; housekeeping does the rest
         return resumed;
     });

@@ -20,6 +20,9 @@ struct TenantLimits {
 // call of this or of pending_is_used().
 const TenantLimits &limits_of(std::string_view tenant);
 bool limits_are_used(); // whether any tenant has a row
+inline bool has_claim_limits(const TenantLimits &limits) {
+    return limits.max_concurrency || limits.rate;
+}
 
 // What set_tenant_limits changes: none leaves a value, 0 removes a limit.
 struct LimitChanges {

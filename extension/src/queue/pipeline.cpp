@@ -35,6 +35,8 @@ void move_blocked(const Run &run, int most) {
         count_move(JobStatus::blocked, to, moved.int64_at(row, 2), moved.int64_at(row, 3));
         if (to == JobStatus::queued) // a run is of one tenant
             lane_gained(moved.texts_at(row, 4).front(), moved.int64_at(row, 2), stretch_in(moved, row, 5));
+        if (to == JobStatus::scheduled)
+            job_due(pg::now()); // or later: who waits looks for itself
         if (to == JobStatus::cancelled) {
             std::vector<std::string> const tenants = moved.texts_at(row, 4);
             pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, 2)});

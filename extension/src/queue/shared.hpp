@@ -50,8 +50,16 @@ struct Placed {
 };
 void lanes_gained(std::vector<Placed> jobs);
 void lane_lost(std::string_view tenant, int64 jobs);
-// Tells the ring that the tenant has a job to claim, once this transaction commits.
-void lane_filled(std::string_view tenant, core::Stretch where = core::kEverywhere);
+// Tells the ring and those who wait that the tenant has jobs to claim, once this transaction commits.
+void lane_filled(std::string_view tenant, int64 jobs = 1, core::Stretch where = core::kEverywhere);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
+
+// ------------------------------------------------------------------------------------------ wait.cpp
+
+// What claims of others wait for, besides jobs: a job left `locked`, one will be due.
+void slot_freed(std::string_view tenant);
+void job_due(TimestampTz at);
+// What a claim saw, and left for others. news: from before its snapshot.
+void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t news);
 
 } // namespace fairq::queue

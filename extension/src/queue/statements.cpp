@@ -79,7 +79,7 @@ RETURNING j.*)",
 
 // -------------------------------------------------------------------------------------------------- finish
 
-// ids, token, now → id, load test?, tenant and concurrency key of those that have one, run, stage. The lease ends with its
+// ids, token, now → id, load test?, tenant, concurrency key, run, stage. The lease ends with its
 // last job; SKIP LOCKED, because leases are locked before jobs
 // and this comes after them: what is left behind, the sweep of stale leases takes.
 const Statement kComplete{7, Plan::pinned, R"(
@@ -93,8 +93,7 @@ WITH gone AS (
 )
 INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
 SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, $3 FROM gone
-RETURNING id, job_type = 'load_test', CASE WHEN concurrency_key IS NOT NULL THEN tenant_id END, concurrency_key,
-          run_id, stage)",
+RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)",
     3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
 // token, jobs completed at once: all of the lease's? SKIP LOCKED as above

@@ -33,6 +33,9 @@ extern const Statement kMarkRunning, kCountUnmarked, kSettle, kMarkOwn, kChargeR
 extern const Statement kInsertRun, kJoinRun, kStartRuns, kBusyRuns, kFinishedStages, kJobEnded, kTakeRun,
     kNextRun, kFinishStage, kStep;
 
+// statements_wait.cpp
+extern const Statement kNextDue;
+
 // statements_access.cpp
 extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTenants, kMetricsOfTenants;
 

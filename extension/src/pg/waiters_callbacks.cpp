@@ -1,0 +1,209 @@
+// What a transaction tells waiters when it ends (see waiters.hpp). The callbacks run where nothing may raise:
+// an allocation that fails there would, so the lists are complete before.
+#include "pg/ring.hpp"
+
+#include "pg/waiters.hpp"
+#include "pg/waiters_memory.hpp"
+
+#include <unordered_map>
+
+namespace fairq::pg::waiters {
+
+namespace {
+
+constexpr size_t kBucketsKept = 1024;
+
+using Jobs = std::unordered_map<uint64, int64>; // by the hash of their tenant
+
+// Made on first use and never destroyed: no constructor may run when the library is loaded.
+struct Pending {
+    Oid table = InvalidOid;
+    Jobs at_commit;
+    int64 at_abort = 0;
+    std::unordered_map<std::string, int64> opened; // each has an entry in at_commit
+    bool everybody = false;
+    TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
+
+    void clear() {
+        if (at_commit.bucket_count() > kBucketsKept)
+            at_commit = Jobs(); // clearing costs as much as it once had room for
+        at_commit.clear();
+        at_abort = 0;
+        opened.clear();
+        everybody = false;
+        due_at = opens_at = DT_NOEND;
+    }
+};
+Pending *pending = nullptr;
+
+Pending &pending_of(Oid table) {
+    if (pending == nullptr)
+        pending = new Pending;
+    pending->table = table; // a database has the extension once
+    return *pending;
+}
+
+// Those that are bound to tenants come first, only theirs will do; what is left is for anybody.
+void wake_for(int queue, Jobs &jobs, int64 left) {
+    for (int link = memory->queues[queue].last; link != 0;) {
+        int const place = link - 1;
+        Place const &waiter = memory->places[place];
+        link = waiter.previous;
+        bool woken = waiter.bound > kTenants;
+        for (int i = 0; i < waiter.bound && waiter.bound <= kTenants && !woken; ++i) {
+            auto const found = jobs.find(waiter.tenants[i]);
+            woken = found != jobs.end() && found->second > 0;
+            if (woken) {
+                --found->second;
+                --left;
+            }
+        }
+        if (woken)
+            wake(place);
+    }
+    for (int link = memory->queues[queue].last; link != 0 && left > 0;) {
+        int const place = link - 1;
+        link = memory->places[place].previous;
+        if (memory->places[place].bound == 0) {
+            wake(place);
+            --left;
+        }
+    }
+}
+
+bool somebody_waits() {
+    return pg_atomic_read_u32(&bucket_of(pending->table).waiting) > 0;
+}
+
+// News before the look for waiters, as a waiter registers before its look for news.
+void add_news() {
+    pg_atomic_fetch_add_u64(&bucket_of(pending->table).news, 1);
+}
+
+void tell_of(Jobs &jobs) {
+    int64 all = 0;
+    for (auto const &of_tenant : jobs)
+        all += of_tenant.second;
+    Exclusive const lock;
+    int const queue = find_queue(pending->table);
+    if (queue >= 0)
+        pending->everybody ? wake_any(queue, kPlaces) : wake_for(queue, jobs, all);
+}
+
+// The tenants that have jobs left become such that have brought some.
+void add_opened() {
+    for (auto const &[tenant, times] : pending->opened)
+        if (ring::may_have_jobs(pending->table, tenant))
+            pending->at_commit.find(hash_of(tenant))->second += times;
+}
+
+void tell_times() {
+    Exclusive const lock;
+    int const queue = find_or_make_queue(pending->table);
+    if (queue < 0)
+        return;
+    Queue &of = memory->queues[queue];
+    bool const sooner = pending->due_at < of.due_at || pending->opens_at < of.opens_at;
+    of.due_at = std::min(of.due_at, pending->due_at); // stays 0 if nobody has looked
+    of.opens_at = std::min(of.opens_at, pending->opens_at);
+    if (sooner)
+        nudge_lookout(queue);
+}
+
+void at_commit() {
+    bool const any = pending->everybody || !pending->at_commit.empty();
+    if (any)
+        add_news();
+    else
+        pg_memory_barrier(); // a waiter registers before it looks for due jobs
+    bool const waiting = somebody_waits();
+    if (any && waiting) {
+        add_opened();
+        tell_of(pending->at_commit);
+    }
+    if (pending->opens_at != DT_NOEND || (pending->due_at != DT_NOEND && waiting))
+        tell_times();
+}
+
+void at_abort() {
+    if (pending->at_abort == 0)
+        return;
+    add_news();
+    if (!somebody_waits())
+        return;
+    Exclusive const lock;
+    int const queue = find_queue(pending->table);
+    if (queue >= 0)
+        wake_any(queue, pending->at_abort);
+}
+
+void at_end_of_transaction(XactEvent event, void *) {
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+        end_with_transaction(event == XACT_EVENT_ABORT);
+    if (pending == nullptr)
+        return;
+    if (event == XACT_EVENT_COMMIT)
+        at_commit();
+    if (event == XACT_EVENT_ABORT)
+        at_abort();
+    // A prepared transaction ends elsewhere: what it brings is found by the next claim.
+    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+        pending->clear();
+}
+
+// Told for nothing costs one look: so no list for each savepoint.
+void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+    if (event == SUBXACT_EVENT_ABORT_SUB && pending != nullptr)
+        at_abort();
+}
+
+} // namespace
+
+void install_callbacks() {
+    if (memory == nullptr && !process_shared_preload_libraries_in_progress)
+        return;
+    RegisterXactCallback(at_end_of_transaction, nullptr);
+    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+}
+
+void jobs_came(Oid table, std::string_view tenant, int64 jobs) {
+    if (memory != nullptr)
+        pending_of(table).at_commit[hash_of(tenant)] += jobs;
+}
+
+void jobs_come_back(Oid table, int64 jobs) {
+    if (memory != nullptr)
+        pending_of(table).at_abort += jobs;
+}
+
+void tenant_opens(Oid table, std::string_view tenant) {
+    if (memory == nullptr)
+        return;
+    jobs_came(table, tenant, 0);
+    ++pending->opened[std::string(tenant)];
+}
+
+void rules_changed(Oid table) {
+    if (memory != nullptr)
+        pending_of(table).everybody = true;
+}
+
+void job_due(Oid table, TimestampTz at) {
+    if (memory != nullptr)
+        pending_of(table).due_at = std::min(pending_of(table).due_at, at);
+}
+
+void rate_opens(Oid table, TimestampTz at) {
+    if (memory != nullptr)
+        pending_of(table).opens_at = std::min(pending_of(table).opens_at, at);
+}
+
+// In a savepoint it may yet be undone what the claim took, and what was brought before stays.
+void own_jobs_seen() {
+    if (pending != nullptr && GetCurrentTransactionNestLevel() == 1 && !pending->everybody) {
+        pending->at_commit.clear();
+        pending->opened.clear();
+    }
+}
+
+} // namespace fairq::pg::waiters
