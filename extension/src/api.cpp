@@ -2,6 +2,7 @@
 // function was created in is where the extension's tables are.
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
+#include "queue/wait.hpp"
 
 #include "pg/arguments.hpp"
 #include "pg/caller.hpp"

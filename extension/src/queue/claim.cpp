@@ -5,6 +5,7 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 #include "queue/survey.hpp"
+#include "queue/wait.hpp"
 
 #include "pg/table_cache.hpp"
 #include "pg/waiters.hpp"
@@ -311,7 +312,7 @@ public:
             survey(ring_, table_, mark_.at);
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
-        claim.parked += to_park.size();
+        claim.parked += static_cast<int>(to_park.size());
         bool const updated = table_.direct();
         claim.must_last = claim.must_last || !updated || keys_.any();
         table_.finish();

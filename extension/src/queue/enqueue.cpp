@@ -2,6 +2,7 @@
 // lane, so order of enqueue costs no second sequence.
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
+#include "queue/wait.hpp"
 
 #include "pg/live_insert.hpp"
 

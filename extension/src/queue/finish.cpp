@@ -2,6 +2,7 @@
 // the lease's token, except cancel, which takes the job from whoever has it.
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
+#include "queue/wait.hpp"
 
 #include "pg/completion.hpp"
 

@@ -3,6 +3,7 @@
 // left; one without attempts left is dead, so a job that kills its worker ends.
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
+#include "queue/wait.hpp"
 
 namespace fairq::queue {
 

@@ -4,6 +4,7 @@
 // run. Jobs are locked before runs, and a step waits for nobody.
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
+#include "queue/wait.hpp"
 
 namespace fairq::queue {
 

@@ -71,8 +71,7 @@ struct Claim {
     std::vector<pg::ClaimedJob> jobs;
     std::vector<std::string> lanes;  // the tenants, numbered as ClaimedJob::lane
     std::vector<bool> capped;        // whether each has a cap
-    size_t parked = 0;               // jobs that stood in the way
-    int visited = 0;                 // lanes that were asked
+    int parked = 0, visited = 0;     // jobs that stood in the way, lanes that were asked
     bool stopped = false;            // because these were as many as one call may ask, not for want of more
     TimestampTz opens_at = DT_NOEND; // when a rate that kept jobs back lets the next one through
     bool must_last = false;          // more hangs on it than jobs that would be queued again
@@ -137,12 +136,6 @@ std::string tick(int workers);                      // one tick's summary (JSON)
 void ticks(int workers, int64 every, int64 during); // in a procedure; microseconds
 void coordinate(pg::TickSegment &tick);             // process 0 of a tick
 void work(pg::TickSegment &tick, int index);        // processes 1 … n
-
-// ------------------------------------------------------------------------------------------ wait.cpp
-
-// In a procedure: until there may be work for a claim of these tenants (null: of all), for so many
-// microseconds at most. False: nothing came.
-bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants);
 
 // ------------------------------------------------------------------------------------------ metrics.cpp,
 // tenant_metrics.cpp, load_test.cpp

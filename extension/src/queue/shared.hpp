@@ -54,12 +54,4 @@ void lane_lost(std::string_view tenant, int64 jobs);
 void lane_filled(std::string_view tenant, int64 jobs = 1, core::Stretch where = core::kEverywhere);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
 
-// ------------------------------------------------------------------------------------------ wait.cpp
-
-// What claims of others wait for, besides jobs: a job left `locked`, one will be due.
-void slot_freed(std::string_view tenant);
-void job_due(TimestampTz at);
-// What a claim saw, and left for others. news: from before its snapshot.
-void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t news);
-
 } // namespace fairq::queue

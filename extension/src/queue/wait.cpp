@@ -1,4 +1,6 @@
 // Waiting for jobs, and who is told of them (see pg/waiters.hpp for what becomes of that).
+#include "queue/wait.hpp"
+
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
