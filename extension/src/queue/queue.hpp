@@ -129,16 +129,14 @@ struct Handler {
 // The handlers that a tick of this role may run: they exist, and the role may become the one they run as.
 std::vector<Handler> runnable_handlers(Oid role);
 
-// ------------------------------------------------------------------------------------------ tick.cpp,
-// tick_process.cpp
+// ------------------------------------------------------------------------------------------ tick*.cpp
 
 std::string tick(int workers);                      // one tick's summary (JSON)
 void ticks(int workers, int64 every, int64 during); // in a procedure; microseconds
 void coordinate(pg::TickSegment &tick);             // process 0 of a tick
 void work(pg::TickSegment &tick, int index);        // processes 1 … n
 
-// ------------------------------------------------------------------------------------------ metrics.cpp,
-// tenant_metrics.cpp, load_test.cpp
+// ------------------------------------------------------------------------------------------ metrics, load_test
 
 pg::Value queue_metrics(); // jsonb
 // A row each; `of`: those alone, without what would tell of others.
