@@ -136,7 +136,7 @@ void ticks(int workers, int64 every, int64 during); // in a procedure; microseco
 void coordinate(pg::TickSegment &tick);             // process 0 of a tick
 void work(pg::TickSegment &tick, int index);        // processes 1 … n
 
-// ------------------------------------------------------------------------------------------ metrics, load_test
+// ------------------------------------------------------------------------------------------ metrics
 
 pg::Value queue_metrics(); // jsonb
 // A row each; `of`: those alone, without what would tell of others.
