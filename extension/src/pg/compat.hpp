@@ -18,6 +18,11 @@ extern "C" {
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
+// 15 gave it a name.
+#if PG_VERSION_NUM < 150000
+#define BTPageGetOpaque(page) ((BTPageOpaque)PageGetSpecialPointer(page))
+#endif
+
 namespace fairq::pg::compat {
 
 // 17 replaced backend ids by proc numbers; 18 added instrumentation to index scans.
@@ -30,15 +35,30 @@ inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot sn
 }
 
 // 16: which indexes need entries became an enum; "none" is 0 in both.
-inline bool table_tuple_update(Relation table, ItemPointer tid, TupleTableSlot *slot, Snapshot snapshot) {
+inline TM_Result table_tuple_update(Relation table, ItemPointer tid, TupleTableSlot *slot, Snapshot snapshot,
+                                    bool wait, bool *needs_entries) {
 #if PG_VERSION_NUM >= 160000
     TU_UpdateIndexes indexes = TU_None;
-    simple_table_tuple_update(table, tid, slot, snapshot, &indexes);
-    return indexes != TU_None;
 #else
     bool indexes = false;
-    simple_table_tuple_update(table, tid, slot, snapshot, &indexes);
-    return indexes;
+#endif
+    TM_FailureData failure;
+    LockTupleMode mode = LockTupleNoKeyExclusive;
+    TM_Result const result = ::table_tuple_update(table, tid, slot, GetCurrentCommandId(true), snapshot,
+                                                  InvalidSnapshot, wait, &failure, &mode, &indexes);
+    *needs_entries = indexes != decltype(indexes){};
+    return result;
+}
+
+// The search that index scans start with. 16 wants to know the table; 17 has no old snapshots.
+inline BTStack bt_search(Relation index, [[maybe_unused]] Relation table, BTScanInsert key, Buffer *buffer,
+                         [[maybe_unused]] Snapshot snapshot) {
+#if PG_VERSION_NUM >= 170000
+    return ::_bt_search(index, table, key, buffer, BT_READ);
+#elif PG_VERSION_NUM >= 160000
+    return ::_bt_search(index, table, key, buffer, BT_READ, snapshot);
+#else
+    return ::_bt_search(index, key, buffer, BT_READ, snapshot);
 #endif
 }
 

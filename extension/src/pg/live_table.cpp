@@ -69,11 +69,7 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks
         CommandCounterIncrement();
         PushActiveSnapshot(GetTransactionSnapshot());
         snapshot_ = GetActiveSnapshot();
-        lanes_ = compat::index_beginscan(table_, lane_, snapshot_, 1);
-        lanes_->xs_want_itup = true;
-        lanes_->ignore_killed_tuples = false; // a dead entry names its lane as well: no walk over dead ones
-        jobs_ = compat::index_beginscan(table_, lane_, snapshot_, 2);
-        jobs_->xs_want_itup = true;
+        reader_.open(table_, lane_, snapshot_);
         seen_ = table_slot_create(table_, nullptr);
         held_ = table_slot_create(table_, nullptr);
         changed_ = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsVirtual);
@@ -81,81 +77,39 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks
     direct_ = nothing_to_bypass(table_);
 }
 
-std::optional<std::string> LiveTable::next_lane(std::string_view after) {
-    Datum const bound = of(after).datum;
-    bool const found = call([&] {
-        ScanKeyData key;
-        tenant_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, bound);
-        index_rescan(lanes_, &key, 1, nullptr, 0);
-        return index_getnext_tid(lanes_, ForwardScanDirection) != nullptr;
-    });
-    return lane_found(found);
-}
-
 std::optional<std::string> LiveTable::last_lane() {
     Datum const bound = of(std::string_view()).datum;
-    bool const found = call([&] {
+    text *const name = call([&] {
+        IndexScanDesc const scan = compat::index_beginscan(table_, lane_, snapshot_, 1);
+        scan->xs_want_itup = true;
         ScanKeyData key;
         tenant_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, bound);
-        index_rescan(lanes_, &key, 1, nullptr, 0);
-        return index_getnext_tid(lanes_, BackwardScanDirection) != nullptr;
+        index_rescan(scan, &key, 1, nullptr, 0);
+        bool null = false;
+        text *const last = index_getnext_tid(scan, BackwardScanDirection) == nullptr
+                               ? nullptr
+                               : DatumGetTextPCopy(index_getattr(scan->xs_itup, 1, scan->xs_itupdesc, &null));
+        index_endscan(scan);
+        return last;
     });
-    return lane_found(found);
-}
-
-std::optional<std::string> LiveTable::lane_found(bool found) {
-    if (!found)
-        return std::nullopt;
-    bool null = false;
-    return std::string(text_of(index_getattr(lanes_->xs_itup, 1, lanes_->xs_itupdesc, &null)));
-}
-
-// Jobs of the tenant, from that place on.
-void LiveTable::start(std::string_view tenant, core::LaneKey from) {
-    Datum const name = of(tenant).datum;
-    call([&] {
-        ScanKeyData keys[2] = {};
-        tenant_key(&keys[0], BTEqualStrategyNumber, F_TEXTEQ, name);
-        ScanKeyEntryInitialize(&place_[0], SK_ROW_MEMBER, 2, BTGreaterEqualStrategyNumber, INT2OID,
-                               InvalidOid, F_BTINT2CMP, Int16GetDatum(core::priority_of(from)));
-        ScanKeyEntryInitialize(&place_[1], SK_ROW_MEMBER | SK_ROW_END, 3, BTGreaterEqualStrategyNumber,
-                               INT8OID, InvalidOid, F_BTINT8CMP, Int64GetDatum(core::position_of(from)));
-        keys[1].sk_flags = SK_ROW_HEADER;
-        keys[1].sk_attno = 2;
-        keys[1].sk_strategy = BTGreaterEqualStrategyNumber;
-        keys[1].sk_argument = PointerGetDatum(place_);
-        index_rescan(jobs_, keys, 2, nullptr, 0);
-    });
-}
-
-// The place of the next entry, dead or alive; none at the end of the lane.
-std::optional<core::LaneKey> LiveTable::next_entry() {
-    if (!call([&] { return index_getnext_tid(jobs_, ForwardScanDirection) != nullptr; }))
-        return std::nullopt;
-    bool null = false;
-    auto const column = [&](int number) {
-        return index_getattr(jobs_->xs_itup, number, jobs_->xs_itupdesc, &null);
-    };
-    return core::lane_key(DatumGetInt16(column(2)), DatumGetInt64(column(3)));
-}
-
-// The row of the entry, into seen_; false when our snapshot sees none. (Marks the entry when nobody does.)
-bool LiveTable::fetch() {
-    return call([&] { return index_fetch_heap(jobs_, seen_); });
+    return name == nullptr ? std::nullopt : std::optional<std::string>(text_of(PointerGetDatum(name)));
 }
 
 Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
     Taken result;
     Passed passed(wanted.from, result.passed);
-    start(wanted.tenant, wanted.gaps.skip(wanted.from));
-    while (std::optional<core::LaneKey> const key = next_entry()) {
+    auto const start = [&](core::LaneKey from) {
+        reader_.start(wanted.tenant, wanted.gaps.skip(from), wanted.jobs - result.jobs, false);
+    };
+    start(wanted.from);
+    while (std::optional<core::LaneKey> const key = reader_.next()) {
         check_interrupts();
-        if (core::LaneKey const next = wanted.gaps.skip(*key); next != *key) {
-            start(wanted.tenant, next);
+        if (wanted.gaps.skip(*key) != *key) {
+            start(*key);
             continue;
         }
         passed.up_to(*key);
-        Look const seen = fetch() ? look(wanted.tenant, wanted.capped) : Look::passed;
+        Look const seen = reader_.fetch(seen_) ? look(wanted.tenant, wanted.capped) : Look::passed;
         if (seen == Look::taken) {
             taken.push_back(claimed(wanted.lane));
             ++result.jobs;
@@ -185,36 +139,35 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
 
 // What is to be done with the job in seen_, and does it.
 LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
-    bool null = false;
-    if (call([&] { return slot_getattr(seen_, kStatus, &null); }) != queued_)
-        return Look::passed;
-    int64 const id = DatumGetInt64(call([&] { return slot_getattr(seen_, kId, &null); }));
-    if (!only_locked_.empty() && only_locked_.count(id) > 0)
+    call([&] { slot_getallattrs(seen_); });
+    if (value(kStatus) != queued_ || (!only_locked_.empty() && only_locked_.count(id()) > 0))
         return Look::passed;
     bool paused = false;
     if (!types_.any()) {
-        std::string_view const type = text_in(seen_, kType);
+        std::string_view const type = text_of(value(kType));
         paused = types_.pauses(type);
         if (!paused && !types_.accepts(type))
             return Look::others;
     }
-    if (held_by_somebody(seen_) || !lock(&seen_->tts_tid))
+    bool const has_key = !is_null(kConcurrencyKey);
+    if (direct_ && !paused && !has_key)
+        if (TM_Result const updated = update(capped, false); updated != TM_BeingModified)
+            return updated == TM_Ok ? Look::taken : Look::others;
+    if (held_by_somebody(seen_) || !lock())
         return Look::others;
-    call([&] { slot_getattr(held_, kConcurrencyKey, &null); });
-    if (paused && null)
+    if (paused && !has_key)
         return park();
-    if (!null)
+    if (has_key)
         if (Look const key = paused ? Look::others : look_at_key(tenant); key != Look::taken)
             return key;
     if (direct_)
-        update(capped);
-    else
-        only_locked_.insert(id); // a second look at the lane would see it again
+        return update(capped, true) == TM_Ok ? Look::taken : Look::others;
+    only_locked_.insert(id()); // a second look at the lane would see it again
     return Look::taken;
 }
 
 LiveTable::Look LiveTable::look_at_key(const std::string &tenant) {
-    switch (keys_.take(tenant, text_in(held_, kConcurrencyKey))) {
+    switch (keys_.take(tenant, text_of(value(kConcurrencyKey)))) {
     case KeyLocks::State::free:
         return Look::taken;
     case KeyLocks::State::busy:
@@ -226,36 +179,37 @@ LiveTable::Look LiveTable::look_at_key(const std::string &tenant) {
 }
 
 LiveTable::Look LiveTable::park() {
-    bool null = false;
-    to_park_.push_back(DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); })));
-    only_locked_.insert(to_park_.back());
+    to_park_.push_back(id());
+    only_locked_.insert(id());
     return Look::parked;
 }
 
 // Locks the row version that we saw, unless somebody has it or has changed it since.
-bool LiveTable::lock(ItemPointer tid) {
+bool LiveTable::lock() {
     return call([&] {
         TM_FailureData failure;
-        return table_tuple_lock(table_, tid, snapshot_, held_, GetCurrentCommandId(true),
+        return table_tuple_lock(table_, &seen_->tts_tid, snapshot_, held_, GetCurrentCommandId(true),
                                 LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) == TM_Ok;
     });
 }
 
 core::LaneKey LiveTable::look_into(const std::string &tenant, const core::Gaps &gaps, core::LaneKey key,
                                    int &entries, std::vector<core::LaneKey> &found) {
-    jobs_->ignore_killed_tuples = false; // they count as well: thousands may stand in a row
     key = gaps.next(key);
-    start(tenant, key);
+    auto const start = [&] { // dead entries count as well: thousands may stand in a row
+        reader_.start(tenant, key, entries, true);
+    };
+    start();
     for (core::LaneKey seen = core::kFirstKey; key != core::kLastKey;) {
         check_interrupts();
-        std::optional<core::LaneKey> const entry = next_entry();
+        std::optional<core::LaneKey> const entry = reader_.next();
         if (!entry)
             key = core::kLastKey;
         else if (entries <= 0 && *entry != seen) // a job may have several
             return *entry;
         else if (key = gaps.next(*entry); key != *entry)
-            start(tenant, key);
-        else if (--entries; fetch() && is_free())
+            start();
+        else if (--entries; reader_.fetch(seen_) && is_free())
             found.push_back(key);
         seen = key;
     }
@@ -268,33 +222,43 @@ bool LiveTable::is_free() {
     return call([&] { return slot_getattr(seen_, kStatus, &null); }) == queued_ && free_to_claim(seen_);
 }
 
-void LiveTable::update(bool capped) {
-    call([&] {
-        slot_getallattrs(held_);
-        ExecClearTuple(changed_);
-        memcpy(changed_->tts_values, held_->tts_values, sizeof(Datum) * kColumns);
-        memcpy(changed_->tts_isnull, held_->tts_isnull, sizeof(bool) * kColumns);
-        auto const set = [this](Column column, Datum value) {
-            changed_->tts_values[column - 1] = value;
-            changed_->tts_isnull[column - 1] = false;
-        };
-        set(kStatus, locked_);
-        set(kAttempts, Int32GetDatum(DatumGetInt32(held_->tts_values[kAttempts - 1]) + 1));
-        set(kLockedBy, worker_);
-        set(kLockedAt, TimestampTzGetDatum(mark_.at));
-        set(kLockToken, Int64GetDatum(mark_.lock_token));
-        set(kUpdatedAt, TimestampTzGetDatum(mark_.at));
-        changed_->tts_values[kHeldKey - 1] = held_->tts_values[kConcurrencyKey - 1];
-        changed_->tts_isnull[kHeldKey - 1] = held_->tts_isnull[kConcurrencyKey - 1];
-        if (capped)
-            set(kRunningSince, TimestampTzGetDatum(mark_.at));
-        ExecStoreVirtualTuple(changed_);
+// Of the version in seen_. Without `wait` nobody may have it, not even we.
+TM_Result LiveTable::update(bool capped, bool wait) {
+    return call([&] {
+        fill_changed(capped);
+        bool needs_entries = false;
+        TM_Result const updated =
+            compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, wait, &needs_entries);
+        if (updated != TM_Ok)
+            return updated;
+        if (needs_entries)
+            add_index_entries();
         if (rows_)
             tuplestore_putvalues(rows_->setResult, rows_->setDesc, changed_->tts_values,
                                  changed_->tts_isnull);
-        if (compat::table_tuple_update(table_, &held_->tts_tid, changed_, snapshot_))
-            add_index_entries();
+        return TM_Ok;
     });
+}
+
+void LiveTable::fill_changed(bool capped) {
+    ExecClearTuple(changed_);
+    memcpy(changed_->tts_values, seen_->tts_values, sizeof(Datum) * kColumns);
+    memcpy(changed_->tts_isnull, seen_->tts_isnull, sizeof(bool) * kColumns);
+    auto const set = [this](Column column, Datum value) {
+        changed_->tts_values[column - 1] = value;
+        changed_->tts_isnull[column - 1] = false;
+    };
+    set(kStatus, locked_);
+    set(kAttempts, Int32GetDatum(DatumGetInt32(value(kAttempts)) + 1));
+    set(kLockedBy, worker_);
+    set(kLockedAt, TimestampTzGetDatum(mark_.at));
+    set(kLockToken, Int64GetDatum(mark_.lock_token));
+    set(kUpdatedAt, TimestampTzGetDatum(mark_.at));
+    changed_->tts_values[kHeldKey - 1] = value(kConcurrencyKey);
+    changed_->tts_isnull[kHeldKey - 1] = is_null(kConcurrencyKey);
+    if (capped)
+        set(kRunningSince, TimestampTzGetDatum(mark_.at));
+    ExecStoreVirtualTuple(changed_);
 }
 
 // The page had no room for the new version: not HOT, each index needs an entry. Runs inside update()'s
@@ -311,11 +275,8 @@ void LiveTable::add_index_entries() {
 }
 
 ClaimedJob LiveTable::claimed(int lane) const {
-    bool null = false;
-    int64 const id = DatumGetInt64(call([&] { return slot_getattr(held_, kId, &null); }));
-    Datum const since = call([&] { return slot_getattr(held_, kUpdatedAt, &null); });
-    int64 const run = DatumGetInt64(call([&] { return slot_getattr(held_, kRunId, &null); }));
-    return {id, text_in(held_, kType) == kLoadTest, lane, DatumGetTimestampTz(since), null ? 0 : run};
+    return {id(), text_of(value(kType)) == kLoadTest, lane, DatumGetTimestampTz(value(kUpdatedAt)),
+            is_null(kRunId) ? 0 : DatumGetInt64(value(kRunId))};
 }
 
 void LiveTable::finish() {
@@ -324,8 +285,7 @@ void LiveTable::finish() {
             ExecCloseIndices(indexes_);
             FreeExecutorState(executor_);
         }
-        index_endscan(lanes_);
-        index_endscan(jobs_);
+        reader_.finish();
         ExecDropSingleTupleTableSlot(seen_);
         ExecDropSingleTupleTableSlot(held_);
         ExecDropSingleTupleTableSlot(changed_);

@@ -6,6 +6,8 @@
 #include "core/gaps.hpp"
 
 #include "pg/job_types.hpp"
+#include "pg/lane_reader.hpp"
+#include "pg/live_columns.hpp"
 #include "pg/probes.hpp"
 
 #include <unordered_set>
@@ -71,7 +73,7 @@ public:
     LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows);
 
     // The first tenant after `after` (bytewise) that has an entry in the lane index, dead or alive; or none.
-    std::optional<std::string> next_lane(std::string_view after);
+    std::optional<std::string> next_lane(std::string_view after) { return reader_.next_lane(after); }
     // The last tenant that has one; or none.
     std::optional<std::string> last_lane();
     // Takes queued jobs of the tenant, by priority, then position; skips rows that others have locked.
@@ -97,17 +99,17 @@ private:
     static constexpr size_t kMostParked = 1000;        // by one claim, and one a lane: some 20 ms
     static constexpr int kMostAtOnce = 10000;          // entries, until somebody notes how far we came
 
-    std::optional<std::string> lane_found(bool found);
-    void start(std::string_view tenant, core::LaneKey from);
-    std::optional<core::LaneKey> next_entry();
-    bool fetch();
     bool is_free();
     Look look(const std::string &tenant, bool capped);
     Look look_at_key(const std::string &tenant);
     Look park();
-    bool lock(ItemPointer tid);
-    void update(bool capped);
+    bool lock();
+    TM_Result update(bool capped, bool wait);
+    void fill_changed(bool capped);
     void add_index_entries();
+    Datum value(Column column) const { return seen_->tts_values[column - 1]; }
+    bool is_null(Column column) const { return seen_->tts_isnull[column - 1]; }
+    int64 id() const { return DatumGetInt64(value(kId)); }
     ClaimedJob claimed(int lane) const;
 
     ClaimMark mark_;
@@ -117,8 +119,7 @@ private:
     Datum queued_, locked_, worker_;
     Relation table_, lane_;
     Snapshot snapshot_;
-    IndexScanDesc lanes_, jobs_;
-    ScanKeyData place_[2]; // of jobs_: where it starts in the lane
+    LaneReader reader_;
     TupleTableSlot *seen_, *held_, *changed_;
     EState *executor_ = nullptr;
     ResultRelInfo *indexes_ = nullptr;

@@ -1,0 +1,228 @@
+// Reading lanes (see lane_reader.hpp).
+#include "pg/lane_reader.hpp"
+
+namespace fairq::pg {
+
+namespace {
+
+constexpr int kReadMore = 4; // times as many, whenever those before were not enough
+
+OffsetNumber first_of(Page page) {
+    return P_FIRSTDATAKEY(BTPageGetOpaque(page));
+}
+
+// To the next page on the right, if there is one. Gives way to a cancel: there may be thousands of them.
+void step_right(Relation index, LaneReader::Spot &at) {
+    do {
+        BTPageOpaque const page = BTPageGetOpaque(BufferGetPage(at.page));
+        BlockNumber const next = P_RIGHTMOST(page) ? P_NONE : page->btpo_next;
+        _bt_relbuf(index, at.page);
+        CHECK_FOR_INTERRUPTS();
+        at.page = next == P_NONE ? InvalidBuffer : _bt_getbuf(index, next, BT_READ);
+    } while (BufferIsValid(at.page) && P_IGNORE(BTPageGetOpaque(BufferGetPage(at.page))));
+    at.item = BufferIsValid(at.page) ? first_of(BufferGetPage(at.page)) : InvalidOffsetNumber;
+}
+
+IndexTuple item_at(Page page, OffsetNumber item) {
+    return reinterpret_cast<IndexTuple>(PageGetItem(page, PageGetItemId(page, item)));
+}
+
+// The columns of an entry: tenant, priority, position; none of them NULL.
+char *tenant_of(IndexTuple tuple) {
+    return reinterpret_cast<char *>(tuple) + IndexInfoFindDataOffset(tuple->t_info);
+}
+
+std::pair<int16, int64> place_of(IndexTuple tuple) {
+    char const *const data = tenant_of(tuple);
+    size_t const priority = TYPEALIGN(ALIGNOF_SHORT, VARSIZE_ANY(data));
+    size_t const position = TYPEALIGN(ALIGNOF_DOUBLE, priority + sizeof(int16));
+    std::pair<int16, int64> place;
+    memcpy(&place.first, data + priority, sizeof place.first);
+    memcpy(&place.second, data + position, sizeof place.second);
+    return place;
+}
+
+} // namespace
+
+void LaneReader::open(Relation table, Relation index, Snapshot snapshot) {
+    table_ = table;
+    index_ = index;
+    snapshot_ = snapshot;
+    rows_ = table_index_fetch_begin(table);
+    key_ = _bt_mkscankey(index, nullptr);
+    for (int i = 0; i < kKeys; ++i) // made without a tuple, they are all NULL
+        key_->scankeys[i].sk_flags &= ~SK_ISNULL;
+}
+
+void LaneReader::finish() {
+    mark_dead();
+    pfree(key_);
+    table_index_fetch_end(rows_);
+}
+
+void LaneReader::start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too) {
+    Datum const name = of(tenant).datum;
+    call([&] { mark_dead(); });
+    behind_ = {name, core::priority_of(from), core::position_of(from), {}};
+    ItemPointerSetInvalid(&behind_.row);
+    wanted_ = std::clamp(expected, 1, kMost);
+    dead_too_ = dead_too;
+    ended_ = false;
+    count_ = at_ = 0;
+}
+
+std::optional<core::LaneKey> LaneReader::next() {
+    if (at_ == count_) {
+        if (ended_)
+            return std::nullopt;
+        call([&] {
+            mark_dead();
+            read();
+        });
+        wanted_ = std::min(wanted_ * kReadMore, kMost);
+    }
+    return at_ < count_ ? std::optional(entries_[at_++].place) : std::nullopt;
+}
+
+bool LaneReader::fetch(TupleTableSlot *slot) {
+    Entry const &entry = entries_[at_ - 1];
+    return call([&] {
+        ItemPointerData row = entry.row;
+        bool more = false, dead = false;
+        pgstat_count_heap_fetch(index_);
+        bool const found = table_index_fetch_tuple(rows_, &row, snapshot_, slot, &more, &dead);
+        if (dead && entry.item != InvalidOffsetNumber)
+            dead_items_[dead_++] = entry.item;
+        return found;
+    });
+}
+
+std::optional<std::string> LaneReader::next_lane(std::string_view after) {
+    Datum const bound = of(after).datum;
+    text *const name = call([&] { return first_tenant_behind(bound); });
+    return name == nullptr ? std::nullopt : std::optional<std::string>(text_of(PointerGetDatum(name)));
+}
+
+// The rest runs inside call().
+
+// Fills the entries from one page, the first that has any.
+void LaneReader::read() {
+    count_ = at_ = 0;
+    Spot at = find_position();
+    for (; BufferIsValid(at.page); step_right(index_, at)) {
+        page_ = BufferGetBlockNumber(at.page);
+        page_lsn_ = BufferGetLSNAtomic(at.page);
+        read_page(BufferGetPage(at.page), at.item);
+        if (count_ > 0 || ended_)
+            break;
+    }
+    if (BufferIsValid(at.page))
+        _bt_relbuf(index_, at.page);
+    else
+        ended_ = true;
+    pgstat_count_index_tuples(index_, count_);
+}
+
+LaneReader::Spot LaneReader::find_position() {
+    key_->keysz = kKeys;
+    key_->nextkey = false;
+    key_->scankeys[0].sk_argument = behind_.tenant;
+    key_->scankeys[1].sk_argument = Int16GetDatum(behind_.priority);
+    key_->scankeys[2].sk_argument = Int64GetDatum(behind_.position);
+    key_->scantid = ItemPointerIsValid(&behind_.row) ? &behind_.row : nullptr;
+    return find();
+}
+
+// Where what the key asks for starts: the first item that is not less, or with nextkey the first that is
+// greater. No page when the index is empty.
+LaneReader::Spot LaneReader::find() {
+    Spot at{InvalidBuffer, InvalidOffsetNumber};
+    pgstat_count_index_scan(index_);
+    _bt_freestack(compat::bt_search(index_, table_, key_, &at.page, snapshot_));
+    if (BufferIsValid(at.page))
+        at.item = first_item(BufferGetPage(at.page));
+    return at;
+}
+
+OffsetNumber LaneReader::first_item(Page page) const {
+    OffsetNumber low = first_of(page), high = OffsetNumberNext(PageGetMaxOffsetNumber(page));
+    int const before = key_->nextkey ? 0 : 1;
+    while (low < high) {
+        auto const middle = static_cast<OffsetNumber>(low + (high - low) / 2);
+        if (_bt_compare(index_, key_, page, middle) >= before)
+            low = OffsetNumberNext(middle);
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void LaneReader::read_page(Page page, OffsetNumber item) {
+    for (OffsetNumber const last = PageGetMaxOffsetNumber(page); item <= last && count_ < wanted_;
+         item = OffsetNumberNext(item)) {
+        if (ItemIdIsDead(PageGetItemId(page, item)) && !dead_too_)
+            continue;
+        IndexTuple const tuple = item_at(page, item);
+        ended_ = !is_of_lane(tuple);
+        if (ended_)
+            return;
+        add(tuple, item);
+    }
+}
+
+bool LaneReader::is_of_lane(IndexTuple tuple) const {
+    text *const tenant = DatumGetTextPP(PointerGetDatum(tenant_of(tuple)));
+    text *const ours = DatumGetTextPP(behind_.tenant);
+    return VARSIZE_ANY_EXHDR(tenant) == VARSIZE_ANY_EXHDR(ours) &&
+           memcmp(VARDATA_ANY(tenant), VARDATA_ANY(ours), VARSIZE_ANY_EXHDR(ours)) == 0;
+}
+
+// An item with several rows may be one that we are in the middle of.
+void LaneReader::add(IndexTuple tuple, OffsetNumber item) {
+    auto const [priority, position] = place_of(tuple);
+    bool const list = BTreeTupleIsPosting(tuple);
+    int const rows = list ? BTreeTupleGetNPosting(tuple) : 1;
+    for (int i = 0; i < rows && count_ < wanted_; ++i) {
+        ItemPointer const row = list ? BTreeTupleGetPostingN(tuple, i) : &tuple->t_tid;
+        bool const same_key = priority == behind_.priority && position == behind_.position;
+        if (same_key && ItemPointerIsValid(&behind_.row) && ItemPointerCompare(row, &behind_.row) <= 0)
+            continue;
+        entries_[count_++] = {core::lane_key(priority, position), *row, list ? OffsetNumber{} : item};
+        behind_ = {behind_.tenant, priority, position, *row};
+    }
+}
+
+text *LaneReader::first_tenant_behind(Datum tenant) {
+    key_->keysz = 1;
+    key_->nextkey = true;
+    key_->scantid = nullptr;
+    key_->scankeys[0].sk_argument = tenant;
+    Spot at = find();
+    while (BufferIsValid(at.page) && at.item > PageGetMaxOffsetNumber(BufferGetPage(at.page)))
+        step_right(index_, at);
+    if (!BufferIsValid(at.page))
+        return nullptr;
+    text *const found =
+        DatumGetTextPCopy(PointerGetDatum(tenant_of(item_at(BufferGetPage(at.page), at.item))));
+    _bt_relbuf(index_, at.page);
+    return found;
+}
+
+// Whoever comes later need not look at them. Nothing else has happened to the page as long as its LSN is the
+// same, so the items are still ours (as _bt_killitems does it).
+void LaneReader::mark_dead() {
+    if (dead_ == 0)
+        return;
+    Buffer const buffer = _bt_getbuf(index_, page_, BT_READ);
+    if (BufferGetLSNAtomic(buffer) == page_lsn_ && RelationNeedsWAL(index_)) {
+        Page const page = BufferGetPage(buffer);
+        for (int i = 0; i < dead_; ++i)
+            ItemIdMarkDead(PageGetItemId(page, dead_items_[i]));
+        BTPageGetOpaque(page)->btpo_flags |= BTP_HAS_GARBAGE;
+        MarkBufferDirtyHint(buffer, true);
+    }
+    _bt_relbuf(index_, buffer);
+    dead_ = 0;
+}
+
+} // namespace fairq::pg

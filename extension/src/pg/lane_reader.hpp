@@ -1,0 +1,80 @@
+// The entries of the lane index, read straight from its leaf pages, a few at a time. An index scan would read
+// whole pages and compare each of their entries with its keys: a claim that wants one job of each of fifty
+// lanes would look at ten thousand entries for them.
+//
+// What it relies on is what README and nbtree.h of PostgreSQL's nbtree say: entries stand in the order of
+// their keys and then of their rows, a page that was split has its right half to its right, and under an
+// MVCC snapshot nobody needs to pin the page that he has read entries from.
+#pragma once
+
+#include "core/gaps.hpp"
+
+#include "pg/values.hpp"
+
+namespace fairq::pg {
+
+class LaneReader {
+public:
+    // Both stay open and locked until finish(). Runs inside call().
+    void open(Relation table, Relation index, Snapshot snapshot);
+    void finish();
+
+    // From that place of the lane on. Dead entries too: those that nobody's snapshot sees a row behind. The
+    // caller expects to look at that many.
+    void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too);
+    // The place of the next entry; a job may have several. None at the end of the lane.
+    std::optional<core::LaneKey> next();
+    // The row of the entry, into the slot; false when the snapshot sees none. (Marks the entry when nobody
+    // does.)
+    bool fetch(TupleTableSlot *slot);
+
+    // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none.
+    std::optional<std::string> next_lane(std::string_view after);
+
+    struct Spot {
+        Buffer page; // locked for reading
+        OffsetNumber item;
+    };
+
+private:
+    static constexpr int kMost = 512; // entries; a page has some 200
+    static constexpr int kKeys = 3;
+
+    struct Entry {
+        core::LaneKey place;
+        ItemPointerData row;
+        OffsetNumber item; // InvalidOffsetNumber: one of a list, which cannot be marked alone
+    };
+    // Behind which entry to go on: its key and its row; without a row, at the key.
+    struct Position {
+        Datum tenant;
+        int16 priority;
+        int64 position;
+        ItemPointerData row;
+    };
+
+    void read();
+    Spot find_position();
+    Spot find();
+    OffsetNumber first_item(Page page) const;
+    void read_page(Page page, OffsetNumber item);
+    bool is_of_lane(IndexTuple tuple) const;
+    void add(IndexTuple tuple, OffsetNumber item);
+    void mark_dead();
+    text *first_tenant_behind(Datum tenant);
+
+    Relation table_, index_;
+    Snapshot snapshot_;
+    IndexFetchTableData *rows_;
+    BTScanInsert key_;
+
+    Position behind_;
+    bool dead_too_, ended_;
+    int wanted_, count_ = 0, at_ = 0, dead_ = 0;
+    BlockNumber page_; // the entries are from here, and this is what it was
+    XLogRecPtr page_lsn_;
+    Entry entries_[kMost];
+    OffsetNumber dead_items_[kMost];
+};
+
+} // namespace fairq::pg

@@ -1,0 +1,62 @@
+-- A claim reads lanes from the index's own pages. Whatever the index looks like, it has to find each job once,
+-- in the order of priority, then of arrival: beside tenants whose names begin alike, behind dead entries, with
+-- many entries of one job, across pages that were split or emptied.
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS fairq CASCADE;
+CREATE EXTENSION fairq;
+ALTER TABLE job_live SET (autovacuum_enabled = off, fillfactor = 100);
+CREATE TEMP TABLE claimed (n serial, id bigint, tenant_id text, priority smallint, token bigint);
+
+-- Claims until there is nothing more, in calls of that many. Is the order right, and is it all?
+CREATE FUNCTION drain(at_once int) RETURNS TABLE (jobs bigint, in_order boolean, missing bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    expected text[] := (SELECT array_agg(tenant_id || ' ' || priority || ' ' || id ORDER BY tenant_id COLLATE "C", priority, position)
+                          FROM job_live WHERE status = 'queued');
+    got text[];
+BEGIN
+    TRUNCATE claimed;
+    LOOP
+        INSERT INTO claimed (id, tenant_id, priority, token)
+            SELECT q.id, q.tenant_id, q.priority, q.lock_token FROM claim_queued_jobs('w', at_once) q;
+        EXIT WHEN NOT FOUND;
+    END LOOP;
+    SELECT array_agg(c.tenant_id || ' ' || c.priority || ' ' || c.id ORDER BY c.tenant_id COLLATE "C", c.n) INTO got FROM claimed c;
+    RETURN QUERY SELECT cardinality(got)::bigint, got = expected, count(*) FROM job_live WHERE status = 'queued';
+END $$;
+CREATE FUNCTION refill() RETURNS bigint LANGUAGE sql AS $$
+    DELETE FROM job_live;
+    SELECT count(enqueue_job(t.name, 'x', priority := p.n - 2))
+      FROM generate_series(1, 200) AS i, (VALUES ('a'), ('a ' ), ('aa'), (repeat('a', 255)), ('b')) AS t (name), generate_series(1, 3) AS p (n);
+$$;
+
+SELECT refill();
+SELECT * FROM drain(50);
+SELECT refill();
+SELECT * FROM drain(1000);
+SELECT refill();
+SELECT * FROM drain(7);
+
+-- Many entries of one job: its versions do not fit its page, and vacuum has not come. They become lists.
+SELECT refill();
+DO $$ BEGIN
+    FOR i IN 1 .. 20 LOOP
+        UPDATE job_live SET payload = jsonb_build_object('n', i, 'p', repeat('p', 200)) WHERE id % 7 = 0;
+    END LOOP;
+END $$;
+SELECT * FROM drain(50);
+
+-- Dead entries before, between and behind the living ones; pages that are empty, then gone.
+SELECT refill();
+DELETE FROM job_live WHERE id % 10 <> 0 OR priority = -1;
+SELECT * FROM drain(50);
+SELECT refill();
+DELETE FROM job_live WHERE priority < 1;
+VACUUM job_live;
+SELECT * FROM drain(50);
+
+-- What was claimed comes back, with new entries beside its old ones.
+SELECT refill();
+SELECT * FROM drain(500);
+SELECT sum(released) FROM (SELECT release_jobs(array_agg(id), token) AS released FROM claimed GROUP BY token) AS r;
+SELECT * FROM drain(50);
+DROP FUNCTION drain, refill;
