@@ -218,6 +218,9 @@ RESET ROLE;
 
 -- A bound worker does not move the rotation: the tenant after the last one is next.
 TRUNCATE job_live, job_history, job_leases;
+SET ROLE regress_a;
+SELECT get_queue_metrics() -> 'oldest_queued_age_seconds' AS age_of_none;
+RESET ROLE;
 CREATE FUNCTION claim_one() RETURNS text LANGUAGE sql SECURITY INVOKER AS $$ SELECT min(tenant_id) FROM public.claim_queued_jobs('one', 1) $$;
 SELECT count(*) FROM enqueue_jobs(ARRAY['a', 'c', 'd', 'a', 'c', 'd', 'a', 'c', 'd', 'a', 'c', 'd'], 'mail');
 DO $$ BEGIN WHILE public.claim_one() <> 'd' LOOP END LOOP; END $$;

@@ -117,8 +117,16 @@ CREATE SCHEMA regress_hers AUTHORIZATION regress_ann;
 TRUNCATE seen RESTART IDENTITY;
 SET ROLE regress_ann;
 CREATE TABLE regress_hers.bait (n integer);
-CREATE FUNCTION regress_hers.on_bait() RETURNS trigger LANGUAGE plpgsql AS
-    'BEGIN INSERT INTO public.seen (what) VALUES (''deferred trigger''); RETURN NULL; END';
+CREATE FUNCTION regress_hers.on_bait() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.seen (what) VALUES ('deferred trigger ' || NEW.n);
+    IF NEW.n < 3 THEN -- and another one, deferred while the first is made to run
+        SET CONSTRAINTS ALL DEFERRED;
+        INSERT INTO regress_hers.bait VALUES (NEW.n + 1);
+    END IF;
+    RETURN NULL;
+END
+$$;
 CREATE CONSTRAINT TRIGGER bait AFTER INSERT ON regress_hers.bait DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION regress_hers.on_bait();
 CREATE FUNCTION regress_hers.deferred(job public.job_queue) RETURNS void LANGUAGE sql AS 'INSERT INTO regress_hers.bait VALUES (1)';
@@ -138,6 +146,7 @@ SELECT public.register_job_handler(f, ('regress_hers.' || f || '(public.job_queu
 RESET ROLE;
 SELECT enqueue_job('t', f, priority => 100, max_attempts => 1) > 0 AS enqueued FROM unnest(ARRAY['deferred', 'held', 'path', 'look 7']) f;
 SELECT s -> 'claimed' AS claimed FROM run_job_queue_cron() s;
+SELECT what FROM seen WHERE what ~ '^deferred' ORDER BY n;
 SELECT what, count(*) AS with_other_rights FROM seen WHERE what !~ '^look' AND who <> 'regress_ann' GROUP BY 1 ORDER BY 1;
 
 DROP FUNCTION look, set_path, set_local, set_others, set_role, reset_role, set_session, secret, hers, hers_too, his;

@@ -4,6 +4,8 @@ SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS fairq CASCADE;
 CREATE EXTENSION fairq;
 CREATE ROLE regress_app LOGIN;
+CREATE ROLE regress_bound;
+SELECT grant_queue_access('regress_bound', 'worker', 'a');
 CREATE SCHEMA regress_hostile;
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO regress_app;
 GRANT USAGE ON SCHEMA regress_hostile TO PUBLIC;
@@ -20,6 +22,8 @@ BEGIN
             EXECUTE format('CREATE OPERATOR regress_hostile.%1$s (leftarg = %2$s, rightarg = %2$s, function = regress_hostile.op)', o, t);
         END LOOP;
     END LOOP;
+    CREATE DOMAIN regress_hostile.oid AS pg_catalog.oid
+        CHECK (regress_hostile.op(VALUE::pg_catalog.oid, VALUE::pg_catalog.oid));
     FOR t IN SELECT unnest(ARRAY[
         'now()', 'clock_timestamp()', 'nextval(regclass)', 'nextval(text)', 'count(bigint)', 'lower(text)', 'format(text)',
         'format(text, text, text)', 'to_char(timestamp, text)', 'to_regclass(text)', 'pg_relation_size(regclass)', 'pg_sleep(double precision)',
@@ -50,6 +54,12 @@ SHOW search_path;
 SELECT 1::bigint = 1::bigint;
 SELECT now();
 SELECT hostile FROM job_live;
+SELECT 1::oid;
+
+-- Procedures, which can have no SET clause, before anything else has prepared what they ask first.
+CALL public.run_job_queue_ticks(1, '1 s', '1 ms');
+\c -
+CALL public.wait_for_jobs('1 ms');
 
 -- As a superuser, then as a role that has EXECUTE and nothing else: the same calls.
 SELECT public.enqueue_job('a', 'mail', idempotency_key => 'k');
@@ -105,5 +115,5 @@ DROP SCHEMA regress_hostile CASCADE;
 SET client_min_messages = warning;
 DROP EXTENSION fairq CASCADE;
 CREATE EXTENSION fairq;
-DROP OWNED BY regress_app;
-DROP ROLE regress_app;
+DROP OWNED BY regress_app, regress_bound;
+DROP ROLE regress_app, regress_bound;

@@ -27,6 +27,22 @@ SELECT enqueue_job('a', 'mail');
 SELECT cancel_job(2);
 SELECT DISTINCT tableoid::regclass FROM job_history;
 
+-- A tick makes them too, whatever else has that function's name.
+DO $$
+DECLARE
+    day regclass;
+BEGIN
+    FOR day IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'job_history'::regclass AND inhrelid::regclass::text ~ '[0-9]{8}$' LOOP
+        EXECUTE format('DROP TABLE %s', day);
+    END LOOP;
+END
+$$;
+SELECT count(*) FROM days;
+CREATE FUNCTION make_history_partitions() RETURNS integer LANGUAGE sql AS 'SELECT 0';
+SELECT run_job_queue_cron() -> 'claimed' AS claimed;
+SELECT count(*) > 0 AS made FROM days;
+DROP FUNCTION make_history_partitions();
+
 -- Without such a row today has one, and what finishes goes there.
 SET client_min_messages = warning;
 DROP EXTENSION fairq CASCADE;

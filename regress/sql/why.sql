@@ -208,6 +208,15 @@ WITH gone AS (DELETE FROM job_history WHERE id IN (2, 3) RETURNING *) INSERT INT
 SELECT id, why(id), why_not_running(id) ->> 'change' FROM generate_series(2, 4) id;
 DROP TABLE job_archive;
 SELECT refused('SELECT why_not_running(2)');
+-- What somebody else has planted under that name is none: it would be read with our owner's rights.
+CREATE ROLE regress_planter;
+CREATE VIEW job_archive AS
+    SELECT 2::bigint AS id, 't' AS tenant_id, 'dead'::job_status AS status, now() AS finished_at, 1 AS attempts, 1 AS max_attempts,
+           'read as ' || current_user AS last_error;
+ALTER VIEW job_archive OWNER TO regress_planter;
+SELECT refused('SELECT why_not_running(2)');
+DROP VIEW job_archive;
+DROP ROLE regress_planter;
 
 \echo by index, also where there is much history
 SET enable_seqscan = off;

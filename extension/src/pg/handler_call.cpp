@@ -66,7 +66,7 @@ void HandlerCall::run(Datum job, int64 timeout) const {
         int const result = SPI_execute_plan(plan_, &job, nullptr, false, 0);
         if (result < 0)
             elog(ERROR, "could not run a handler: %s", SPI_result_code_string(result));
-        SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0);
+        AfterTriggerFireDeferred(); // as a commit does: until none is left, also of those that these defer
         SPI_execute("CLOSE ALL", false, 0);
         disable_timeout(STATEMENT_TIMEOUT, false);
         CHECK_FOR_INTERRUPTS();

@@ -13,10 +13,6 @@ Oid relation_in(Oid schema, const char *name) {
     return oid;
 }
 
-bool relation_exists(Oid schema, const char *name) {
-    return OidIsValid(call([&] { return get_relname_relid(name, schema); }));
-}
-
 Datum status_datum(Oid schema, const char *label) {
     return call([&] {
         Oid const type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("job_status"),

@@ -38,7 +38,6 @@ constexpr std::string_view kLoadTest = "load_test";
 
 // A relation of the extension. Raises when it is gone.
 Oid relation_in(Oid schema, const char *name);
-bool relation_exists(Oid schema, const char *name);
 
 // A scan key on the tenant, the first column of the lane index.
 void tenant_key(ScanKey key, StrategyNumber strategy, RegProcedure compare, Datum tenant);

@@ -15,6 +15,18 @@ void fill(char *to, size_t size, const char *from) {
                         pg_mbcliplen(from, static_cast<int>(strlen(from)), static_cast<int>(size) - 1)));
 }
 
+// InvalidOid of one that is not there.
+Oid owner_of_relation(Oid relation) {
+    return call([&] {
+        HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+        if (!HeapTupleIsValid(tuple))
+            return InvalidOid;
+        Oid const owner = (reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)))->relowner;
+        ReleaseSysCache(tuple);
+        return owner;
+    });
+}
+
 } // namespace
 
 void use_read_committed() {
@@ -118,18 +130,15 @@ Oid current_role() {
 }
 
 Oid owner_of_extension(Oid schema) {
-    Oid const table = live_table_oid(schema);
-    Oid const owner = call([&] {
-        HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-        if (!HeapTupleIsValid(tuple))
-            return InvalidOid;
-        Oid const found = (reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)))->relowner;
-        ReleaseSysCache(tuple);
-        return found;
-    });
+    Oid const owner = owner_of_relation(live_table_oid(schema));
     if (!OidIsValid(owner))
         raise_not_installed();
     return owner;
+}
+
+bool extension_owns(Oid schema, const char *relation) {
+    Oid const owner = owner_of_relation(call([&] { return get_relname_relid(relation, schema); }));
+    return OidIsValid(owner) && owner == owner_of_extension(schema);
 }
 
 std::string role_name(Oid role) {

@@ -97,7 +97,7 @@ int64 create_run(std::string_view tenant, std::string_view name) {
 
 JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, JobStatus ready) {
     pg::Rows const rows = pg::execute(sql::kJoinRun, {pg::of(run), tenants});
-    if (rows.empty() || !rows.bool_at(0, 3))
+    if (rows.empty())
         pg::raise_unknown_run(run);
     std::string const status = rows.text_at(0, 1);
     int32 const current = rows.int32_at(0, 2);

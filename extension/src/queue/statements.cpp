@@ -250,7 +250,8 @@ SELECT ROW()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_e
   FROM @job_live WHERE id = $1 AND lock_token = $2)",
     2, {INT8OID, INT8OID}};
 
-const Statement kMakePartitions{25, Plan::open, "SELECT @make_history_partitions()"};
+// With its argument: a call that leaves it to the default could mean another function in the same schema.
+const Statement kMakePartitions{25, Plan::open, "SELECT @make_history_partitions(3)"};
 
 // workers' claimed, completed, failed; tenants, their claimed; ms, load test? → details
 const Statement kAudit{26, Plan::pinned, R"(

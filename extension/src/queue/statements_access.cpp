@@ -51,7 +51,8 @@ SELECT jsonb_build_object(
     'queue_stats', (SELECT jsonb_object_agg(s.name, CASE WHEN s.name NOT IN ('completed', 'cancelled')
                                                          THEN coalesce(c.jobs, 0) END)
                       FROM unnest(enum_range(NULL::@job_status)::text[]) AS s (name) LEFT JOIN counted c ON c.status = s.name),
-    'oldest_queued_age_seconds', (SELECT greatest(0, floor(extract(epoch FROM clock_timestamp() - min(created_at))))::bigint
+    'oldest_queued_age_seconds', (SELECT CASE WHEN count(*) > 0 THEN
+                                         greatest(0, floor(extract(epoch FROM clock_timestamp() - min(created_at))))::bigint END
                                     FROM live WHERE status = 'queued'))::text)",
     1, {TEXTARRAYOID}};
 

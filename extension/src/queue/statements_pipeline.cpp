@@ -14,9 +14,10 @@ namespace fairq::queue::sql {
 const Statement kInsertRun{40, Plan::pinned, "INSERT INTO @pipeline_runs (tenant_id, name) VALUES ($1, $2) RETURNING id", 2,
                            {TEXTOID, TEXTOID}};
 
-// run, tenants → status, stage, are all of them its tenant?; the stage cannot pass until we end
+// run, tenants → status, stage, if all of them are its tenant; the stage cannot pass until we end. Nobody locks, or waits
+// for, another tenant's run.
 const Statement kJoinRun{41, Plan::pinned, R"(
-SELECT status, stage, tenant_id = ALL ($2) FROM @pipeline_runs WHERE id = $1 FOR KEY SHARE)",
+SELECT status, stage FROM @pipeline_runs WHERE id = $1 AND tenant_id = ALL ($2) FOR KEY SHARE)",
     2, {INT8OID, TEXTARRAYOID}};
 
 // runs, now: those that wait for their first claim; a claim waits for nobody

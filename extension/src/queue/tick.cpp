@@ -42,7 +42,7 @@ void ticks(int workers, int64 every, int64 during) {
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
     TimestampTz const start = pg::now(), end = start + during;
     for (TimestampTz next = start; next < end;) {
-        tick(workers);
+        pg::with_own_names([&] { tick(workers); }); // what it asks first is prepared with its owner's rights
         pg::commit_and_chain();
         // A tick that took longer than the interval costs the ones that it covered.
         next += every * std::max<int64>(1, (pg::now() - next + every - 1) / every);

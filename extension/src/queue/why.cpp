@@ -103,7 +103,7 @@ std::optional<std::string> explain_finished(int64 id, const pg::Statement &table
 
 std::optional<std::string> explain_past(int64 id, const std::vector<std::string> *only_tenants) {
     std::optional<std::string> answer = explain_finished(id, sql::kExplainFinished, false, only_tenants);
-    if (!answer && pg::relation_exists(pg::schema(), "job_archive"))
+    if (!answer && pg::extension_owns(pg::schema(), "job_archive"))
         answer = explain_finished(id, sql::kExplainArchived, true, only_tenants);
     return answer;
 }
