@@ -47,6 +47,47 @@ private:
     std::vector<core::Stretch> &stretches_;
 };
 
+// The entries of a lane that are in none of its gaps.
+class Entries {
+public:
+    Entries(LaneReader &reader, const std::string &tenant, const core::Gaps &gaps)
+        : reader_(reader), tenant_(tenant), gaps_(gaps) {}
+
+    // The place of the first one from there on; the rest as in LaneReader::start.
+    std::optional<core::LaneKey> start(core::LaneKey from, int expected, bool dead_too) {
+        expected_ = expected;
+        dead_too_ = dead_too;
+        reader_.start(tenant_, gaps_.skip(from), expected_, dead_too_);
+        return next();
+    }
+
+    std::optional<core::LaneKey> next() {
+        for (;;) {
+            std::optional<core::LaneKey> const key = reader_.next();
+            if (!key || gaps_.skip(*key) == *key)
+                return key;
+            check_interrupts();
+            reader_.start(tenant_, gaps_.skip(*key), expected_, dead_too_);
+        }
+    }
+
+    // Passes over so many, from `key` on, and over all entries of their jobs.
+    std::optional<core::LaneKey> leave(int count, std::optional<core::LaneKey> key) {
+        for (core::LaneKey last = core::kFirstKey; key && (count > 0 || *key == last); key = next()) {
+            last = *key;
+            --count;
+        }
+        return key;
+    }
+
+private:
+    LaneReader &reader_;
+    const std::string &tenant_;
+    const core::Gaps &gaps_;
+    int expected_ = 0;
+    bool dead_too_ = false;
+};
+
 // Not in progress, and not committed either: nobody has it.
 bool free_to_claim(TupleTableSlot *slot) {
     HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
@@ -97,17 +138,15 @@ std::optional<std::string> LiveTable::last_lane() {
 
 Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
     Taken result;
-    Passed passed(wanted.from, result.passed);
-    auto const start = [&](core::LaneKey from) {
-        reader_.start(wanted.tenant, wanted.gaps.skip(from), wanted.jobs - result.jobs, false);
-    };
-    start(wanted.from);
-    while (std::optional<core::LaneKey> const key = reader_.next()) {
+    Entries entries(reader_, wanted.tenant, wanted.gaps);
+    std::optional<core::LaneKey> key = entries.start(wanted.from, wanted.ahead + wanted.jobs, false);
+    if (wanted.ahead > 0) {
+        key = entries.leave(wanted.ahead, key);
+        result.began = key.value_or(core::kLastKey);
+    }
+    Passed passed(std::max(wanted.from, result.began), result.passed);
+    for (; key && *key < wanted.to; key = entries.next()) {
         check_interrupts();
-        if (wanted.gaps.skip(*key) != *key) {
-            start(*key);
-            continue;
-        }
         passed.up_to(*key);
         Look const seen = reader_.fetch(seen_) ? look(wanted.tenant, wanted.capped) : Look::passed;
         if (seen == Look::taken) {
@@ -132,7 +171,7 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
             return result;
         }
     }
-    passed.up_to(core::kLastKey);
+    passed.up_to(wanted.to);
     passed.end();
     return result;
 }

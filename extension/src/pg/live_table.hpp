@@ -53,7 +53,8 @@ struct Wanted {
     int jobs;
     bool capped;            // the jobs count for the tenant's cap
     const core::Gaps &gaps; // to step over
-    core::LaneKey from;     // where an unfinished look goes on, or kFirstKey
+    core::LaneKey from, to; // where to look; to: not included
+    int ahead;              // entries to leave to others, who are about to take those jobs
 };
 
 // What a lane gave. empty: it has no other job that could be claimed, as far as the claim's snapshot sees.
@@ -61,6 +62,7 @@ struct Taken {
     int jobs = 0;
     bool empty = true;
     int looked_at = 0;                      // entries
+    core::LaneKey began = core::kFirstKey;  // behind those that it left to others
     std::optional<core::LaneKey> next = {}; // it stopped, for the claim to note how far it came: ask again
     std::vector<core::Stretch> passed = {}; // where the claim has left nothing to claim
     core::Touched own = {};                 // where it has taken jobs, or will park them

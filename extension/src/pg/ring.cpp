@@ -7,6 +7,47 @@ namespace fairq::pg::ring {
 
 namespace {
 
+// What this session has drawn and not settled. It may be less than that (after a savepoint's rollback, or in
+// a claim within a claim): others then look at jobs that they will not get.
+struct Drawn {
+    int lane;
+    std::uint32_t generation;
+    int jobs;
+};
+std::vector<Drawn> *drawn = nullptr; // made on first use and never destroyed
+
+void draw_from(Share &share) {
+    Lane &lane = memory->lane[share.lane];
+    drawn->push_back({share.lane, share.generation, share.jobs});
+    share.ahead = lane.drawn;
+    lane.drawn += share.jobs;
+}
+
+// Needs the lock.
+void return_drawn() {
+    for (Drawn const &of : *drawn)
+        if (Lane &lane = memory->lane[of.lane]; lane.generation == of.generation)
+            lane.drawn -= of.jobs;
+    drawn->clear();
+}
+
+void return_after_error() {
+    if (drawn == nullptr || drawn->empty())
+        return;
+    Exclusive const lock;
+    return_drawn();
+}
+
+void at_end_of_transaction(XactEvent event, void *) {
+    if (event == XACT_EVENT_ABORT)
+        return_after_error();
+}
+
+void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+    if (event == SUBXACT_EVENT_ABORT_SUB)
+        return_after_error();
+}
+
 // Whether the place is still the lane's that drew.
 bool is_lane_of(const Share &share, int queue) {
     Lane const &lane = memory->lane[share.lane];
@@ -33,9 +74,15 @@ void note(Queue &queue, const Share &share, TimestampTz at) {
 
 } // namespace
 
+void install_draw_callbacks() {
+    RegisterXactCallback(at_end_of_transaction, nullptr);
+    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+}
+
 Ring::Ring(Oid table) : table_(table) {
     if (memory == nullptr)
         return;
+    enter_queue(table);
     TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;
     queue_ = find_or_make_queue(table);
@@ -47,6 +94,8 @@ Ring::Ring(Oid table) : table_(table) {
 
 std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room) const {
     std::vector<Share> shares;
+    if (drawn == nullptr)
+        drawn = new std::vector<Drawn>;
     Exclusive const lock;
     if (memory->queues[queue_].table != table_)
         return shares; // another queue has taken our place
@@ -56,6 +105,7 @@ std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room) con
         shares.push_back({std::string(lane.name()), part.lane, lane.generation, part.jobs,
                           memory->scheduled[part.lane].weight});
         shares.back().gaps = lane.gaps;
+        draw_from(shares.back());
     }
     return shares;
 }
@@ -63,6 +113,7 @@ std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room) con
 // The clock has gone back by all that was not given before anybody's share is told by it.
 void Ring::settle(const std::vector<Share> &shares, TimestampTz at) const {
     Exclusive const lock;
+    return_drawn();
     if (memory->queues[queue_].table != table_)
         return;
     core::Schedule schedule = schedule_of(queue_);

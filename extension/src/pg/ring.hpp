@@ -56,6 +56,7 @@ struct Share {
     bool limited = false;                   // closed, by a limit of the tenant's own
     std::vector<TimestampTz> since = {};    // the jobs that it got could have been claimed
     core::Gaps gaps = {};                   // of the lane, to step over
+    int ahead = 0;                          // jobs behind them that others are about to take
     int looked_at = 0;                      // entries
     std::vector<core::Stretch> passed = {}; // where the claim left nothing to claim
 };
@@ -77,7 +78,8 @@ struct Figures {
     double dwell[core::kWaitBuckets] = {}; // jobs of quiet tenants in the last minute, by wait
 };
 
-// A claim's view of its queue's ring. Make it before the claim's snapshot is taken.
+// A claim's view of its queue's ring. Make it before the claim's snapshot is taken; it may have to wait for
+// others to leave().
 class Ring {
 public:
     explicit Ring(Oid table);
@@ -118,6 +120,7 @@ private:
     bool complete_ = false;
 };
 
+void leave();     // the claim has drawn all that it wants
 bool available(); // is there shared memory?
 bool depths_known(Oid table);
 Figures figures(Oid table);

@@ -102,6 +102,8 @@ void install_callbacks() {
         return;
     RegisterXactCallback(at_end_of_transaction, nullptr);
     RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    install_draw_callbacks();
+    install_admission();
 }
 
 void activate_at_commit(Oid table, std::string_view tenant, core::Stretch where) {

@@ -58,6 +58,8 @@ void startup() {
         *memory = Memory{};
         memory->lock = &GetNamedLWLockTranche("FairqRing")->lock;
         memory->capacity = capacity;
+        for (ConditionVariable &free : memory->free_to_claim)
+            ConditionVariableInit(&free);
         lay_out();
         memset(memory->bucket, 0, static_cast<Size>(capacity) * sizeof(int32));
     }

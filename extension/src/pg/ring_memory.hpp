@@ -28,6 +28,7 @@ struct Lane {
     int64 depth;            // its queued jobs, if counted_with is Queue::depths
     uint64 counted_with;
     core::Gaps gaps;
+    int32 drawn; // jobs that claims have drawn and not settled yet
     char tenant[core::kMaxNameBytes + 1];
     std::string_view name() const { return {tenant, static_cast<size_t>(length)}; }
 };
@@ -68,6 +69,8 @@ struct Memory {
     int32 free; // index + 1
     int32 hand; // where the search for a lane that has left goes on
     Queue queues[kQueues];
+    int32 claiming[kQueues]; // claims at work
+    ConditionVariable free_to_claim[kQueues];
     int32 *bucket;                  // index + 1; capacity of them
     core::ScheduledLane *scheduled; // capacity
     Lane *lane;                     // capacity
@@ -95,6 +98,9 @@ void enter(int queue, std::string_view tenant, core::Stretch where);
 void make_gaps(int place, const std::vector<core::Stretch> &passed, uint64 since);
 void forget_gaps(int queue); // nor does anybody who is claiming just now make any
 core::Schedule schedule_of(int queue);
+void install_draw_callbacks(); // ring.cpp
+void install_admission();      // ring_admission.cpp
+void enter_queue(Oid table);
 // ring_figures.cpp. To be called before the schedule moves on:
 void begin_minute(int queue, TimestampTz now);
 // What a lane did since the last look at it; before it leaves.

@@ -159,12 +159,14 @@ private:
         claim_.must_last = claim_.must_last || limits.max_concurrency || limits.rate;
         bool const capped = limits.max_concurrency.has_value();
         share.empty = true;
-        for (std::optional<core::LaneKey> from = core::kFirstKey; from;) {
-            from =
-                take_some({lane.tenant, lane.number, wanted - share.got, capped, share.gaps, *from}, share);
-            if (from)
-                lanes_.remember(share);
-        }
+        // Behind what others are about to take; if that is not enough, there as well.
+        pg::Wanted look{lane.tenant, lane.number,     wanted,         capped,
+                        share.gaps,  core::kFirstKey, core::kLastKey, share.ahead};
+        look.to = take_between(look, share);
+        look.jobs = wanted - share.got;
+        look.ahead = 0;
+        if (look.jobs > 0 && look.to != core::kFirstKey)
+            take_between(look, share);
         if (share.empty) // even if it took none: should this be rolled back, some may be there again
             pg::ring::activate_at_abort(queue_, lane.tenant, {});
         lane.taken += share.got;
@@ -173,18 +175,32 @@ private:
         gate_.taken(lane.tenant, limits, share.got);
     }
 
-    // Returns where to go on, if there is more to look at.
-    std::optional<core::LaneKey> take_some(const pg::Wanted &wanted, Share &share) {
-        pg::Taken taken = table_.take(wanted, claim_.jobs);
+    // Returns where it began.
+    core::LaneKey take_between(pg::Wanted look, Share &share) {
+        core::LaneKey began = look.from;
+        for (bool first = true;; first = false) {
+            pg::Taken taken = table_.take(look, claim_.jobs);
+            if (first)
+                began = taken.began;
+            note(taken, look.tenant, share);
+            if (!taken.next)
+                return began;
+            lanes_.remember(share);
+            look.from = *taken.next;
+            look.jobs -= taken.jobs;
+            look.ahead = 0;
+        }
+    }
+
+    void note(pg::Taken &taken, const std::string &tenant, Share &share) {
         share.got += taken.jobs;
         share.empty = share.empty && taken.empty;
         share.looked_at += taken.looked_at;
         looked_at_ += taken.looked_at;
-        share.passed = std::move(taken.passed);
+        share.passed.insert(share.passed.end(), taken.passed.begin(), taken.passed.end());
         // Should this be rolled back, what it took is there again.
         for (core::Stretch const &own : taken.own)
-            pg::ring::activate_at_abort(queue_, wanted.tenant, own);
-        return taken.next;
+            pg::ring::activate_at_abort(queue_, tenant, own);
     }
 
     bool reopen_busy() {
@@ -308,6 +324,7 @@ public:
     // True when all that it found had to be parked: there may be more behind.
     bool run(Claim &claim) {
         divide(claim);
+        pg::ring::leave();
         if (ring_.available())
             survey(ring_, table_, mark_.at);
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
