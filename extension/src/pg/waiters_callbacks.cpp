@@ -36,6 +36,9 @@ struct Pending {
 };
 Pending *pending = nullptr;
 
+enum class Ended { nothing, commit, abort, savepoint };
+Ended ended = Ended::nothing; // and nobody has been told yet
+
 Pending &pending_of(Oid table) {
     if (pending == nullptr)
         pending = new Pending;
@@ -143,18 +146,32 @@ void at_end_of_transaction(XactEvent event, void *) {
     if (pending == nullptr)
         return;
     if (event == XACT_EVENT_COMMIT)
-        at_commit();
+        ended = Ended::commit;
     if (event == XACT_EVENT_ABORT)
-        at_abort();
+        ended = Ended::abort;
     // A prepared transaction ends elsewhere: what it brings is found by the next claim.
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+    if (event == XACT_EVENT_PREPARE)
         pending->clear();
 }
 
 // Told for nothing costs one look: so no list for each savepoint.
 void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
     if (event == SUBXACT_EVENT_ABORT_SUB && pending != nullptr)
+        ended = Ended::savepoint;
+}
+
+// A transaction's locks outlive its changes by a moment. Who is told before they are gone, or sees the news,
+// claims at once, finds a tenant locked, and then waits for what nobody will say again: so they come first.
+void after_locks(ResourceReleasePhase phase, bool, bool, void *) {
+    if (phase != RESOURCE_RELEASE_AFTER_LOCKS || ended == Ended::nothing)
+        return;
+    if (ended == Ended::commit)
+        at_commit();
+    else
         at_abort();
+    if (ended != Ended::savepoint)
+        pending->clear();
+    ended = Ended::nothing;
 }
 
 } // namespace
@@ -164,6 +181,7 @@ void install_callbacks() {
         return;
     RegisterXactCallback(at_end_of_transaction, nullptr);
     RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    RegisterResourceReleaseCallback(after_locks, nullptr);
 }
 
 void jobs_came(Oid table, std::string_view tenant, int64 jobs) {
