@@ -60,6 +60,7 @@ public:
             take_round();
         claim_.visited += core::kLanesPerJob * request_.max_jobs - visits_left_;
         claim_.stopped = visits_left_ <= 0;
+        claim_.busy = std::any_of(known_.begin(), known_.end(), [](auto &lane) { return lane.second.busy; });
     }
 
 private:
