@@ -142,23 +142,24 @@ LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
     call([&] { slot_getallattrs(seen_); });
     if (value(kStatus) != queued_ || (!only_locked_.empty() && only_locked_.count(id()) > 0))
         return Look::passed;
+    bool const has_key = !is_null(kConcurrencyKey);
     bool paused = false;
     if (!types_.any()) {
         std::string_view const type = text_of(value(kType));
         paused = types_.pauses(type);
-        if (!paused && !types_.accepts(type))
+        // With a key, a job of a paused type is not parked: then it need not be locked either.
+        if (paused ? has_key : !types_.accepts(type))
             return Look::others;
     }
-    bool const has_key = !is_null(kConcurrencyKey);
     if (direct_ && !paused && !has_key)
         if (TM_Result const updated = update(capped, false); updated != TM_BeingModified)
             return updated == TM_Ok ? Look::taken : Look::others;
     if (held_by_somebody(seen_) || !lock())
         return Look::others;
-    if (paused && !has_key)
+    if (paused)
         return park();
     if (has_key)
-        if (Look const key = paused ? Look::others : look_at_key(tenant); key != Look::taken)
+        if (Look const key = look_at_key(tenant); key != Look::taken)
             return key;
     if (direct_)
         return update(capped, true) == TM_Ok ? Look::taken : Look::others;
