@@ -47,6 +47,13 @@ private:
     std::vector<core::Stretch> &stretches_;
 };
 
+// Nobody has it, nor had it lately: not we either, in a command before this one. To update what that left
+// behind, which our snapshot still sees, is an error.
+bool untouched(TupleTableSlot *slot) {
+    HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
+    return (header->t_infomask & HEAP_XMAX_INVALID) != 0;
+}
+
 // Not in progress, and not committed either: nobody has it.
 bool free_to_claim(TupleTableSlot *slot) {
     HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
@@ -151,7 +158,7 @@ LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
         if (paused ? has_key : !types_.accepts(type))
             return Look::others;
     }
-    if (direct_ && !paused && !has_key)
+    if (direct_ && !paused && !has_key && untouched(seen_))
         if (TM_Result const updated = update(capped, false); updated != TM_BeingModified)
             return updated == TM_Ok ? Look::taken : Look::others;
     if (held_by_somebody(seen_) || !lock())
