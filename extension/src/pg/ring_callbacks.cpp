@@ -14,11 +14,18 @@ constexpr int kEnterAtOnce = 256; // lanes, for one hold of the lock
 
 using Lanes = std::unordered_map<std::string, core::Touched>;
 
+// What one level of the transaction touched, should it be rolled back.
+struct Level {
+    int nesting;
+    bool forget_gaps = false;
+    Lanes lanes = {};
+};
+
 // Made on first use and never destroyed: no constructor may run when the library is loaded.
 struct Touched {
     Oid table = InvalidOid;
-    Lanes at_commit, at_abort;
-    bool forget_gaps_at_abort = false;
+    Lanes at_commit;
+    std::vector<Level> at_abort; // never a nesting less than the one before
     std::unordered_map<std::string, int> weights;
 };
 Touched *touched = nullptr;
@@ -58,20 +65,32 @@ void weigh_all() {
     }
 }
 
-void rolled_back() {
-    enter_all(touched->at_abort);
-    if (!touched->forget_gaps_at_abort)
-        return;
-    Exclusive const lock;
-    if (int const queue = find_queue(touched->table); queue >= 0)
-        forget_gaps(queue);
+Level &level_of(Oid table) {
+    std::vector<Level> &levels = touched_of(table).at_abort;
+    int const nesting = GetCurrentTransactionNestLevel();
+    if (levels.empty() || levels.back().nesting < nesting)
+        levels.push_back({nesting});
+    return levels.back();
+}
+
+// From that level on. What levels above did stays: their lanes would be looked at for nothing, as often as a
+// savepoint is rolled back, and a claim may look at so many lanes only.
+void rolled_back(int nesting) {
+    for (; !touched->at_abort.empty() && touched->at_abort.back().nesting >= nesting;
+         touched->at_abort.pop_back()) {
+        enter_all(touched->at_abort.back().lanes);
+        if (!touched->at_abort.back().forget_gaps)
+            continue;
+        Exclusive const lock;
+        if (int const queue = find_queue(touched->table); queue >= 0)
+            forget_gaps(queue);
+    }
 }
 
 void forget() {
     touched->at_commit.clear();
     touched->at_abort.clear();
     touched->weights.clear();
-    touched->forget_gaps_at_abort = false;
 }
 
 void at_end_of_transaction(XactEvent event, void *) {
@@ -83,16 +102,23 @@ void at_end_of_transaction(XactEvent event, void *) {
             weigh_all();
     }
     if (event == XACT_EVENT_ABORT)
-        rolled_back();
+        rolled_back(0);
     // A prepared transaction ends elsewhere: whichever way, the survey finds what it leaves.
     if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
         forget();
 }
 
-// A lane entered for nothing costs one look at it: so no list for each savepoint.
+// What is to be entered at the commit stays there: a lane entered for nothing costs one look at it.
 void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (touched != nullptr && event == SUBXACT_EVENT_ABORT_SUB)
-        rolled_back();
+    if (touched == nullptr)
+        return;
+    int const nesting = GetCurrentTransactionNestLevel();
+    if (event == SUBXACT_EVENT_ABORT_SUB)
+        rolled_back(nesting);
+    if (event == SUBXACT_EVENT_COMMIT_SUB)
+        for (auto level = touched->at_abort.rbegin();
+             level != touched->at_abort.rend() && level->nesting >= nesting; ++level)
+            level->nesting = nesting - 1;
 }
 
 } // namespace
@@ -113,12 +139,12 @@ void activate_at_commit(Oid table, std::string_view tenant, core::Stretch where)
 
 void activate_at_abort(Oid table, std::string_view tenant, core::Stretch where) {
     if (memory != nullptr)
-        touched_of(table).at_abort[std::string(tenant)].add(where);
+        level_of(table).lanes[std::string(tenant)].add(where);
 }
 
 void forget_gaps_at_abort(Oid table) {
     if (memory != nullptr)
-        touched_of(table).forget_gaps_at_abort = true;
+        level_of(table).forget_gaps = true;
 }
 
 void activate_own() {

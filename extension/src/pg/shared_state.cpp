@@ -32,6 +32,7 @@ struct State {
 static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
 
 State *state = nullptr;
+TimestampTz own_sweep = 0; // this session's last one, when there is no memory
 shmem_startup_hook_type previous_startup = nullptr;
 #if PG_VERSION_NUM >= 150000
 shmem_request_hook_type previous_request = nullptr;
@@ -135,7 +136,6 @@ void set_rotation(Oid table, std::string_view tenant) {
 }
 
 bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
-    static TimestampTz own_sweep = 0;
     if (!available()) {
         bool const due = now - own_sweep >= interval;
         own_sweep = due ? now : own_sweep;
@@ -153,6 +153,15 @@ bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
         return false;
     slot.swept_at = now;
     return true;
+}
+
+void sweep_again(Oid table) {
+    own_sweep = 0;
+    if (!available())
+        return;
+    LockScope const lock(LW_EXCLUSIVE);
+    if (Slot *const slot = find(table))
+        slot->swept_at = 0;
 }
 
 void add(Oid table, const StatusCounts &changes) {

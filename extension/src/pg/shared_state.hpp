@@ -25,6 +25,7 @@ void set_rotation(Oid table, std::string_view tenant);
 
 // True at most once in `interval` microseconds for all sessions together: whoever gets it does the sweep.
 bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
+void sweep_again(Oid table); // the next one is due at once: this one has left something
 
 // Counts, kept by adding what each transaction changed when it commits. They are exact once a full count was
 // installed:

@@ -28,6 +28,9 @@ void jobs_came(Oid table, std::string_view tenant, int64 jobs);
 void jobs_come_back(Oid table, int64 jobs);
 // The tenant may be served again, if it has jobs: one that runs less counts for its cap, its lock is free.
 void tenant_opens(Oid table, std::string_view tenant);
+// The same if anybody has had other news than these when this transaction ends: it has the tenant's lock
+// until then, and what came meanwhile had to wait for that.
+void tenant_held(Oid table, std::string_view tenant, std::uint64_t news);
 // Something has changed for everybody, so all are woken.
 void rules_changed(Oid table);
 void job_due(Oid table, TimestampTz at); // a scheduled job is

@@ -6,6 +6,7 @@
 #include "pg/waiters_memory.hpp"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace fairq::pg::waiters {
 
@@ -21,6 +22,9 @@ struct Pending {
     Jobs at_commit;
     int64 at_abort = 0;
     std::unordered_map<std::string, int64> opened; // each has an entry in at_commit
+    bool brings = false;                           // something that others are to be told in any case
+    std::unordered_set<std::string> held;          // tenants whose locks we have; entries as above
+    uint64 held_since = 0;                         // the news before the first of them
     bool everybody = false;
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
 
@@ -30,11 +34,16 @@ struct Pending {
         at_commit.clear();
         at_abort = 0;
         opened.clear();
+        brings = false;
+        held.clear();
         everybody = false;
         due_at = opens_at = DT_NOEND;
     }
 };
 Pending *pending = nullptr;
+
+enum class Ended { nothing, commit, abort, savepoint };
+Ended ended = Ended::nothing; // and nobody has been told yet
 
 Pending &pending_of(Oid table) {
     if (pending == nullptr)
@@ -110,8 +119,17 @@ void tell_times() {
         nudge_lookout(queue);
 }
 
+// Others who had news since our claim looked may have come for a tenant that they found locked by us: then it
+// is as one that may be served again.
+bool open_held() {
+    bool const opens = !pending->held.empty() && news(pending->table) != pending->held_since;
+    for (auto entry = pending->opened.begin(); opens && entry != pending->opened.end(); ++entry)
+        entry->second = std::max<int64>(entry->second, 1);
+    return opens;
+}
+
 void at_commit() {
-    bool const any = pending->everybody || !pending->at_commit.empty();
+    bool const opens = open_held(), any = opens || pending->everybody || pending->brings;
     if (any)
         add_news();
     else
@@ -143,18 +161,32 @@ void at_end_of_transaction(XactEvent event, void *) {
     if (pending == nullptr)
         return;
     if (event == XACT_EVENT_COMMIT)
-        at_commit();
+        ended = Ended::commit;
     if (event == XACT_EVENT_ABORT)
-        at_abort();
+        ended = Ended::abort;
     // A prepared transaction ends elsewhere: what it brings is found by the next claim.
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+    if (event == XACT_EVENT_PREPARE)
         pending->clear();
 }
 
 // Told for nothing costs one look: so no list for each savepoint.
 void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
     if (event == SUBXACT_EVENT_ABORT_SUB && pending != nullptr)
+        ended = Ended::savepoint;
+}
+
+// A transaction's locks outlive its changes by a moment. Who is told before they are gone, or sees the news,
+// claims at once, finds a tenant locked, and then waits for what nobody will say again: so they come first.
+void after_locks(ResourceReleasePhase phase, bool, bool, void *) {
+    if (phase != RESOURCE_RELEASE_AFTER_LOCKS || ended == Ended::nothing)
+        return;
+    if (ended == Ended::commit)
+        at_commit();
+    else
         at_abort();
+    if (ended != Ended::savepoint)
+        pending->clear();
+    ended = Ended::nothing;
 }
 
 } // namespace
@@ -164,11 +196,14 @@ void install_callbacks() {
         return;
     RegisterXactCallback(at_end_of_transaction, nullptr);
     RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    RegisterResourceReleaseCallback(after_locks, nullptr);
 }
 
 void jobs_came(Oid table, std::string_view tenant, int64 jobs) {
-    if (memory != nullptr)
-        pending_of(table).at_commit[hash_of(tenant)] += jobs;
+    if (memory == nullptr)
+        return;
+    pending_of(table).at_commit[hash_of(tenant)] += jobs;
+    pending->brings = true;
 }
 
 void jobs_come_back(Oid table, int64 jobs) {
@@ -181,6 +216,15 @@ void tenant_opens(Oid table, std::string_view tenant) {
         return;
     jobs_came(table, tenant, 0);
     ++pending->opened[std::string(tenant)];
+}
+
+void tenant_held(Oid table, std::string_view tenant, std::uint64_t news) {
+    if (memory == nullptr)
+        return;
+    if (pending_of(table).held.empty())
+        pending->held_since = news;
+    pending->at_commit[hash_of(tenant)];
+    pending->opened[*pending->held.emplace(tenant).first];
 }
 
 void rules_changed(Oid table) {
@@ -203,6 +247,11 @@ void own_jobs_seen() {
     if (pending != nullptr && GetCurrentTransactionNestLevel() == 1 && !pending->everybody) {
         pending->at_commit.clear();
         pending->opened.clear();
+        pending->brings = false;
+        for (std::string const &tenant : pending->held) {
+            pending->at_commit[hash_of(tenant)];
+            pending->opened[tenant];
+        }
     }
 }
 

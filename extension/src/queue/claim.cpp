@@ -59,7 +59,8 @@ public:
         if (missing() > 0 && reopen_busy())
             take_round();
         claim_.visited += core::kLanesPerJob * request_.max_jobs - visits_left_;
-        claim_.stopped = visits_left_ <= 0;
+        claim_.stopped = visits_left_ <= 0 || has_looked_enough();
+        claim_.busy = std::any_of(known_.begin(), known_.end(), [](auto &lane) { return lane.second.busy; });
     }
 
 private:

@@ -80,8 +80,13 @@ Part part_of(const std::vector<HeldJob> &jobs, bool out_of_attempts) {
     return part;
 }
 
+struct Outcome {
+    int64 jobs; // put back, or dead
+    bool ended; // the lease
+};
+
 // Puts back up to `most` jobs of a locked lease, and ends it if it holds no others.
-int64 put_back(const Lease &lease, int most) {
+Outcome put_back(const Lease &lease, int most) {
     std::vector<HeldJob> const jobs = lock_jobs(lease, most);
     Part const again = part_of(jobs, false), dead = part_of(jobs, true);
     pg::Value const now = pg::of_time(pg::now());
@@ -92,6 +97,7 @@ int64 put_back(const Lease &lease, int most) {
     if (!dead.ids.empty())
         pg::execute(sql::kMoveToHistory, {pg::of(dead.ids), pg::of(std::string_view("dead")), error, now});
     pg::execute(sql::kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
+    bool const ended = SPI_processed > 0;
     pending_moved(again.ids, +1);
     count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(again.ids.size()), again.load_test);
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(dead.ids.size()), dead.load_test);
@@ -109,7 +115,7 @@ int64 put_back(const Lease &lease, int most) {
     for (HeldJob const &job : jobs)
         if (job.out_of_attempts && job.run != 0)
             run_failed(job.run, job.id, JobStatus::dead);
-    return static_cast<int64>(jobs.size());
+    return {static_cast<int64>(jobs.size()), ended};
 }
 
 // Stale leases, oldest first, each seen once, whatever becomes of it. Locked one at a time: others may
@@ -150,20 +156,27 @@ int64 reclaim(int64 stale_after, int max_jobs) {
             std::optional<Lease> const lease = stale.next();
             if (!lease)
                 break;
-            reclaimed += put_back(*lease, max_jobs - static_cast<int>(reclaimed));
+            reclaimed += put_back(*lease, max_jobs - static_cast<int>(reclaimed)).jobs;
         }
         return reclaimed;
     });
 }
 
+// More than one sweep may take are no matter of a second: workers that complete one job after the other leave
+// a lease each claim.
 void sweep(int64 stale_after) {
     pg::with_spi([&] {
         Stale stale(stale_after);
+        bool any_ended = false;
         for (int i = 0; i < kLeasesPerSweep; ++i) {
             std::optional<Lease> const lease = stale.next();
-            if (!lease || put_back(*lease, kEverything) > 0)
+            Outcome const outcome = lease ? put_back(*lease, kEverything) : Outcome{};
+            if (!lease || outcome.jobs > 0)
                 return;
+            any_ended = any_ended || outcome.ended;
         }
+        if (any_ended)
+            pg::shared_state::sweep_again(pg::live_table_oid(pg::schema()));
     });
 }
 
@@ -171,7 +184,7 @@ int64 reclaim_lease(int64 lock_token) {
     return pg::with_spi([&] {
         int64 reclaimed = 0;
         for (Lease const &lease : leases_of(pg::execute(sql::kLockLease, {pg::of(lock_token)})))
-            reclaimed += put_back(lease, kEverything);
+            reclaimed += put_back(lease, kEverything).jobs;
         return reclaimed;
     });
 }

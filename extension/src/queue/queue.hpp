@@ -71,14 +71,14 @@ struct Claim {
     std::vector<pg::ClaimedJob> jobs;
     std::vector<std::string> lanes;  // the tenants, numbered as ClaimedJob::lane
     std::vector<bool> capped;        // whether each has a cap
+    bool busy = false;               // somebody had the lock of a tenant
     int parked = 0, visited = 0;     // jobs that stood in the way, lanes that were asked
-    bool stopped = false;            // because these were as many as one call may ask, not for want of more
+    bool stopped = false;            // because these, or their entries, were enough, not for want of more
     TimestampTz opens_at = DT_NOEND; // when a rate that kept jobs back lets the next one through
     bool must_last = false;          // more hangs on it than jobs that would be queued again
 };
 Claim claim(const ClaimRequest &request);
-// Moves due scheduled jobs into their lanes; returns how many.
-int64 promote(int max_jobs);
+int64 promote(int max_jobs); // moves due scheduled jobs into their lanes; returns how many
 
 // ------------------------------------------------------------------------------------------ finish.cpp
 

@@ -139,13 +139,19 @@ void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t n
         pg::waiters::jobs_come_back(queue, jobs);
     if (claim.opens_at != DT_NOEND)
         pg::waiters::rate_opens(queue, claim.opens_at);
-    // Others may have found its tenants' locks taken. Who left nothing has nothing for them.
-    for (std::string const &tenant : claim.lanes)
-        if (full && has_claim_limits(limits_of(tenant)))
+    // Others may have found its tenants' locks taken. Who left nothing has for them what has come since. Who
+    // took nothing does not tell: idle claims would go on waking each other.
+    for (std::string const &tenant : claim.lanes) {
+        if (!has_claim_limits(limits_of(tenant)))
+            continue;
+        if (full)
             pg::waiters::tenant_opens(queue, tenant);
+        else if (jobs > 0)
+            pg::waiters::tenant_held(queue, tenant, news);
+    }
     Saw const saw = full ? Saw::full : claim.stopped ? Saw::stopped : Saw::all;
     pg::waiters::claimed(queue, news, saw, claim.visited, saw == Saw::stopped ? lanes_of(request) : 0);
-    if (saw == Saw::all && request.types.any() && request.only_tenants == nullptr)
+    if (saw == Saw::all && !claim.busy && request.types.any() && request.only_tenants == nullptr)
         pg::waiters::own_jobs_seen();
 }
 
