@@ -31,11 +31,11 @@ void _PG_init(void) {
         fairq::pg::shared_state::install_hooks();
         fairq::pg::ring::install_hooks();
         fairq::pg::waiters::install_hooks();
+        fairq::pg::waiters::install_callbacks(); // first: callbacks run in the opposite order
+        fairq::pg::ring::install_callbacks();
+        fairq::pg::counters::install_callbacks();
+        fairq::pg::depths::install_callbacks();
     }
-    fairq::pg::waiters::install_callbacks(); // first: callbacks run in the opposite order
-    fairq::pg::ring::install_callbacks();
-    fairq::pg::counters::install_callbacks();
-    fairq::pg::depths::install_callbacks();
     fairq::pg::table_cache::install_callbacks();
     fairq::pg::async_commit::install_callbacks();
     fairq::pg::install_planner_hook();

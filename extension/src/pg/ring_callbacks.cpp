@@ -1,7 +1,7 @@
-// Lanes that a transaction touches, entered into the ring when it ends. The callbacks run where nothing may
-// raise: an allocation that fails there would, so the lists are complete before.
+// Lanes that a transaction touches, entered into the ring when it ends.
 #include "pg/ring.hpp"
 
+#include "pg/journal.hpp"
 #include "pg/ring_memory.hpp"
 
 #include <unordered_map>
@@ -14,21 +14,19 @@ constexpr int kEnterAtOnce = 256; // lanes, for one hold of the lock
 
 using Lanes = std::unordered_map<std::string, core::Touched>;
 
-// Made on first use and never destroyed: no constructor may run when the library is loaded.
 struct Touched {
-    Oid table = InvalidOid;
     Lanes at_commit, at_abort;
     bool forget_gaps_at_abort = false;
     std::unordered_map<std::string, int> weights;
-};
-Touched *touched = nullptr;
 
-Touched &touched_of(Oid table) {
-    if (touched == nullptr)
-        touched = new Touched;
-    touched->table = table; // a database has the extension once
-    return *touched;
-}
+    void clear() {
+        at_commit.clear();
+        at_abort.clear();
+        weights.clear();
+        forget_gaps_at_abort = false;
+    }
+};
+Journal<Touched> touched;
 
 void enter_at(int queue, const std::string &tenant, const core::Touched &places) {
     if (places.begin() == places.end())
@@ -41,7 +39,7 @@ void enter_all(const Lanes &lanes) {
     auto lane = lanes.begin();
     while (lane != lanes.end()) {
         Exclusive const lock;
-        int const queue = find_queue(touched->table);
+        int const queue = find_queue(touched.table());
         for (int i = 0; i < kEnterAtOnce && lane != lanes.end(); ++i, ++lane)
             if (queue >= 0) // else nobody has claimed yet: the survey is still to come
                 enter_at(queue, lane->first, lane->second);
@@ -50,7 +48,7 @@ void enter_all(const Lanes &lanes) {
 
 void weigh_all() {
     Exclusive const lock;
-    int const queue = find_queue(touched->table);
+    int const queue = find_queue(touched.table());
     for (auto const &[tenant, weight] : touched->weights) {
         int const lane = queue < 0 ? -1 : find_lane(queue, tenant);
         if (lane >= 0)
@@ -63,70 +61,55 @@ void rolled_back() {
     if (!touched->forget_gaps_at_abort)
         return;
     Exclusive const lock;
-    if (int const queue = find_queue(touched->table); queue >= 0)
+    if (int const queue = find_queue(touched.table()); queue >= 0)
         forget_gaps(queue);
 }
 
-void forget() {
-    touched->at_commit.clear();
-    touched->at_abort.clear();
-    touched->weights.clear();
-    touched->forget_gaps_at_abort = false;
-}
-
-void at_end_of_transaction(XactEvent event, void *) {
-    if (touched == nullptr)
+// A lane entered for nothing costs one look at it: so no list for each savepoint. What a prepared transaction
+// leaves, whichever way it ends, the survey finds.
+void at_end(Ending ending) {
+    if (!touched)
         return;
-    if (event == XACT_EVENT_COMMIT) {
+    if (ending == Ending::commit) {
         enter_all(touched->at_commit);
         if (!touched->weights.empty())
             weigh_all();
     }
-    if (event == XACT_EVENT_ABORT)
+    if (ending == Ending::abort || ending == Ending::savepoint_abort)
         rolled_back();
-    // A prepared transaction ends elsewhere: whichever way, the survey finds what it leaves.
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-        forget();
-}
-
-// A lane entered for nothing costs one look at it: so no list for each savepoint.
-void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (touched != nullptr && event == SUBXACT_EVENT_ABORT_SUB)
-        rolled_back();
+    if (is_over(ending))
+        touched->clear();
 }
 
 } // namespace
 
 void install_callbacks() {
-    if (memory == nullptr && !process_shared_preload_libraries_in_progress)
-        return;
-    RegisterXactCallback(at_end_of_transaction, nullptr);
-    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    hear_of_endings<at_end>();
 }
 
 void activate_at_commit(Oid table, std::string_view tenant, core::Stretch where) {
     if (memory != nullptr)
-        touched_of(table).at_commit[std::string(tenant)].add(where);
+        touched.of(table).at_commit[std::string(tenant)].add(where);
 }
 
 void activate_at_abort(Oid table, std::string_view tenant, core::Stretch where) {
     if (memory != nullptr)
-        touched_of(table).at_abort[std::string(tenant)].add(where);
+        touched.of(table).at_abort[std::string(tenant)].add(where);
 }
 
 void forget_gaps_at_abort(Oid table) {
     if (memory != nullptr)
-        touched_of(table).forget_gaps_at_abort = true;
+        touched.of(table).forget_gaps_at_abort = true;
 }
 
 void activate_own() {
-    if (touched != nullptr)
+    if (touched)
         enter_all(touched->at_commit);
 }
 
 void weigh_at_commit(Oid table, std::string_view tenant, int weight) {
     if (memory != nullptr)
-        touched_of(table).weights[std::string(tenant)] = weight;
+        touched.of(table).weights[std::string(tenant)] = weight;
 }
 
 } // namespace fairq::pg::ring
