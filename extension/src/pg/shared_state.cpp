@@ -32,47 +32,24 @@ struct State {
 static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
 
 State *state = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
-#if PG_VERSION_NUM >= 150000
-shmem_request_hook_type previous_request = nullptr;
-#endif
 
-class LockScope {
-public:
-    explicit LockScope(LWLockMode mode) { LWLockAcquire(state->lock, mode); }
-    ~LockScope() { LWLockRelease(state->lock); }
-    LockScope(const LockScope &) = delete;
-    LockScope &operator=(const LockScope &) = delete;
-};
-
-void request() {
-#if PG_VERSION_NUM >= 150000
-    if (previous_request)
-        previous_request();
-#endif
-    RequestAddinShmemSpace(MAXALIGN(sizeof(State)));
-    RequestNamedLWLockTranche("FairqState", 1);
+Size size_of_state() {
+    return sizeof(State);
 }
 
-void startup() {
-    if (previous_startup)
-        previous_startup();
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    bool found = false;
-    state = static_cast<State *>(ShmemInitStruct("fairq", sizeof(State), &found));
-    if (!found) {
-        memset(static_cast<void *>(state), 0, sizeof(State));
-        state->lock = &GetNamedLWLockTranche("FairqState")->lock;
-    }
-    LWLockRelease(AddinShmemInitLock);
+void attach(void *memory) {
+    state = static_cast<State *>(memory);
+}
+
+void initialize(LWLock *lock) {
+    memset(static_cast<void *>(state), 0, sizeof(State));
+    state->lock = lock;
 }
 
 // The queue's slot, or null. The caller holds the lock.
 Slot *find(Oid table) {
-    for (Slot &slot : state->slots)
-        if (slot.table == table && slot.database == MyDatabaseId)
-            return &slot;
-    return nullptr;
+    int const place = place_of_queue(state->slots, table);
+    return place < 0 ? nullptr : &state->slots[place];
 }
 
 // The queue's slot, taken from whoever used his least recently if need be. The caller holds the lock
@@ -93,16 +70,7 @@ Slot &find_or_make(Oid table) {
 
 } // namespace
 
-void install_hooks() {
-#if PG_VERSION_NUM >= 150000
-    previous_request = shmem_request_hook;
-    shmem_request_hook = request;
-#else
-    request();
-#endif
-    previous_startup = shmem_startup_hook;
-    shmem_startup_hook = startup;
-}
+const shared_memory::Segment segment{"fairq", "FairqState", size_of_state, attach, initialize};
 
 bool available() {
     return state != nullptr;
@@ -114,7 +82,7 @@ std::optional<std::string> rotation(Oid table) {
     char tenant[kTenantBytes];
     int length = -1;
     {
-        LockScope const lock(LW_SHARED);
+        LockScope const lock(state->lock, LW_SHARED);
         if (Slot const *const slot = find(table)) {
             length = slot->tenant_length;
             memcpy(tenant, slot->tenant, sizeof tenant);
@@ -128,7 +96,7 @@ std::optional<std::string> rotation(Oid table) {
 void set_rotation(Oid table, std::string_view tenant) {
     if (!available() || tenant.size() > kTenantBytes)
         return;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
     slot.tenant_length = static_cast<int>(tenant.size());
     memcpy(slot.tenant, tenant.data(), tenant.size());
@@ -142,12 +110,12 @@ bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
         return due;
     }
     {
-        LockScope const lock(LW_SHARED);
+        LockScope const lock(state->lock, LW_SHARED);
         Slot const *const slot = find(table);
         if (slot && now - slot->swept_at < interval)
             return false;
     }
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
     if (now - slot.swept_at < interval)
         return false;
@@ -158,7 +126,7 @@ bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
 void add(Oid table, const StatusCounts &changes) {
     if (!available())
         return;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table))
         for (int kind = 0; kind < 2; ++kind)
             for (int status = 0; status < kCountedStatuses; ++status)
@@ -169,7 +137,7 @@ Kept read(Oid table) {
     Kept kept;
     if (!available())
         return kept;
-    LockScope const lock(LW_SHARED);
+    LockScope const lock(state->lock, LW_SHARED);
     if (Slot const *const slot = find(table)) {
         memcpy(kept.counts.by_status, slot->counts, sizeof slot->counts);
         kept.exact = slot->exact;
@@ -181,7 +149,7 @@ Kept read(Oid table) {
 std::optional<uint64> begin_count(Oid table, TimestampTz now) {
     if (!available())
         return std::nullopt;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
     if (slot.counting_since != 0 && now - slot.counting_since < kCountPatience)
         return std::nullopt;
@@ -193,7 +161,7 @@ std::optional<uint64> begin_count(Oid table, TimestampTz now) {
 }
 
 void end_count(Oid table, uint64 generation, const StatusCounts &counted, TimestampTz counted_at) {
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot *const slot = find(table);
     if (slot == nullptr || slot->generation != generation || slot->counting_since == 0)
         return; // forgotten meanwhile: the next reader counts again
@@ -208,7 +176,7 @@ void end_count(Oid table, uint64 generation, const StatusCounts &counted, Timest
 void forget_counts(Oid table) {
     if (!available())
         return;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table)) {
         slot->exact = false;
         slot->counting_since = 0;
