@@ -28,14 +28,13 @@ void _PG_init(void) {
         return;
     // Without the preload everything works, only slower: see pg/shared_state.hpp.
     if (process_shared_preload_libraries_in_progress) {
-        fairq::pg::shared_state::install_hooks();
-        fairq::pg::ring::install_hooks();
-        fairq::pg::waiters::install_hooks();
+        fairq::pg::shared_memory::install_hooks(
+            {&fairq::pg::shared_state::segment, &fairq::pg::ring::segment, &fairq::pg::waiters::segment});
+        fairq::pg::waiters::install_callbacks(); // first: callbacks run in the opposite order
+        fairq::pg::ring::install_callbacks();
+        fairq::pg::counters::install_callbacks();
+        fairq::pg::depths::install_callbacks();
     }
-    fairq::pg::waiters::install_callbacks(); // first: callbacks run in the opposite order
-    fairq::pg::ring::install_callbacks();
-    fairq::pg::counters::install_callbacks();
-    fairq::pg::depths::install_callbacks();
     fairq::pg::table_cache::install_callbacks();
     fairq::pg::async_commit::install_callbacks();
     fairq::pg::install_planner_hook();

@@ -173,7 +173,8 @@ COMMIT;
 INSERT INTO tenant_pending SELECT 'tenant-2', (-1) ^ n FROM generate_series(1, 3000) n;
 SELECT * FROM waiting;
 SELECT enqueue_job('tenant-2', 'mail') > 0 AS enqueued;
-SELECT count(*) BETWEEN 2000 AND 2010 AS folded FROM tenant_pending;
+-- Once; or twice, for one in 64 of those who add a row folds as well.
+SELECT count(*) BETWEEN 2000 AND 2010 OR count(*) BETWEEN 1000 AND 1010 AS folded FROM tenant_pending;
 SELECT * FROM waiting;
 SELECT set_tenant_limits('tenant-2', max_pending => 1000);
 DO $$

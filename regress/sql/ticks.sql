@@ -140,6 +140,9 @@ SELECT enqueue_job('a', 'work') > 0 AS enqueued;
 CALL run_job_queue_ticks(workers => 2, every => '1 second', during => '1 ms');
 SELECT status, count(*) FROM job_live GROUP BY status;
 
+-- A tick that has ended has given its slots back: the next one has them all.
+SELECT count(run_job_queue_parallel(30)) AS ticks FROM generate_series(1, 10);
+
 -- More workers than there are slots: a tick runs with those it gets, and says so.
 SELECT count(*) FROM enqueue_jobs(array_fill('a'::text, ARRAY[10]), 'work');
 SELECT s -> 'completed' AS completed, jsonb_array_length(s -> 'workers') AS workers FROM run_job_queue_parallel(64) s;

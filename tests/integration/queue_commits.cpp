@@ -2,7 +2,6 @@
 // A cut is SIGKILL for all of a server whose WAL writer was stopped before, so that WAL which no commit
 // waited for is in shared memory only, and gone.
 #include <csignal>
-#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -11,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "queue_checker.hpp"
+#include "server_test.hpp"
 
 using namespace fairq::driver;
 using namespace fairq::test;
@@ -20,39 +20,25 @@ namespace {
 constexpr Milliseconds kPatience{30'000};
 
 /// A cluster of its own, on which nobody but our commits makes WAL durable.
-class Commits : public testing::Test {
+class Commits : public ServerTest {
 protected:
-    void SetUp() override {
-        ClusterOptions options;
-        options.needs_cron = false;
-        options.settings = {{"fsync", "off"}, // what the kernel has got survives SIGKILL
-                            {"autovacuum", "off"},
-                            {"bgwriter_lru_maxpages", "0"},
-                            {"checkpoint_timeout", "1d"},
-                            {"wal_level", "minimal"}, // else the background writer writes WAL as well
-                            {"max_wal_senders", "0"},
-                            {"wal_buffers", "64MB"},
-                            {"wal_writer_delay", "10s"},
-                            {"max_prepared_transactions", "2"},
-                            {"fairq.lease_timeout", "1d"}};
-        cluster_.emplace(options);
-        connect(cluster_->conninfo());
+    std::map<std::string, std::string> settings() const override {
+        return {{"fsync", "off"}, // what the kernel has got survives SIGKILL
+                {"bgwriter_lru_maxpages", "0"},
+                {"checkpoint_timeout", "1d"},
+                {"wal_level", "minimal"}, // else the background writer writes WAL as well
+                {"max_wal_senders", "0"},
+                {"wal_buffers", "64MB"},
+                {"wal_writer_delay", "10s"},
+                {"max_prepared_transactions", "2"},
+                {"fairq.lease_timeout", "1d"}};
     }
 
     void TearDown() override {
         if (wal_writer_ > 0)
             kill(wal_writer_, SIGCONT);
-        database_.reset();
-        if (folder_.empty())
-            return;
-        server_.signal(SIGINT);
-        server_.wait_for(kPatience);
-        server_.kill();
-        std::filesystem::remove_all(folder_);
+        ServerTest::TearDown();
     }
-
-    Database &database() { return *database_; }
-    const std::string &conninfo() const { return conninfo_; }
 
     void stop_wal_writer() {
         ASSERT_TRUE(eventually(kPatience, [&] { // never in the middle of its work, holding locks
@@ -67,30 +53,10 @@ protected:
 
     void cut_power() {
         const Rows processes = database().query("SELECT pid FROM pg_stat_activity");
-        kill(cluster_->server_pid(), SIGKILL);
+        kill(server_pid(), SIGKILL);
         for (const Row &row : processes)
             kill(static_cast<pid_t>(std::stoi(row[0].value())), SIGKILL);
         wal_writer_ = 0;
-    }
-
-    void restart() {
-        database_.reset();
-        folder_ = cluster_->keep();
-        connect(fmt::format("host='{}' port=5432 dbname=fairq user=postgres", folder_));
-        ASSERT_TRUE(eventually(kPatience, [&] {
-            // It refuses to start for as long as a process of the old one is there.
-            if (!server_.running())
-                server_ =
-                    Process::start({{find_installation().bin_folder + "/postgres", "-D", folder_ + "/data"},
-                                    folder_ + "/log",
-                                    folder_},
-                                   server_identity());
-            try {
-                return number(database(), "SELECT 1") == 1;
-            } catch (const DatabaseError &) {
-                return false;
-            }
-        }));
     }
 
     void complete_the_rest(Replies &replies) {
@@ -101,15 +67,6 @@ protected:
     }
 
 private:
-    void connect(const std::string &conninfo) {
-        conninfo_ = conninfo;
-        database_.emplace(conninfo_, "test");
-    }
-
-    std::optional<Cluster> cluster_;
-    std::optional<Database> database_;
-    std::string conninfo_, folder_;
-    Process server_;
     pid_t wal_writer_ = 0;
 };
 
@@ -130,6 +87,8 @@ class WhoWaits : public Commits {
 protected:
     void SetUp() override {
         Commits::SetUp();
+        if (IsSkipped())
+            return;
         database().query("CREATE TABLE notes (note text)");
         database().query(
             "CREATE FUNCTION claim_or_note(error boolean) RETURNS void LANGUAGE plpgsql AS $$ "
@@ -257,7 +216,7 @@ TEST_F(PowerCuts, take_the_claims_that_nothing_followed_and_no_others) {
     const ClaimedJobs second = claim(database(), 10);
     ASSERT_EQ(jobs_with_status(database(), "locked"), 15);
     cut_power();
-    restart();
+    ASSERT_TRUE(restart_server());
     EXPECT_EQ(jobs_with_status(database(), "completed"), 5);
     EXPECT_EQ(jobs_with_status(database(), "locked"), 5) << "its worker was told of completions";
     EXPECT_EQ(number(database(), "SELECT count(*) FROM job_live WHERE attempts = 0"), 90)
@@ -288,7 +247,7 @@ TEST_F(PowerCuts, take_no_claim_of_a_tick) {
     EXPECT_TRUE(wait_for_handlers_at_gate(database(), 2));
     cut_power();
     tick.join();
-    restart();
+    ASSERT_TRUE(restart_server());
     EXPECT_EQ(number(database(), "SELECT count(*) FROM job_live WHERE status = 'locked' AND attempts = 1"),
               10);
 }
@@ -380,7 +339,7 @@ TEST_F(PowerCuts, take_nothing_that_busy_workers_were_told) {
     cut_power();
     for (std::thread &thread : threads)
         thread.join();
-    restart();
+    ASSERT_TRUE(restart_server());
     EXPECT_GE(told.replies.completed.size(), std::size_t{kEnough} - kWorkers * 10);
     EXPECT_EQ(missing(database(), told.replies.enqueued, "job_queue"), 0);
     EXPECT_EQ(missing(database(), told.replies.completed,

@@ -133,8 +133,7 @@ TEST_F(SharesOfAServer, go_on_after_a_restart) {
     for (const auto &[tenant, weight] : kOneTwoFour)
         database().query("SELECT enqueue_jobs($1, 'mail')", {array_literal(times(2'000, tenant))});
     EXPECT_EQ(unfair_shares(next_claims(database(), 700), kOneTwoFour, kTolerance), Findings{});
-    restart_server();
-    ASSERT_TRUE(server_answers());
+    ASSERT_TRUE(restart_server());
     CountedLoad load(conninfo());
     load.run({8, 1, [&] { return load.jobs() >= 1'400; }, nullptr, true});
     EXPECT_EQ(unfair_shares(load.claimed(0, 1'400), kOneTwoFour, kTolerance), Findings{});

@@ -30,23 +30,30 @@ void ServerTest::SetUp() {
     database_.emplace(cluster_->conninfo(), "test");
 }
 
-bool ServerTest::server_answers() {
-    return eventually(kPatience, [&] {
-        try {
-            return database_->scalar("SELECT 1") == "1";
-        } catch (const DatabaseError &) {
-            return false;
-        }
-    });
+bool ServerTest::answers() {
+    try {
+        return database_->scalar("SELECT 1") == "1";
+    } catch (const DatabaseError &) {
+        return false;
+    }
 }
 
-void ServerTest::restart_server() {
+bool ServerTest::server_answers() {
+    return eventually(kPatience, [&] { return answers(); });
+}
+
+bool ServerTest::restart_server() {
     database_->disconnect();
     folder_ = cluster_->keep();
+    database_.emplace(fmt::format("host='{}' port=5432 dbname=fairq user=postgres", folder_), "test");
     const Command postgres{
         {find_installation().bin_folder + "/postgres", "-D", folder_ + "/data"}, folder_ + "/log", folder_};
-    server_ = Process::start(postgres, server_identity());
-    database_.emplace(fmt::format("host='{}' port=5432 dbname=fairq user=postgres", folder_), "test");
+    return eventually(kPatience, [&] {
+        // It refuses to start for as long as a process of the old one is there.
+        if (!server_.running())
+            server_ = Process::start(postgres, server_identity());
+        return answers();
+    });
 }
 
 void ServerTest::TearDown() {

@@ -23,10 +23,14 @@ protected:
     /// Waits until it does, after a crash say.
     bool server_answers();
 
-    /// All of it, postmaster included, in the same folder.
-    void restart_server();
+    /// All of it, postmaster included, in the same folder; true when it answers.
+    bool restart_server();
+
+    pid_t server_pid() const { return cluster_->server_pid(); }
 
 private:
+    bool answers();
+
     std::optional<driver::Cluster> cluster_;
     std::optional<driver::Database> database_;
     std::string folder_;

@@ -5,6 +5,7 @@
 // pruned) the commit waits.
 #include "pg/async_commit.hpp"
 
+#include "pg/journal.hpp"
 #include "pg/settings.hpp"
 
 namespace fairq::pg::async_commit {
@@ -19,20 +20,20 @@ bool may_be_asynchronous() {
            synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
 }
 
-// The settings of a transaction are undone only after its commit has looked at them. Here an error may still
-// be raised, and nothing on the way needs a destructor.
-void at_end_of_transaction(XactEvent event, void *) {
-    if (event == XACT_EVENT_PRE_COMMIT && may_be_asynchronous())
+// The settings of a transaction are undone only after its commit has looked at them. Before it an error may
+// still be raised, and nothing on the way needs a destructor.
+void at_end(Ending ending) {
+    if (ending == Ending::before_commit && may_be_asynchronous())
         set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
                           false);
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+    if (is_over(ending))
         claims_end = InvalidXLogRecPtr;
 }
 
 } // namespace
 
 void install_callbacks() {
-    RegisterXactCallback(at_end_of_transaction, nullptr);
+    hear_of_endings<at_end>();
 }
 
 bool wrote_only_claims() {

@@ -90,7 +90,23 @@ inline bool may_become(Oid role, Oid target) {
 #endif
 }
 
-// 15 added the request hook; before, memory is asked for in _PG_init itself.
+// 15 added the request hook; before, shared memory is asked for in _PG_init itself.
+template <void (*request)()>
+void at_shmem_request() {
+#if PG_VERSION_NUM >= 150000
+    static shmem_request_hook_type previous = nullptr;
+    previous = shmem_request_hook;
+    shmem_request_hook = [] {
+        if (previous)
+            previous();
+        request();
+    };
+#else
+    request();
+#endif
+}
+
+// 15 renamed it.
 #if PG_VERSION_NUM < 150000
 inline void MarkGUCPrefixReserved(const char *prefix) {
     EmitWarningsOnPlaceholders(prefix);

@@ -1,21 +1,23 @@
 // Pending counts of the transaction in progress: one entry for each nesting level that changed something. The
-// callbacks run where nothing may raise, so the stack is a fixed array; deeper savepoints make the counts
-// unknown, not wrong.
+// stack is a fixed array; deeper savepoints make the counts unknown, not wrong.
 #include "pg/counters.hpp"
+
+#include "pg/journal.hpp"
 
 namespace fairq::pg::counters {
 
 namespace {
 
-constexpr int kLevels = 32;
+constexpr size_t kLevels = 32;
 
+// With values: else a constructor would run when the library is loaded.
 struct Level {
-    int nesting;
-    StatusCounts changes;
+    int nesting = 0;
+    StatusCounts changes = {};
 };
 
 Level levels[kLevels];
-int depth = 0;
+size_t depth = 0;
 Oid counted_table = InvalidOid;
 bool unknown = false; // more than we can keep track of: two queues, too many savepoints
 
@@ -31,48 +33,41 @@ void reset() {
     counted_table = InvalidOid;
 }
 
-void at_end_of_transaction(XactEvent event, void *) {
-    if (event == XACT_EVENT_COMMIT && OidIsValid(counted_table)) {
-        if (unknown)
-            shared_state::forget_counts(counted_table);
-        else
-            for (int i = 0; i < depth; ++i)
-                shared_state::add(counted_table, levels[i].changes);
-    }
-    // A prepared transaction may end either way, in any session: the counts are unknown from here on.
-    if (event == XACT_EVENT_PREPARE && OidIsValid(counted_table))
+void tell() {
+    if (unknown)
         shared_state::forget_counts(counted_table);
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-        reset();
+    else
+        for (size_t i = 0; i < depth; ++i)
+            shared_state::add(counted_table, levels[i].changes);
 }
 
-void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    int const nesting = GetCurrentTransactionNestLevel();
-    if (depth == 0 || levels[depth - 1].nesting < nesting)
+void at_end(Ending ending) {
+    if (ending == Ending::commit && OidIsValid(counted_table))
+        tell();
+    if (ending == Ending::prepare && OidIsValid(counted_table))
+        shared_state::forget_counts(counted_table);
+    if (is_over(ending)) {
+        reset();
         return;
-    if (event == SUBXACT_EVENT_ABORT_SUB) {
+    }
+    depth = follow_savepoint(ending, levels, depth);
+    if (depth > 1 && levels[depth - 2].nesting == levels[depth - 1].nesting) {
+        merge(levels[depth - 2].changes, levels[depth - 1].changes);
         --depth;
-    } else if (event == SUBXACT_EVENT_COMMIT_SUB) {
-        levels[depth - 1].nesting = nesting - 1;
-        if (depth > 1 && levels[depth - 2].nesting == nesting - 1) {
-            merge(levels[depth - 2].changes, levels[depth - 1].changes);
-            --depth;
-        }
     }
 }
 
 } // namespace
 
 void install_callbacks() {
-    RegisterXactCallback(at_end_of_transaction, nullptr);
-    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    hear_of_endings<at_end>();
 }
 
 std::optional<StatusCounts> pending() {
     if (depth == 0)
         return std::nullopt;
     StatusCounts sum;
-    for (int i = 0; i < depth; ++i)
+    for (size_t i = 0; i < depth; ++i)
         merge(sum, levels[i].changes);
     return sum;
 }

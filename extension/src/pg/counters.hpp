@@ -6,7 +6,7 @@
 
 namespace fairq::pg::counters {
 
-void install_callbacks(); // by _PG_init
+void install_callbacks(); // by _PG_init, when preloaded
 
 // `jobs` jobs, of them `load_test` load-test jobs, went from one status to another. -1 as `from`: they are
 // new; -1 as `to`: they are gone. Statuses are numbered as in job_status.

@@ -1,6 +1,7 @@
 // What claims do with the ring (see ring.hpp).
 #include "pg/ring.hpp"
 
+#include "pg/journal.hpp"
 #include "pg/ring_memory.hpp"
 
 namespace fairq::pg::ring {
@@ -31,21 +32,11 @@ void return_drawn() {
     drawn->clear();
 }
 
-void return_after_error() {
-    if (drawn == nullptr || drawn->empty())
+void at_end(Ending ending) {
+    if ((ending != Ending::abort && ending != Ending::savepoint_abort) || drawn == nullptr || drawn->empty())
         return;
     Exclusive const lock;
     return_drawn();
-}
-
-void at_end_of_transaction(XactEvent event, void *) {
-    if (event == XACT_EVENT_ABORT)
-        return_after_error();
-}
-
-void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (event == SUBXACT_EVENT_ABORT_SUB)
-        return_after_error();
 }
 
 // Whether the place is still the lane's that drew.
@@ -75,8 +66,7 @@ void note(Queue &queue, const Share &share, TimestampTz at) {
 } // namespace
 
 void install_draw_callbacks() {
-    RegisterXactCallback(at_end_of_transaction, nullptr);
-    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    hear_of_endings<at_end>();
 }
 
 Ring::Ring(Oid table) : table_(table) {

@@ -24,13 +24,13 @@
 #include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
-#include "pg/boundary.hpp"
+#include "pg/shared_memory.hpp"
 
 namespace fairq::pg::ring {
 
-void define_settings(); // by _PG_init
-void install_hooks();   // by _PG_init, when preloaded
-void install_callbacks();
+extern const shared_memory::Segment segment;
+void define_settings();   // by _PG_init, when preloaded
+void install_callbacks(); // by _PG_init, when preloaded
 
 // Lanes to enter when this transaction commits; or when it, or a savepoint in it, rolls back. `where`: the
 // jobs that can be claimed then.

@@ -3,6 +3,7 @@
 // little else. So the others wait for a moment, in the order in which they came.
 #include "pg/ring.hpp"
 
+#include "pg/journal.hpp"
 #include "pg/ring_memory.hpp"
 
 namespace fairq::pg::ring {
@@ -34,21 +35,15 @@ void wait_to_enter(Oid table, int queue) {
     ConditionVariableCancelSleep();
 }
 
-void at_end_of_transaction(XactEvent event, void *) {
-    if (event == XACT_EVENT_ABORT)
-        leave();
-}
-
-void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (event == SUBXACT_EVENT_ABORT_SUB)
+void at_end(Ending ending) {
+    if (ending == Ending::abort || ending == Ending::savepoint_abort)
         leave();
 }
 
 } // namespace
 
 void install_admission() {
-    RegisterXactCallback(at_end_of_transaction, nullptr);
-    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    hear_of_endings<at_end>();
 }
 
 void enter_queue(Oid table) {

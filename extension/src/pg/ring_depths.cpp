@@ -4,6 +4,7 @@
 #include "pg/ring_memory.hpp"
 
 #include "pg/counters.hpp"
+#include "pg/journal.hpp"
 #include "pg/ring_depths.hpp"
 
 namespace fairq::pg::depths {
@@ -18,18 +19,16 @@ constexpr size_t kAddAtOnce = 256; // for one hold of the lock
 constexpr size_t kShort = 4096;    // a journal that need not be shortened
 
 struct Change {
-    int nesting; // of the transaction: never less than the change's before
+    int nesting;
     int64 jobs;
     std::string tenant;
 };
 
-// Made on first use and never destroyed: no constructor may run when the library is loaded.
-struct Journal {
-    Oid table = InvalidOid;
+struct Changes {
     std::vector<Change> changes;
     size_t shorten_at = kShort;
 };
-Journal *journal = nullptr;
+Journal<Changes> journal;
 
 // Tells who is meant by one number: a change of a tenant on one level.
 std::string name_of(const Change &change) {
@@ -88,79 +87,68 @@ void forget_depths() {
 bool tells_all() {
     std::optional<StatusCounts> const counted = counters::pending();
     int64 queued = counted ? counted->by_status[0][core::index_of(core::JobStatus::queued)] : 0;
-    if (journal != nullptr)
+    if (journal)
         for (Change const &change : journal->changes)
             queued -= change.jobs;
     return queued == 0;
 }
 
 void add_all() {
-    if (journal == nullptr)
+    if (!journal)
         return;
     auto change = journal->changes.cbegin();
     while (change != journal->changes.cend())
-        add_some(journal->table, 0, change, journal->changes.cend(),
+        add_some(journal.table(), 0, change, journal->changes.cend(),
                  [](int queue, const Change &of) { add(queue, of.tenant, of.jobs); });
 }
 
 bool changes_something() {
-    return (journal != nullptr && !journal->changes.empty()) || counters::pending();
+    return (journal && !journal->changes.empty()) || counters::pending();
 }
 
-void at_end_of_transaction(XactEvent event, void *) {
+// Shortens the list to what is left.
+void keep(size_t left) {
+    std::vector<Change> &changes = journal->changes;
+    changes.erase(changes.begin() + static_cast<std::ptrdiff_t>(left), changes.end());
+}
+
+void at_end(Ending ending) {
     if (memory == nullptr)
         return;
-    if (event == XACT_EVENT_COMMIT) {
+    if (ending == Ending::commit) {
         if (tells_all())
             add_all();
         else
             forget_depths();
     }
-    // A prepared transaction may end either way, in any session.
-    if (event == XACT_EVENT_PREPARE && changes_something())
+    if (ending == Ending::prepare && changes_something())
         forget_depths();
-    if (journal != nullptr &&
-        (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)) {
+    if (!journal)
+        return;
+    if (is_over(ending)) {
         journal->changes.clear();
         journal->shorten_at = kShort;
+    } else {
+        keep(follow_savepoint(ending, journal->changes.data(), journal->changes.size()));
     }
-}
-
-void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (journal == nullptr)
-        return;
-    int const nesting = GetCurrentTransactionNestLevel();
-    std::vector<Change> &changes = journal->changes;
-    if (event == SUBXACT_EVENT_ABORT_SUB)
-        while (!changes.empty() && changes.back().nesting >= nesting)
-            changes.pop_back();
-    if (event == SUBXACT_EVENT_COMMIT_SUB)
-        for (auto change = changes.rbegin(); change != changes.rend() && change->nesting >= nesting; ++change)
-            change->nesting = nesting - 1;
 }
 
 } // namespace
 
 void install_callbacks() {
-    if (memory == nullptr && !process_shared_preload_libraries_in_progress)
-        return;
-    RegisterXactCallback(at_end_of_transaction, nullptr);
-    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    hear_of_endings<at_end>();
 }
 
 void changed(Oid table, std::string_view tenant, int64 jobs) {
     if (memory == nullptr || jobs == 0)
         return;
-    if (journal == nullptr)
-        journal = new Journal;
-    journal->table = table;
-    if (journal->changes.size() >= journal->shorten_at)
+    if (journal.of(table).changes.size() >= journal->shorten_at)
         shorten();
     journal->changes.push_back({GetCurrentTransactionNestLevel(), jobs, std::string(tenant)});
 }
 
 void add_pending(Depths &depths) {
-    if (journal != nullptr)
+    if (journal)
         for (Change const &change : journal->changes)
             depths[change.tenant] += change.jobs;
 }

@@ -12,7 +12,7 @@ namespace fairq::pg::depths {
 
 using Depths = std::unordered_map<std::string, int64>;
 
-void install_callbacks(); // by _PG_init, after those of the counters
+void install_callbacks(); // by _PG_init, when preloaded, after those of the counters
 
 // This many jobs of the tenant became queued; fewer than none: are not queued any more.
 void changed(Oid table, std::string_view tenant, int64 jobs);

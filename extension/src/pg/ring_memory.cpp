@@ -13,26 +13,13 @@ namespace {
 constexpr int kLooksForPlace = 256; // at lanes, for one that has left
 
 int capacity = 65536; // the setting fairq.ring_lanes
-shmem_startup_hook_type previous_startup = nullptr;
-#if PG_VERSION_NUM >= 150000
-shmem_request_hook_type previous_request = nullptr;
-#endif
 
 Size size_of_memory() {
     auto const lanes = static_cast<Size>(capacity);
+    if (lanes == 0)
+        return 0;
     return MAXALIGN(sizeof(Memory)) + MAXALIGN(lanes * sizeof(int32)) +
            MAXALIGN(lanes * sizeof(core::ScheduledLane)) + MAXALIGN(lanes * sizeof(Lane));
-}
-
-void request() {
-#if PG_VERSION_NUM >= 150000
-    if (previous_request)
-        previous_request();
-#endif
-    if (capacity == 0)
-        return;
-    RequestAddinShmemSpace(size_of_memory());
-    RequestNamedLWLockTranche("FairqRing", 1);
 }
 
 // The arrays stand behind the head, in this order. Only the buckets are touched before they are used.
@@ -46,24 +33,18 @@ void lay_out() {
     memory->lane = reinterpret_cast<Lane *>(at);
 }
 
-void startup() {
-    if (previous_startup)
-        previous_startup();
-    if (capacity == 0)
-        return;
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    bool found = false;
-    memory = static_cast<Memory *>(ShmemInitStruct("fairq ring", size_of_memory(), &found));
-    if (!found) {
-        *memory = Memory{};
-        memory->lock = &GetNamedLWLockTranche("FairqRing")->lock;
-        memory->capacity = capacity;
-        for (ConditionVariable &free : memory->free_to_claim)
-            ConditionVariableInit(&free);
-        lay_out();
-        memset(memory->bucket, 0, static_cast<Size>(capacity) * sizeof(int32));
-    }
-    LWLockRelease(AddinShmemInitLock);
+void attach(void *at) {
+    memory = static_cast<Memory *>(at);
+}
+
+void initialize(LWLock *lock) {
+    *memory = Memory{};
+    memory->lock = lock;
+    memory->capacity = capacity;
+    for (ConditionVariable &free : memory->free_to_claim)
+        ConditionVariableInit(&free);
+    lay_out();
+    memset(memory->bucket, 0, static_cast<Size>(capacity) * sizeof(int32));
 }
 
 uint32 hash_of(int queue, std::string_view tenant) {
@@ -146,26 +127,14 @@ void define_settings() {
                             nullptr, nullptr);
 }
 
-void install_hooks() {
-#if PG_VERSION_NUM >= 150000
-    previous_request = shmem_request_hook;
-    shmem_request_hook = request;
-#else
-    request();
-#endif
-    previous_startup = shmem_startup_hook;
-    shmem_startup_hook = startup;
-}
+const shared_memory::Segment segment{"fairq ring", "FairqRing", size_of_memory, attach, initialize};
 
 core::Schedule schedule_of(int queue) {
     return core::Schedule(memory->scheduled, memory->queues[queue].schedule);
 }
 
 int find_queue(Oid table) {
-    for (int queue = 0; queue < kQueues; ++queue)
-        if (memory->queues[queue].table == table && memory->queues[queue].database == MyDatabaseId)
-            return queue;
-    return -1;
+    return place_of_queue(memory->queues, table);
 }
 
 int find_or_make_queue(Oid table) {

@@ -6,7 +6,7 @@
 #include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
-#include "pg/boundary.hpp"
+#include "pg/shared_memory.hpp"
 
 namespace fairq::pg::ring {
 
@@ -78,12 +78,8 @@ struct Memory {
 
 extern Memory *memory; // null: not there
 
-class Exclusive {
-public:
-    Exclusive() { LWLockAcquire(memory->lock, LW_EXCLUSIVE); }
-    ~Exclusive() { LWLockRelease(memory->lock); }
-    Exclusive(const Exclusive &) = delete;
-    Exclusive &operator=(const Exclusive &) = delete;
+struct Exclusive : LockScope {
+    Exclusive() : LockScope(memory->lock, LW_EXCLUSIVE) {}
 };
 
 // All that follows needs the lock.

@@ -33,47 +33,24 @@ static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout
 
 State *state = nullptr;
 TimestampTz own_sweep = 0; // this session's last one, when there is no memory
-shmem_startup_hook_type previous_startup = nullptr;
-#if PG_VERSION_NUM >= 150000
-shmem_request_hook_type previous_request = nullptr;
-#endif
 
-class LockScope {
-public:
-    explicit LockScope(LWLockMode mode) { LWLockAcquire(state->lock, mode); }
-    ~LockScope() { LWLockRelease(state->lock); }
-    LockScope(const LockScope &) = delete;
-    LockScope &operator=(const LockScope &) = delete;
-};
-
-void request() {
-#if PG_VERSION_NUM >= 150000
-    if (previous_request)
-        previous_request();
-#endif
-    RequestAddinShmemSpace(MAXALIGN(sizeof(State)));
-    RequestNamedLWLockTranche("FairqState", 1);
+Size size_of_state() {
+    return sizeof(State);
 }
 
-void startup() {
-    if (previous_startup)
-        previous_startup();
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    bool found = false;
-    state = static_cast<State *>(ShmemInitStruct("fairq", sizeof(State), &found));
-    if (!found) {
-        memset(static_cast<void *>(state), 0, sizeof(State));
-        state->lock = &GetNamedLWLockTranche("FairqState")->lock;
-    }
-    LWLockRelease(AddinShmemInitLock);
+void attach(void *memory) {
+    state = static_cast<State *>(memory);
+}
+
+void initialize(LWLock *lock) {
+    memset(static_cast<void *>(state), 0, sizeof(State));
+    state->lock = lock;
 }
 
 // The queue's slot, or null. The caller holds the lock.
 Slot *find(Oid table) {
-    for (Slot &slot : state->slots)
-        if (slot.table == table && slot.database == MyDatabaseId)
-            return &slot;
-    return nullptr;
+    int const place = place_of_queue(state->slots, table);
+    return place < 0 ? nullptr : &state->slots[place];
 }
 
 // The queue's slot, taken from whoever used his least recently if need be. The caller holds the lock
@@ -94,16 +71,7 @@ Slot &find_or_make(Oid table) {
 
 } // namespace
 
-void install_hooks() {
-#if PG_VERSION_NUM >= 150000
-    previous_request = shmem_request_hook;
-    shmem_request_hook = request;
-#else
-    request();
-#endif
-    previous_startup = shmem_startup_hook;
-    shmem_startup_hook = startup;
-}
+const shared_memory::Segment segment{"fairq", "FairqState", size_of_state, attach, initialize};
 
 bool available() {
     return state != nullptr;
@@ -115,7 +83,7 @@ std::optional<std::string> rotation(Oid table) {
     char tenant[kTenantBytes];
     int length = -1;
     {
-        LockScope const lock(LW_SHARED);
+        LockScope const lock(state->lock, LW_SHARED);
         if (Slot const *const slot = find(table)) {
             length = slot->tenant_length;
             memcpy(tenant, slot->tenant, sizeof tenant);
@@ -129,7 +97,7 @@ std::optional<std::string> rotation(Oid table) {
 void set_rotation(Oid table, std::string_view tenant) {
     if (!available() || tenant.size() > kTenantBytes)
         return;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
     slot.tenant_length = static_cast<int>(tenant.size());
     memcpy(slot.tenant, tenant.data(), tenant.size());
@@ -142,12 +110,12 @@ bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
         return due;
     }
     {
-        LockScope const lock(LW_SHARED);
+        LockScope const lock(state->lock, LW_SHARED);
         Slot const *const slot = find(table);
         if (slot && now - slot->swept_at < interval)
             return false;
     }
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
     if (now - slot.swept_at < interval)
         return false;
@@ -159,7 +127,7 @@ void sweep_again(Oid table) {
     own_sweep = 0;
     if (!available())
         return;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table))
         slot->swept_at = 0;
 }
@@ -167,7 +135,7 @@ void sweep_again(Oid table) {
 void add(Oid table, const StatusCounts &changes) {
     if (!available())
         return;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table))
         for (int kind = 0; kind < 2; ++kind)
             for (int status = 0; status < kCountedStatuses; ++status)
@@ -178,7 +146,7 @@ Kept read(Oid table) {
     Kept kept;
     if (!available())
         return kept;
-    LockScope const lock(LW_SHARED);
+    LockScope const lock(state->lock, LW_SHARED);
     if (Slot const *const slot = find(table)) {
         memcpy(kept.counts.by_status, slot->counts, sizeof slot->counts);
         kept.exact = slot->exact;
@@ -190,7 +158,7 @@ Kept read(Oid table) {
 std::optional<uint64> begin_count(Oid table, TimestampTz now) {
     if (!available())
         return std::nullopt;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
     if (slot.counting_since != 0 && now - slot.counting_since < kCountPatience)
         return std::nullopt;
@@ -202,7 +170,7 @@ std::optional<uint64> begin_count(Oid table, TimestampTz now) {
 }
 
 void end_count(Oid table, uint64 generation, const StatusCounts &counted, TimestampTz counted_at) {
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot *const slot = find(table);
     if (slot == nullptr || slot->generation != generation || slot->counting_since == 0)
         return; // forgotten meanwhile: the next reader counts again
@@ -217,7 +185,7 @@ void end_count(Oid table, uint64 generation, const StatusCounts &counted, Timest
 void forget_counts(Oid table) {
     if (!available())
         return;
-    LockScope const lock(LW_EXCLUSIVE);
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table)) {
         slot->exact = false;
         slot->counting_since = 0;

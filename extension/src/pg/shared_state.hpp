@@ -4,7 +4,7 @@
 // every answer is still right, only slower.
 #pragma once
 
-#include "pg/boundary.hpp"
+#include "pg/shared_memory.hpp"
 
 namespace fairq::pg {
 
@@ -16,7 +16,7 @@ struct StatusCounts {
 
 namespace shared_state {
 
-void install_hooks(); // by _PG_init, when preloaded
+extern const shared_memory::Segment segment;
 bool available();
 
 // The tenant behind which the next claim starts; none when nobody remembers.

@@ -21,7 +21,7 @@ struct Processes {
 void on_caller_detached(dsm_segment *, Datum argument) {
     auto *const processes = reinterpret_cast<Processes *>(DatumGetPointer(argument));
     TickSegment &tick = *processes->tick;
-    bool const over = tick.phase_now() == TickPhase::done || tick.phase_now() == TickPhase::failed;
+    bool const over = tick.over();
     pg_atomic_write_u32(&tick.stop, 1);
     for (int i = 1; i < processes->started && !over; ++i)
         TerminateBackgroundWorker(processes->handle[i]);
@@ -95,18 +95,28 @@ void start_all(Processes &processes, dsm_handle handle) {
         warn_fewer_workers(workers, wanted);
 }
 
+bool has_slot(const Processes &processes, int index) {
+    pid_t pid = 0;
+    return GetBackgroundWorkerPid(processes.handle[index], &pid) != BGWH_STOPPED;
+}
+
 // Notes processes that ended, or never came up; false when the coordinator is among them.
 bool coordinator_lives(Processes &processes) {
-    for (int i = 0; i < processes.started; ++i) {
-        pid_t pid = 0;
-        if (GetBackgroundWorkerPid(processes.handle[i], &pid) == BGWH_STOPPED) {
+    for (int i = 0; i < processes.started; ++i)
+        if (!has_slot(processes, i)) {
             if (i == 0)
                 return false;
             if (processes.tick->state_of(i) != ProcessState::ended)
                 processes.tick->mark(i, ProcessState::ended);
         }
-    }
     return true;
+}
+
+// Workers that have nothing more to do are on their way out: the next tick is to find their slots free.
+void await_free_slots(const Processes &processes) {
+    for (int i = 1; i < processes.started; ++i)
+        while (has_slot(processes, i))
+            sleep_interruptibly(kPollMilliseconds);
 }
 
 // A cancel is for a handler, the coordinator has to clean up. But a lock timeout is a SIGINT to oneself, too.
@@ -152,6 +162,8 @@ std::string run_processes(const TickRequest &request, uint32 summary_size) {
     TickPhase const phase = tick.phase_now();
     ErrorText const error = tick.error;
     std::string summary = phase == TickPhase::done ? tick.summary() : "";
+    if (tick.over())
+        await_free_slots(*processes);
     call([&] { dsm_detach(processes->segment); });
     if (phase == TickPhase::failed)
         raise_copied(error);

@@ -40,6 +40,7 @@ struct TickSegment {
     char *summary() { return reinterpret_cast<char *>(job + capacity()); }
     TickPhase phase_now() { return static_cast<TickPhase>(pg_atomic_read_u32(&phase)); }
     ProcessState state_of(int index) { return static_cast<ProcessState>(pg_atomic_read_u32(&state[index])); }
+    bool over() { return phase_now() >= TickPhase::done; } // nobody has anything more to do
     bool stopping() { return pg_atomic_read_u32(&stop) != 0; }
     void enter(TickPhase next);             // and wakes everybody
     void mark(int index, ProcessState now); // and wakes everybody

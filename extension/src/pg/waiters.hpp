@@ -11,12 +11,13 @@
 // without a place in it, nobody can tell anybody anything: then waiting is polling.
 #pragma once
 
-#include "pg/boundary.hpp"
+#include "pg/shared_memory.hpp"
 
 namespace fairq::pg::waiters {
 
-void install_hooks();     // by _PG_init, when preloaded
-void install_callbacks(); // by _PG_init, before the ring's: who is woken has to find the ring as it will be
+extern const shared_memory::Segment segment;
+// By _PG_init, when preloaded, before the ring's: who is woken has to find the ring as it will be.
+void install_callbacks();
 
 bool available();
 

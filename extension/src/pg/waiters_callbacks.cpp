@@ -1,7 +1,7 @@
-// What a transaction tells waiters when it ends (see waiters.hpp). The callbacks run where nothing may raise:
-// an allocation that fails there would, so the lists are complete before.
+// What a transaction tells waiters when it ends (see waiters.hpp).
 #include "pg/ring.hpp"
 
+#include "pg/journal.hpp"
 #include "pg/waiters.hpp"
 #include "pg/waiters_memory.hpp"
 
@@ -16,9 +16,7 @@ constexpr size_t kBucketsKept = 1024;
 
 using Jobs = std::unordered_map<uint64, int64>; // by the hash of their tenant
 
-// Made on first use and never destroyed: no constructor may run when the library is loaded.
 struct Pending {
-    Oid table = InvalidOid;
     Jobs at_commit;
     int64 at_abort = 0;
     std::unordered_map<std::string, int64> opened; // each has an entry in at_commit
@@ -40,17 +38,10 @@ struct Pending {
         due_at = opens_at = DT_NOEND;
     }
 };
-Pending *pending = nullptr;
+Journal<Pending> pending;
 
 enum class Ended { nothing, commit, abort, savepoint };
 Ended ended = Ended::nothing; // and nobody has been told yet
-
-Pending &pending_of(Oid table) {
-    if (pending == nullptr)
-        pending = new Pending;
-    pending->table = table; // a database has the extension once
-    return *pending;
-}
 
 // Those that are bound to tenants come first, only theirs will do; what is left is for anybody.
 void wake_for(int queue, Jobs &jobs, int64 left) {
@@ -81,12 +72,12 @@ void wake_for(int queue, Jobs &jobs, int64 left) {
 }
 
 bool somebody_waits() {
-    return pg_atomic_read_u32(&bucket_of(pending->table).waiting) > 0;
+    return pg_atomic_read_u32(&bucket_of(pending.table()).waiting) > 0;
 }
 
 // News before the look for waiters, as a waiter registers before its look for news.
 void add_news() {
-    pg_atomic_fetch_add_u64(&bucket_of(pending->table).news, 1);
+    pg_atomic_fetch_add_u64(&bucket_of(pending.table()).news, 1);
 }
 
 void tell_of(Jobs &jobs) {
@@ -94,7 +85,7 @@ void tell_of(Jobs &jobs) {
     for (auto const &of_tenant : jobs)
         all += of_tenant.second;
     Exclusive const lock;
-    int const queue = find_queue(pending->table);
+    int const queue = find_queue(pending.table());
     if (queue >= 0)
         pending->everybody ? wake_any(queue, kPlaces) : wake_for(queue, jobs, all);
 }
@@ -102,13 +93,13 @@ void tell_of(Jobs &jobs) {
 // The tenants that have jobs left become such that have brought some.
 void add_opened() {
     for (auto const &[tenant, times] : pending->opened)
-        if (ring::may_have_jobs(pending->table, tenant))
+        if (ring::may_have_jobs(pending.table(), tenant))
             pending->at_commit.find(hash_of(tenant))->second += times;
 }
 
 void tell_times() {
     Exclusive const lock;
-    int const queue = find_or_make_queue(pending->table);
+    int const queue = find_or_make_queue(pending.table());
     if (queue < 0)
         return;
     Queue &of = memory->queues[queue];
@@ -150,29 +141,26 @@ void at_abort() {
     if (!somebody_waits())
         return;
     Exclusive const lock;
-    int const queue = find_queue(pending->table);
+    int const queue = find_queue(pending.table());
     if (queue >= 0)
         wake_any(queue, pending->at_abort);
 }
 
-void at_end_of_transaction(XactEvent event, void *) {
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-        end_with_transaction(event == XACT_EVENT_ABORT);
-    if (pending == nullptr)
+// Told for nothing costs one look: so no list for each savepoint. What a prepared transaction brings is found
+// by the next claim.
+void at_end(Ending ending) {
+    if (ending == Ending::commit || ending == Ending::abort)
+        end_with_transaction(ending == Ending::abort);
+    if (!pending)
         return;
-    if (event == XACT_EVENT_COMMIT)
+    if (ending == Ending::commit)
         ended = Ended::commit;
-    if (event == XACT_EVENT_ABORT)
+    if (ending == Ending::abort)
         ended = Ended::abort;
-    // A prepared transaction ends elsewhere: what it brings is found by the next claim.
-    if (event == XACT_EVENT_PREPARE)
-        pending->clear();
-}
-
-// Told for nothing costs one look: so no list for each savepoint.
-void at_end_of_savepoint(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
-    if (event == SUBXACT_EVENT_ABORT_SUB && pending != nullptr)
+    if (ending == Ending::savepoint_abort)
         ended = Ended::savepoint;
+    if (ending == Ending::prepare)
+        pending->clear();
 }
 
 // A transaction's locks outlive its changes by a moment. Who is told before they are gone, or sees the news,
@@ -192,23 +180,20 @@ void after_locks(ResourceReleasePhase phase, bool, bool, void *) {
 } // namespace
 
 void install_callbacks() {
-    if (memory == nullptr && !process_shared_preload_libraries_in_progress)
-        return;
-    RegisterXactCallback(at_end_of_transaction, nullptr);
-    RegisterSubXactCallback(at_end_of_savepoint, nullptr);
+    hear_of_endings<at_end>();
     RegisterResourceReleaseCallback(after_locks, nullptr);
 }
 
 void jobs_came(Oid table, std::string_view tenant, int64 jobs) {
     if (memory == nullptr)
         return;
-    pending_of(table).at_commit[hash_of(tenant)] += jobs;
+    pending.of(table).at_commit[hash_of(tenant)] += jobs;
     pending->brings = true;
 }
 
 void jobs_come_back(Oid table, int64 jobs) {
     if (memory != nullptr)
-        pending_of(table).at_abort += jobs;
+        pending.of(table).at_abort += jobs;
 }
 
 void tenant_opens(Oid table, std::string_view tenant) {
@@ -221,7 +206,7 @@ void tenant_opens(Oid table, std::string_view tenant) {
 void tenant_held(Oid table, std::string_view tenant, std::uint64_t news) {
     if (memory == nullptr)
         return;
-    if (pending_of(table).held.empty())
+    if (pending.of(table).held.empty())
         pending->held_since = news;
     pending->at_commit[hash_of(tenant)];
     pending->opened[*pending->held.emplace(tenant).first];
@@ -229,22 +214,22 @@ void tenant_held(Oid table, std::string_view tenant, std::uint64_t news) {
 
 void rules_changed(Oid table) {
     if (memory != nullptr)
-        pending_of(table).everybody = true;
+        pending.of(table).everybody = true;
 }
 
 void job_due(Oid table, TimestampTz at) {
     if (memory != nullptr)
-        pending_of(table).due_at = std::min(pending_of(table).due_at, at);
+        pending.of(table).due_at = std::min(pending.of(table).due_at, at);
 }
 
 void rate_opens(Oid table, TimestampTz at) {
     if (memory != nullptr)
-        pending_of(table).opens_at = std::min(pending_of(table).opens_at, at);
+        pending.of(table).opens_at = std::min(pending.of(table).opens_at, at);
 }
 
 // In a savepoint it may yet be undone what the claim took, and what was brought before stays.
 void own_jobs_seen() {
-    if (pending != nullptr && GetCurrentTransactionNestLevel() == 1 && !pending->everybody) {
+    if (pending && GetCurrentTransactionNestLevel() == 1 && !pending->everybody) {
         pending->at_commit.clear();
         pending->opened.clear();
         pending->brings = false;

@@ -10,23 +10,17 @@ Memory *memory = nullptr;
 
 namespace {
 
-shmem_startup_hook_type previous_startup = nullptr;
-#if PG_VERSION_NUM >= 150000
-shmem_request_hook_type previous_request = nullptr;
-#endif
-
-void request() {
-#if PG_VERSION_NUM >= 150000
-    if (previous_request)
-        previous_request();
-#endif
-    RequestAddinShmemSpace(MAXALIGN(sizeof(Memory)));
-    RequestNamedLWLockTranche("FairqWaiters", 1);
+Size size_of_memory() {
+    return sizeof(Memory);
 }
 
-void initialize() {
+void attach(void *at) {
+    memory = static_cast<Memory *>(at);
+}
+
+void initialize(LWLock *lock) {
     memset(static_cast<void *>(memory), 0, sizeof(Memory));
-    memory->lock = &GetNamedLWLockTranche("FairqWaiters")->lock;
+    memory->lock = lock;
     for (Bucket &bucket : memory->buckets) {
         pg_atomic_init_u64(&bucket.news, 0);
         pg_atomic_init_u32(&bucket.waiting, 0);
@@ -36,29 +30,9 @@ void initialize() {
     memory->free = 1;
 }
 
-void startup() {
-    if (previous_startup)
-        previous_startup();
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    bool found = false;
-    memory = static_cast<Memory *>(ShmemInitStruct("fairq waiters", sizeof(Memory), &found));
-    if (!found)
-        initialize();
-    LWLockRelease(AddinShmemInitLock);
-}
-
 } // namespace
 
-void install_hooks() {
-#if PG_VERSION_NUM >= 150000
-    previous_request = shmem_request_hook;
-    shmem_request_hook = request;
-#else
-    request();
-#endif
-    previous_startup = shmem_startup_hook;
-    shmem_startup_hook = startup;
-}
+const shared_memory::Segment segment{"fairq waiters", "FairqWaiters", size_of_memory, attach, initialize};
 
 bool available() {
     return memory != nullptr;
@@ -75,10 +49,7 @@ uint64 hash_of(std::string_view tenant) {
 }
 
 int find_queue(Oid table) {
-    for (int queue = 0; queue < kQueues; ++queue)
-        if (memory->queues[queue].table == table && memory->queues[queue].database == MyDatabaseId)
-            return queue;
-    return -1;
+    return place_of_queue(memory->queues, table);
 }
 
 int find_or_make_queue(Oid table) {

@@ -2,7 +2,7 @@
 // some. For the waiters*.cpp files only.
 #pragma once
 
-#include "pg/boundary.hpp"
+#include "pg/shared_memory.hpp"
 
 namespace fairq::pg::waiters {
 
@@ -47,12 +47,8 @@ struct Memory {
 
 extern Memory *memory; // null: not there
 
-class Exclusive {
-public:
-    Exclusive() { LWLockAcquire(memory->lock, LW_EXCLUSIVE); }
-    ~Exclusive() { LWLockRelease(memory->lock); }
-    Exclusive(const Exclusive &) = delete;
-    Exclusive &operator=(const Exclusive &) = delete;
+struct Exclusive : LockScope {
+    Exclusive() : LockScope(memory->lock, LW_EXCLUSIVE) {}
 };
 
 Bucket &bucket_of(Oid table);

@@ -1,0 +1,86 @@
+// Journals: what a transaction collects while it runs, to tell others when it ends. Then nothing may raise,
+// and an allocation that fails would: so a journal is complete before.
+#pragma once
+
+#include "pg/boundary.hpp"
+
+namespace fairq::pg {
+
+// How a transaction, or a savepoint in it, ends for this session. A prepared one may yet end either way, in
+// any session. before_commit is the last moment for an error.
+enum class Ending { before_commit, commit, abort, prepare, savepoint_commit, savepoint_abort };
+
+// The whole transaction: what was collected for its end is done with.
+constexpr bool is_over(Ending ending) {
+    return ending == Ending::commit || ending == Ending::abort || ending == Ending::prepare;
+}
+
+constexpr std::optional<Ending> ending_of(XactEvent event) {
+    switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+        return Ending::before_commit;
+    case XACT_EVENT_COMMIT:
+        return Ending::commit;
+    case XACT_EVENT_ABORT:
+        return Ending::abort;
+    case XACT_EVENT_PREPARE:
+        return Ending::prepare;
+    default:
+        return std::nullopt;
+    }
+}
+
+// To be called by _PG_init. Who is installed first hears last.
+template <void (*hear)(Ending)>
+void hear_of_endings() {
+    RegisterXactCallback(
+        [](XactEvent event, void *) {
+            if (std::optional<Ending> const ending = ending_of(event))
+                hear(*ending);
+        },
+        nullptr);
+    RegisterSubXactCallback(
+        [](SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+            if (event == SUBXACT_EVENT_COMMIT_SUB)
+                hear(Ending::savepoint_commit);
+            if (event == SUBXACT_EVENT_ABORT_SUB)
+                hear(Ending::savepoint_abort);
+        },
+        nullptr);
+}
+
+// For a list of changes, each with the nesting level that it was made on, never less than the one's before:
+// how many of them the end of a savepoint leaves. Those that it commits are now on the level above.
+template <class Change>
+size_t follow_savepoint(Ending ending, Change *changes, size_t count) {
+    int const nesting = GetCurrentTransactionNestLevel();
+    if (ending == Ending::savepoint_abort)
+        while (count > 0 && changes[count - 1].nesting >= nesting)
+            --count;
+    if (ending == Ending::savepoint_commit)
+        for (size_t i = count; i > 0 && changes[i - 1].nesting >= nesting; --i)
+            changes[i - 1].nesting = nesting - 1;
+    return count;
+}
+
+// Of one queue: a database has the extension once. Made on first use and never destroyed: no constructor may
+// run when the library is loaded.
+template <class Content>
+class Journal {
+public:
+    Content &of(Oid table) {
+        if (content_ == nullptr)
+            content_ = new Content;
+        table_ = table;
+        return *content_;
+    }
+    explicit operator bool() const { return content_ != nullptr; }
+    Content *operator->() const { return content_; }
+    Oid table() const { return table_; }
+
+private:
+    Content *content_ = nullptr;
+    Oid table_ = InvalidOid;
+};
+
+} // namespace fairq::pg
