@@ -7,6 +7,7 @@
 #include "queue/survey.hpp"
 #include "queue/wait.hpp"
 
+#include "pg/front.hpp"
 #include "pg/table_cache.hpp"
 #include "pg/waiters.hpp"
 
@@ -364,6 +365,7 @@ private:
 Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
+    pg::refuse_read_only("claim_queued_jobs()");
     std::uint64_t const news = pg::waiters::news(pg::live_table_oid(pg::schema()));
     bool const swept = keep_house(request.max_jobs);
     pg::ring::activate_own();
@@ -381,9 +383,13 @@ Claim claim(const ClaimRequest &request) {
 }
 
 int64 promote(int max_jobs) {
+    TimestampTz const now = pg::now();
+    std::optional<TimestampTz> const from = pg::first_due_job(pg::schema(), now);
+    if (!from)
+        return 0;
     return pg::with_spi([&] {
-        return count_into_lanes(pg::execute(sql::kPromote, {pg::of_time(pg::now()), pg::of(int32{max_jobs})}),
-                                5);
+        return count_into_lanes(
+            pg::execute(sql::kPromote, {pg::of_time(now), pg::of(int32{max_jobs}), pg::of_time(*from)}), 5);
     });
 }
 

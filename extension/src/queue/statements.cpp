@@ -47,10 +47,10 @@ SELECT k.job_id
 
 // -------------------------------------------------------------------------------------------------- claim
 
-// now, how many → a row for each tenant and priority: also its name, the first and the last place
+// now, how many, from when on → a row for each tenant and priority: also its name, the first and the last place
 const Statement kPromote{4, Plan::pinned, R"(
 WITH due AS (
-    SELECT id FROM @job_live WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+    SELECT id FROM @job_live WHERE due_at <= $1 AND due_at >= $3 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE @job_live j
        SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1
@@ -59,7 +59,7 @@ WITH due AS (
 )
 SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
   FROM moved GROUP BY tenant_id, priority)",
-    2, {TIMESTAMPTZOID, INT4OID}};
+    3, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}};
 
 // token, worker, now, ids
 const Statement kInsertLease{5, Plan::pinned, R"(
