@@ -8,6 +8,7 @@
 #include "queue/wait.hpp"
 
 #include "pg/front.hpp"
+#include "pg/leases.hpp"
 #include "pg/table_cache.hpp"
 #include "pg/waiters.hpp"
 
@@ -271,8 +272,10 @@ Ids runs_of(const Claim &claim) {
 }
 
 void record(const pg::ClaimMark &mark, const Claim &claim) {
-    pg::execute(sql::kInsertLease,
-                {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids_of(claim))});
+    Ids const ids = ids_of(claim);
+    if (!pg::insert_lease(pg::schema(), mark, ids))
+        pg::execute(sql::kInsertLease,
+                    {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids)});
     pending_claimed(claim);
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });

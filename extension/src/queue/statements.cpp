@@ -61,7 +61,7 @@ SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, m
   FROM moved GROUP BY tenant_id, priority)",
     3, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}};
 
-// token, worker, now, ids
+// token, worker, now, ids: for a job_leases with triggers and the like
 const Statement kInsertLease{5, Plan::pinned, R"(
 INSERT INTO @job_leases (lock_token, worker_id, locked_at, heartbeat_at, job_ids) VALUES ($1, $2, $3, $3, $4))",
     4, {INT8OID, TEXTOID, TIMESTAMPTZOID, INT8ARRAYOID}};
@@ -96,7 +96,8 @@ SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_
 RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)",
     3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
-// token, jobs completed at once: all of the lease's? SKIP LOCKED as above
+// token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases with triggers and the like, and
+// for a lease that somebody has, or has changed, just now
 const Statement kEndWholeLease{94, Plan::pinned, R"(
 DELETE FROM @job_leases
  WHERE lock_token = (SELECT lock_token FROM @job_leases
