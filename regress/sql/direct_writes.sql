@@ -1,5 +1,6 @@
--- Enqueuing and completing write to job_live and job_history below SQL, unless one of them carries what that would bypass
--- (a trigger, a rule, a CHECK, row security of somebody's own): then they go through the executor. The result is the same.
+-- Enqueuing, claiming and completing write to job_live, job_history and job_leases below SQL, unless one of them carries what
+-- that would bypass (a trigger, a rule, a CHECK, row security of somebody's own): then they go through the executor. The
+-- result is the same.
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS fairq CASCADE;
 CREATE EXTENSION fairq;
@@ -9,7 +10,11 @@ RESET client_min_messages;
 CREATE VIEW planned AS
     SELECT coalesce(bool_or(ident ~ 'INTO public.job_live .*VALUES \(\$1'), false) AS enqueue_job,
            coalesce(bool_or(ident ~ 'WHERE i.id = i.kept'), false) AS enqueue_jobs,
-           coalesce(bool_or(ident ~ 'WITH gone AS .*, ended AS '), false) AS complete_jobs
+           coalesce(bool_or(ident ~ 'WITH gone AS .*, ended AS '), false) AS complete_jobs,
+           coalesce(bool_or(ident ~ 'INTO public.job_leases'), false) AS begin_lease,
+           coalesce(bool_or(ident ~ '^\s*DELETE FROM public.job_leases'), false) AS end_lease,
+           coalesce(bool_or(ident ~ 'WITH due AS'), false) AS promote,
+           coalesce(bool_or(ident ~ 'FROM public.pipeline_runs WHERE advanced_at'), false) AS advance
       FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource';
 
 -- Jobs of all sorts, through their whole life. Their rows in history are those that were locked; ids come in order; the
@@ -295,6 +300,85 @@ SELECT * FROM round_trip();
 SELECT * FROM planned;
 SELECT DISTINCT mine FROM job_history;
 
+-- The same with job_leases: what hangs on it sees each lease come and go; directly again, when nothing does.
+ALTER TABLE job_live DROP COLUMN mine;
+TRUNCATE seen;
+CREATE FUNCTION see_lease() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.seen VALUES (lower(concat_ws(' ', TG_WHEN, TG_OP, TG_LEVEL, 'of', TG_TABLE_NAME)),
+                                    coalesce(NEW.lock_token, OLD.lock_token));
+    RETURN coalesce(NEW, OLD);
+END
+$$;
+CREATE PROCEDURE with_leases(change text, back text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'ALTER TABLE job_leases ' || change;
+    RAISE NOTICE '%: %', change, (SELECT r FROM round_trip() r);
+    RAISE NOTICE '%', (SELECT (begin_lease, end_lease) FROM planned);
+    EXECUTE 'ALTER TABLE job_leases ' || back;
+END
+$$;
+DROP EXTENSION fairq CASCADE;
+CREATE EXTENSION fairq;
+\c -
+SELECT get_queue_metrics() -> 'exact' AS counted;
+SELECT * FROM round_trip();
+SELECT * FROM planned;
+CREATE TRIGGER see_row BEFORE INSERT OR DELETE ON job_leases FOR EACH ROW EXECUTE FUNCTION see_lease();
+CREATE TRIGGER see_statement AFTER INSERT OR DELETE ON job_leases EXECUTE FUNCTION see_lease();
+SELECT * FROM round_trip();
+SELECT * FROM planned;
+SELECT what, count(*), count(DISTINCT job) AS leases FROM seen GROUP BY 1 ORDER BY 1;
+DROP FUNCTION see_lease CASCADE;
+\c -
+SELECT * FROM round_trip();
+SELECT * FROM planned;
+CALL with_leases('ADD CONSTRAINT short CHECK (length(worker_id) < 5)', 'DROP CONSTRAINT short');
+\c -
+CALL with_leases('ENABLE ROW LEVEL SECURITY', 'DISABLE ROW LEVEL SECURITY');
+\c -
+CALL with_leases('ALTER COLUMN worker_id TYPE varchar(5)', 'ALTER COLUMN worker_id TYPE text');
+ALTER TABLE job_leases ADD CONSTRAINT short CHECK (length(worker_id) < 5);
+CREATE UNIQUE INDEX one_each ON job_leases (worker_id);
+SELECT FROM enqueue_jobs(ARRAY['a', 'a'], 'mail');
+\set VERBOSITY terse
+SELECT count(*) FROM claim_queued_jobs('worker');
+ALTER TABLE job_leases DROP CONSTRAINT short;
+SELECT count(*) FROM claim_queued_jobs('worker', 1);
+SELECT count(*) FROM claim_queued_jobs('worker', 1);
+\set VERBOSITY default
+DROP INDEX one_each;
+SELECT count(*) FROM claim_queued_jobs('worker', 1);
+
+-- A part of a lease does not end it; all of what is left at once does not either, that is the sweep's. Claimed and completed
+-- by one statement, it ends like others.
+SELECT worker_id, cardinality(job_ids) FROM job_leases;
+TRUNCATE job_live, job_leases;
+SELECT FROM enqueue_jobs(array_fill('a'::text, ARRAY[3]), 'mail');
+SELECT array_agg(id) AS ids, max(lock_token) AS token FROM claim_queued_jobs('w') \gset
+SELECT count(*) FROM complete_jobs((:'ids'::bigint[])[1:1], :token);
+SELECT count(*) FROM complete_jobs((:'ids'::bigint[])[2:], :token);
+SELECT count(*) FROM job_leases;
+TRUNCATE job_leases;
+SELECT FROM enqueue_jobs(array_fill('a'::text, ARRAY[3]), 'mail');
+SELECT count(done) FROM (SELECT array_agg(id) AS ids, max(lock_token) AS token FROM claim_queued_jobs('w')) c, complete_jobs(ids, token) done;
+SELECT count(*) FROM job_leases;
+
+-- Due jobs are promoted as soon as they are due, by a statement only then; and so with steps of a run.
+\c -
+SELECT enqueue_job('a', 'mail', run_at => clock_timestamp() + interval '1 hour') AS id \gset
+SELECT count(*) FROM claim_queued_jobs('w');
+SELECT promote, advance FROM planned;
+UPDATE job_live SET due_at = clock_timestamp();
+SELECT count(*) FROM claim_queued_jobs('w');
+SELECT promote, advance FROM planned;
+SELECT create_pipeline_run('a', 'run') AS run \gset
+UPDATE pipeline_runs SET advanced_at = clock_timestamp();
+SELECT count(*) FROM claim_queued_jobs('w');
+SELECT status, advanced_at FROM pipeline_runs;
+SELECT promote, advance FROM planned;
+
+DROP PROCEDURE with_leases;
 DROP PROCEDURE add_days;
 DROP FUNCTION complete_one, round_trip;
 DROP VIEW planned;

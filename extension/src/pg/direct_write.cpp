@@ -7,7 +7,8 @@ bool fires_nothing(Relation table) {
     TupleConstr const *const constraints = RelationGetDescr(table)->constr;
     return table->rd_rel->relkind == RELKIND_RELATION && table->trigdesc == nullptr &&
            table->rd_rules == nullptr && !table->rd_rel->relrowsecurity &&
-           table->rd_rel->relreplident != REPLICA_IDENTITY_NOTHING && !constraints->has_generated_stored;
+           table->rd_rel->relreplident != REPLICA_IDENTITY_NOTHING &&
+           (constraints == nullptr || !constraints->has_generated_stored);
 }
 
 BatchInsert::BatchInsert(Relation table, CommandId command) : table_(table), command_(command) {

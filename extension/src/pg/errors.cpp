@@ -100,6 +100,10 @@ void refuse_on_standby(const char *what) {
     call([&] { PreventCommandDuringRecovery(what); });
 }
 
+void refuse_read_only(const char *what) {
+    call([&] { PreventCommandIfReadOnly(what); });
+}
+
 void raise_isolation_level() {
     raise([] {
         ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

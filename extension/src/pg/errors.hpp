@@ -16,6 +16,7 @@ void warn_leases_lost(const std::vector<int64> &job_ids, int64 lock_token);     
 [[noreturn]] void raise_payload_too_large(size_t bytes, size_t limit);                     // JQ006
 [[noreturn]] void raise_bad_argument(const std::string &message, const std::string &hint); // JQ007
 void refuse_on_standby(const char *what);                                                  // 25006
+void refuse_read_only(const char *what);                                                   // 25006
 [[noreturn]] void raise_isolation_level();                                                 // 25001
 [[noreturn]] void raise_in_transaction();                                                  // 25001
 [[noreturn]] void raise_cannot_wait();                                                     // 25001

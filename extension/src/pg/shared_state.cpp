@@ -14,6 +14,7 @@ struct Slot {
     Oid database, table;
     uint64 used; // for giving the least recently used slot away
     TimestampTz swept_at;
+    Passed passed[static_cast<int>(Front::count)];
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
     bool exact;
@@ -130,6 +131,21 @@ void sweep_again(Oid table) {
     LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table))
         slot->swept_at = 0;
+}
+
+Passed passed(Oid table, Front front) {
+    if (!available())
+        return {};
+    LockScope const lock(state->lock, LW_SHARED);
+    Slot const *const slot = find(table);
+    return slot ? slot->passed[static_cast<int>(front)] : Passed{};
+}
+
+void set_passed(Oid table, Front front, Passed passed) {
+    if (!available())
+        return;
+    LockScope const lock(state->lock, LW_EXCLUSIVE);
+    find_or_make(table).passed[static_cast<int>(front)] = passed;
 }
 
 void add(Oid table, const StatusCounts &changes) {

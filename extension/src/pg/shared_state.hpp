@@ -1,7 +1,7 @@
 // What queues of this server share in memory, one slot for each (database, job_live): where the last claim
-// stopped, when a claim last looked for stale leases, and how many jobs are in which status. The tables are
-// the truth: any of it can be lost at any moment (no preload, a restart, a slot given to another queue) and
-// every answer is still right, only slower.
+// stopped, when a claim last looked for stale leases, what is gone at the front of an index, and how many
+// jobs are in which status. The tables are the truth: any of it can be lost at any moment (no preload, a
+// restart, a slot given to another queue) and every answer is still right, only slower.
 #pragma once
 
 #include "pg/shared_memory.hpp"
@@ -26,6 +26,14 @@ void set_rotation(Oid table, std::string_view tenant);
 // True at most once in `interval` microseconds for all sessions together: whoever gets it does the sweep.
 bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
 void sweep_again(Oid table); // the next one is due at once: this one has left something
+
+// Up to which time a front has been passed, and when to look at all of it again (see front.cpp).
+enum class Front { due_jobs, advancing_runs, count };
+struct Passed {
+    TimestampTz to = DT_NOBEGIN, look_again_at = 0;
+};
+Passed passed(Oid table, Front front);
+void set_passed(Oid table, Front front, Passed passed);
 
 // Counts, kept by adding what each transaction changed when it commits. They are exact once a full count was
 // installed:

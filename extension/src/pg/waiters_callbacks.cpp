@@ -113,7 +113,7 @@ void tell_times() {
 // Others who had news since our claim looked may have come for a tenant that they found locked by us: then it
 // is as one that may be served again.
 bool open_held() {
-    bool const opens = !pending->held.empty() && news(pending->table) != pending->held_since;
+    bool const opens = !pending->held.empty() && news(pending.table()) != pending->held_since;
     for (auto entry = pending->opened.begin(); opens && entry != pending->opened.end(); ++entry)
         entry->second = std::max<int64>(entry->second, 1);
     return opens;

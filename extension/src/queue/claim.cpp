@@ -7,6 +7,8 @@
 #include "queue/survey.hpp"
 #include "queue/wait.hpp"
 
+#include "pg/front.hpp"
+#include "pg/leases.hpp"
 #include "pg/table_cache.hpp"
 #include "pg/waiters.hpp"
 
@@ -287,8 +289,10 @@ Ids runs_of(const Claim &claim) {
 }
 
 void record(const pg::ClaimMark &mark, const Claim &claim) {
-    pg::execute(sql::kInsertLease,
-                {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids_of(claim))});
+    Ids const ids = ids_of(claim);
+    if (!pg::insert_lease(pg::schema(), mark, ids))
+        pg::execute(sql::kInsertLease,
+                    {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids)});
     pending_claimed(claim);
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
@@ -382,6 +386,7 @@ private:
 Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
+    pg::refuse_read_only("claim_queued_jobs()");
     std::uint64_t const news = pg::waiters::news(pg::live_table_oid(pg::schema()));
     bool const swept = keep_house(request.max_jobs);
     pg::ring::activate_own();
@@ -399,9 +404,13 @@ Claim claim(const ClaimRequest &request) {
 }
 
 int64 promote(int max_jobs) {
+    TimestampTz const now = pg::now();
+    std::optional<TimestampTz> const from = pg::first_due_job(pg::schema(), now);
+    if (!from)
+        return 0;
     return pg::with_spi([&] {
-        return count_into_lanes(pg::execute(sql::kPromote, {pg::of_time(pg::now()), pg::of(int32{max_jobs})}),
-                                5);
+        return count_into_lanes(
+            pg::execute(sql::kPromote, {pg::of_time(now), pg::of(int32{max_jobs}), pg::of_time(*from)}), 5);
     });
 }
 

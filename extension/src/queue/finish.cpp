@@ -5,6 +5,7 @@
 #include "queue/wait.hpp"
 
 #include "pg/completion.hpp"
+#include "pg/leases.hpp"
 
 namespace fairq::queue {
 
@@ -95,8 +96,9 @@ CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
     std::optional<CompletedJobs> completed = pg::complete_directly(pg::schema(), job_ids, lock_token, now);
     if (!completed)
         return complete_by_executor(job_ids, lock_token, now);
-    if (!completed->empty())
-        pg::execute(sql::kEndWholeLease, {pg::of(lock_token), pg::of(static_cast<int64>(completed->size()))});
+    auto const jobs = static_cast<int64>(completed->size());
+    if (jobs > 0 && !pg::end_lease(pg::schema(), lock_token, jobs))
+        pg::execute(sql::kEndWholeLease, {pg::of(lock_token), pg::of(jobs)});
     return *std::move(completed);
 }
 

@@ -6,6 +6,8 @@
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
 
+#include "pg/front.hpp"
+
 namespace fairq::queue {
 
 namespace {
@@ -138,8 +140,11 @@ Ids busy_runs(const Ids &runs) {
 bool advance_runs(int max_jobs) {
     if (IsolationUsesXactSnapshot())
         return false;
+    std::optional<TimestampTz> const from = pg::first_advancing_run(pg::schema());
+    if (!from)
+        return false;
     return pg::with_spi([&] {
-        pg::Rows const next = pg::execute(sql::kNextRun);
+        pg::Rows const next = pg::execute(sql::kNextRun, {pg::of_time(*from)});
         if (next.empty())
             return false;
         step(Run(next), max_jobs);

@@ -47,10 +47,10 @@ SELECT k.job_id
 
 // -------------------------------------------------------------------------------------------------- claim
 
-// now, how many → a row for each tenant and priority: also its name, the first and the last place
+// now, how many, from when on → a row for each tenant and priority: also its name, the first and the last place
 const Statement kPromote{4, Plan::pinned, R"(
 WITH due AS (
-    SELECT id FROM @job_live WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+    SELECT id FROM @job_live WHERE due_at <= $1 AND due_at >= $3 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE @job_live j
        SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1
@@ -59,9 +59,9 @@ WITH due AS (
 )
 SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
   FROM moved GROUP BY tenant_id, priority)",
-    2, {TIMESTAMPTZOID, INT4OID}};
+    3, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}};
 
-// token, worker, now, ids
+// token, worker, now, ids: for a job_leases with triggers and the like
 const Statement kInsertLease{5, Plan::pinned, R"(
 INSERT INTO @job_leases (lock_token, worker_id, locked_at, heartbeat_at, job_ids) VALUES ($1, $2, $3, $3, $4))",
     4, {INT8OID, TEXTOID, TIMESTAMPTZOID, INT8ARRAYOID}};
@@ -96,7 +96,8 @@ SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_
 RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)",
     3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
-// token, jobs completed at once: all of the lease's? SKIP LOCKED as above
+// token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases with triggers and the like, and
+// for a lease that somebody has, or has changed, just now
 const Statement kEndWholeLease{94, Plan::pinned, R"(
 DELETE FROM @job_leases
  WHERE lock_token = (SELECT lock_token FROM @job_leases
