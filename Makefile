@@ -41,19 +41,23 @@ sql/fairq--$(EXTVERSION).sql: sql/fairq.sql Makefile
 # Hidden visibility is not enough: what the standard library's templates become in our objects stays visible.
 fairq.so: build/exports.map
 
-# For a test: does the hammer of limits notice when the tenant lock is missing?
-UNLOCKED      = build/without_tenant_lock
-UNLOCKED_OBJS = $(UNLOCKED)/tenant_lock.o $(filter-out %/tenant_lock.o,$(OBJS))
+# For tests that have to be seen to fail: the library with one of its rules left out.
+# $(1): folder, $(2): source, without its ending, $(3): what leaves the rule out
+define altered_library
+altered: build/$(1)/fairq.so
 
-unlocked: $(UNLOCKED)/fairq.so
+build/$(1)/fairq.so: build/$(1)/$(notdir $(2)).o $$(filter-out $(2).o,$$(OBJS)) build/exports.map
+	$$(LINK.shared) -o $$@ $$(filter %.o,$$^) $$(LDFLAGS) $$(LDFLAGS_SL) $$(SHLIB_LINK)
 
-$(UNLOCKED)/fairq.so: $(UNLOCKED_OBJS) build/exports.map
-	$(LINK.shared) -o $@ $(UNLOCKED_OBJS) $(LDFLAGS) $(LDFLAGS_SL) $(SHLIB_LINK)
+# After the other object, which knows what else it depends on.
+build/$(1)/$(notdir $(2)).o: $(2).cpp $(2).o
+	@mkdir -p $$(@D)
+	$$(COMPILE.cc) -D$(3) $$< -o $$@
 
-# After the other tenant_lock.o, which knows what else it depends on.
-$(UNLOCKED)/tenant_lock.o: extension/src/pg/tenant_lock.cpp extension/src/pg/tenant_lock.o
-	@mkdir -p $(UNLOCKED)
-	$(COMPILE.cc) -DFAIRQ_TEST_WITHOUT_TENANT_LOCK $< -o $@
+endef
+
+$(eval $(call altered_library,without_tenant_lock,extension/src/pg/tenant_lock,FAIRQ_TEST_WITHOUT_TENANT_LOCK))
+$(eval $(call altered_library,without_holes_in_gaps,extension/src/pg/ring_memory,FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS))
 
 build/exports.map: Makefile
 	@mkdir -p build
@@ -62,7 +66,7 @@ build/exports.map: Makefile
 else
 
 # Nothing to build with yet. help, deps, demo and test work all the same: the latter two install what is missing.
-all unlocked install uninstall installcheck supported:
+all altered install uninstall installcheck supported:
 	@echo 'fairq needs the server headers of PostgreSQL 14 to 18, and $(PG_CONFIG) knows of none: run "make deps" (Debian), or name another pg_config by PG_CONFIG=' >&2; exit 1
 
 clean:
@@ -90,7 +94,7 @@ help: ## list these commands
 deps: ## install what is missing (Debian and its kin; quiet when nothing is)
 	@$(SCRIPT)/install-deps
 
-build: all unlocked driver ## build the extension, the driver (build/fairq) and the tests
+build: all altered driver ## build the extension, the driver (build/fairq) and the tests
 
 driver:
 	@mkdir -p build
@@ -136,5 +140,5 @@ dist: ## a source archive of the last commit
 
 clean: ## remove what was built
 
-.PHONY: all unlocked install uninstall installcheck supported help deps build driver prepare demo test lint format-check \
+.PHONY: all altered install uninstall installcheck supported help deps build driver prepare demo test lint format-check \
         format bench dist clean

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "altered_installation.hpp"
 #include "queue_checker.hpp"
 
 using namespace fairq::driver;
@@ -250,6 +251,11 @@ private:
 
 class Gaps : public testing::Test {
 protected:
+    explicit Gaps(std::unique_ptr<AlteredInstallation> installation = nullptr)
+        : installation_(std::move(installation)),
+          cluster_(installation_ ? installation_->make_cluster(options())
+                                 : std::make_unique<Cluster>(options())) {}
+
     static ClusterOptions options() {
         ClusterOptions made;
         made.needs_cron = false;
@@ -266,7 +272,7 @@ protected:
         for (int i = 0; i < kSessions; ++i)
             threads_.emplace_back([this, seed, i] {
                 try {
-                    Session(cluster_.conninfo(), world_, seed + static_cast<std::uint64_t>(i)).run();
+                    Session(cluster_->conninfo(), world_, seed + static_cast<std::uint64_t>(i)).run();
                 } catch (const std::exception &thrown) {
                     const std::lock_guard<std::mutex> lock(mutex_);
                     errors_.emplace_back(thrown.what());
@@ -326,8 +332,9 @@ protected:
         hold_snapshot();
     }
 
-    Cluster cluster_{options()};
-    Database database_{cluster_.conninfo(), "judge"}, old_{cluster_.conninfo(), "old snapshot"};
+    std::unique_ptr<AlteredInstallation> installation_; // or what the others run on
+    std::unique_ptr<Cluster> cluster_;
+    Database database_{cluster_->conninfo(), "judge"}, old_{cluster_->conninfo(), "old snapshot"};
     World world_;
     std::vector<std::thread> threads_;
     std::mutex mutex_;
@@ -355,6 +362,21 @@ TEST_F(Gaps, hide_no_job_that_came_through_the_api_and_no_other_one_for_long) {
                                    return number(database_, kClaimable) == 0;
                                }))
             << number(database_, kClaimable) << " jobs are left";
+}
+
+class GapsWithoutHoles : public Gaps {
+protected:
+    GapsWithoutHoles() : Gaps(std::make_unique<AlteredInstallation>("without_holes_in_gaps")) {}
+};
+
+TEST_F(GapsWithoutHoles, hide_jobs_in_the_eyes_of_this_judge) {
+    start(seed());
+    std::int64_t hidden = 0;
+    for (int i = 0; i < kRounds && hidden == 0 && round(); ++i) {
+        claim_all();
+        hidden = number(database_, kClaimable);
+    }
+    EXPECT_GT(hidden, 0);
 }
 
 } // namespace

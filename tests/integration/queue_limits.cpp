@@ -134,7 +134,7 @@ TEST_F(Limits, hold_at_every_commit_whatever_32_sessions_do) {
 }
 
 TEST_F(Limits, are_broken_in_the_eyes_of_this_hammer_when_there_is_no_tenant_lock) {
-    const AlteredInstallation without_lock(FAIRQ_UNLOCKED_LIBRARY);
+    const AlteredInstallation without_lock("without_tenant_lock");
     const std::unique_ptr<Cluster> cluster = without_lock.make_cluster(test_cluster_options());
     Database database(cluster->conninfo(), "test");
     const HammerOutcome outcome = storm(database, kUnlockedSeconds);

@@ -29,9 +29,10 @@ std::string folder_of(const std::string &pg_config, const std::string &option) {
 
 } // namespace
 
-AlteredInstallation::AlteredInstallation(const std::string &library) {
+AlteredInstallation::AlteredInstallation(const std::string &rule_left_out) {
+    const std::string library = FAIRQ_ALTERED_LIBRARIES "/" + rule_left_out + "/fairq.so";
     if (!fs::exists(library))
-        throw std::runtime_error("there is no " + library + ": make unlocked");
+        throw std::runtime_error("there is no " + library + ": make altered");
     const std::string original = find_installation().bin_folder + "/pg_config";
     const std::string programs = folder_of(original, "--bindir"),
                       libraries = folder_of(original, "--pkglibdir"),

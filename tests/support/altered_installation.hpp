@@ -11,8 +11,8 @@ namespace fairq::test {
 /// Links and a few copies in a folder of its own; goes with the object, and a cluster of it goes first.
 class AlteredInstallation {
 public:
-    /// Throws when there is no such library.
-    explicit AlteredInstallation(const std::string &library);
+    /// The name of a folder that `make altered` makes; throws when there is none.
+    explicit AlteredInstallation(const std::string &rule_left_out);
 
     std::unique_ptr<driver::Cluster> make_cluster(const driver::ClusterOptions &options) const;
 
