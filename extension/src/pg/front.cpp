@@ -132,4 +132,8 @@ std::optional<TimestampTz> first_advancing_run(Oid schema) {
                  DT_NOEND);
 }
 
+std::optional<TimestampTz> first_lease(Oid schema, TimestampTz until) {
+    return first(schema, {"job_leases", "job_leases_locked_at", shared_state::Front::leases}, until);
+}
+
 } // namespace fairq::pg

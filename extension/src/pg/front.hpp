@@ -1,6 +1,6 @@
 // Work that waits at the front of an index, in the order of a time: scheduled jobs that are due, pipeline
-// runs with a step to take. Every claim asks whether there is any, and mostly there is none; so that is read
-// below SQL, and a front of dead entries is remembered.
+// runs with a step to take, leases that may be stale. Every claim asks whether there is any, and mostly there
+// is none; so that is read below SQL, and a front of dead entries is remembered.
 #pragma once
 
 #include "pg/shared_state.hpp"
@@ -12,5 +12,6 @@ namespace fairq::pg {
 // of a second later (ten, where it takes long to look at them all).
 std::optional<TimestampTz> first_due_job(Oid schema, TimestampTz until);
 std::optional<TimestampTz> first_advancing_run(Oid schema);
+std::optional<TimestampTz> first_lease(Oid schema, TimestampTz until);
 
 } // namespace fairq::pg

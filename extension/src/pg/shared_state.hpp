@@ -28,7 +28,7 @@ bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
 void sweep_again(Oid table); // the next one is due at once: this one has left something
 
 // Up to which time a front has been passed, and when to look at all of it again (see front.cpp).
-enum class Front { due_jobs, advancing_runs, count };
+enum class Front { due_jobs, advancing_runs, leases, count };
 struct Passed {
     TimestampTz to = DT_NOBEGIN, look_again_at = 0;
 };

@@ -5,6 +5,8 @@
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
 
+#include "pg/front.hpp"
+
 namespace fairq::queue {
 
 namespace {
@@ -122,22 +124,26 @@ Outcome put_back(const Lease &lease, int most) {
 // reclaim the rest.
 class Stale {
 public:
-    explicit Stale(int64 stale_after) : before_(pg::now() - stale_after) {}
+    explicit Stale(int64 stale_after)
+        : before_(pg::now() - stale_after), behind_(pg::first_lease(pg::schema(), before_)) {}
 
     std::optional<Lease> next() {
+        if (!behind_)
+            return std::nullopt;
         pg::check_interrupts();
         std::vector<Lease> leases = leases_of(pg::execute(
-            sql::kStaleLeases, {pg::of_time(before_), pg::of_time(last_locked_at_), pg::of(last_token_)}));
+            sql::kStaleLeases, {pg::of_time(before_), pg::of_time(*behind_), pg::of(behind_token_)}));
         if (leases.empty())
             return std::nullopt;
-        last_locked_at_ = leases.front().locked_at;
-        last_token_ = leases.front().token;
+        behind_ = leases.front().locked_at;
+        behind_token_ = leases.front().token;
         return std::move(leases.front());
     }
 
 private:
-    TimestampTz before_, last_locked_at_ = DT_NOBEGIN;
-    int64 last_token_ = 0;
+    TimestampTz before_;
+    std::optional<TimestampTz> behind_; // none: there is no lease so old
+    int64 behind_token_ = 0;
 };
 
 } // namespace
