@@ -23,6 +23,15 @@ BEGIN
     SELECT array_agg(c.tenant_id || ' ' || c.priority || ' ' || c.id ORDER BY c.tenant_id COLLATE "C", c.n) INTO got FROM claimed c;
     RETURN QUERY SELECT cardinality(got)::bigint, got = expected, count(*) FROM job_live WHERE status = 'queued';
 END $$;
+-- Completes what was claimed, by a part of each lease at a time, with ids that are not there, or of others, among them.
+CREATE FUNCTION finish() RETURNS TABLE (completed bigint, again bigint, in_history bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT count(*) INTO completed FROM (SELECT token, n % 3 AS part, array_agg(id ORDER BY -id) || array_agg(id + 1) AS ids
+                                           FROM claimed GROUP BY 1, 2) AS c, complete_jobs(c.ids, c.token);
+    SELECT count(*) INTO again FROM (SELECT token, array_agg(id) AS ids FROM claimed GROUP BY 1) AS c, complete_jobs(c.ids, c.token);
+    SELECT count(DISTINCT h.id) INTO in_history FROM job_history h JOIN claimed USING (id);
+    RETURN NEXT;
+END $$;
 CREATE FUNCTION refill() RETURNS bigint LANGUAGE sql AS $$
     DELETE FROM job_live;
     SELECT count(enqueue_job(t.name, 'x', priority := p.n - 2))
@@ -35,6 +44,7 @@ SELECT refill();
 SELECT * FROM drain(1000);
 SELECT refill();
 SELECT * FROM drain(7);
+SELECT * FROM finish();
 
 -- Many entries of one job: its versions do not fit its page, and vacuum has not come. They become lists.
 SELECT refill();
@@ -44,6 +54,7 @@ DO $$ BEGIN
     END LOOP;
 END $$;
 SELECT * FROM drain(50);
+SELECT * FROM finish();
 
 -- Dead entries before, between and behind the living ones; pages that are empty, then gone.
 SELECT refill();
@@ -59,4 +70,4 @@ SELECT refill();
 SELECT * FROM drain(500);
 SELECT sum(released) FROM (SELECT release_jobs(array_agg(id), token) AS released FROM claimed GROUP BY token) AS r;
 SELECT * FROM drain(50);
-DROP FUNCTION drain, refill;
+DROP FUNCTION drain, refill, finish;

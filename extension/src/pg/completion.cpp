@@ -12,6 +12,7 @@ namespace {
 constexpr int kHistoryColumns = 20; // those of job_live up to created_at, then finished_at
 constexpr int kFinishedAt = kUpdatedAt;
 constexpr int kHistoryChecks = 1;
+constexpr uint64 kNear = 32;
 
 // The partition that takes this moment; none when there is no such thing.
 Oid partition_at(Relation history, TimestampTz now) {
@@ -60,6 +61,16 @@ bool takes_rows_of(Relation partition, Relation live) {
     return true;
 }
 
+// Ids so close together are looked up by one descent of the index: those between them cost less than another.
+using Id = std::vector<int64>::const_iterator;
+Id end_of_near(Id first, Id end) {
+    auto const far = [](int64 id, int64 next) {
+        return static_cast<uint64>(next) - static_cast<uint64>(id) > kNear;
+    };
+    Id const last = std::adjacent_find(first, end, far);
+    return last == end ? end : last + 1;
+}
+
 class Completion {
 public:
     Completion(Oid schema, int64 lock_token, TimestampTz now)
@@ -84,12 +95,9 @@ public:
         begin();
         BatchInsert batch(partition_, command_);
         std::vector<CompletedJob> completed;
-        for (int64 const id : sorted_ids) {
-            check_interrupts();
-            if (!call([&] { return find(id) && remove(); }))
-                continue;
-            completed.push_back(job());
-            copy_into(batch);
+        for (Id first = sorted_ids.begin(), end = first; first != sorted_ids.end(); first = end) {
+            end = end_of_near(first, sorted_ids.end());
+            move(first, end, batch, completed);
         }
         batch.finish();
         end();
@@ -113,7 +121,8 @@ private:
             snapshot_ = GetActiveSnapshot();
             command_ = GetCurrentCommandId(true);
             index_ = index_open(key_, RowExclusiveLock);
-            scan_ = compat::index_beginscan(live_, index_, snapshot_, 1);
+            scan_ = compat::index_beginscan(live_, index_, snapshot_, 2);
+            scan_->xs_want_itup = true;
             job_ = table_slot_create(live_, nullptr);
         });
     }
@@ -128,12 +137,36 @@ private:
         });
     }
 
-    bool find(int64 id) {
-        ScanKeyData key;
-        ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
-        index_rescan(scan_, &key, 1, nullptr, 0);
-        return index_getnext_slot(scan_, ForwardScanDirection, job_);
+    // One job may have several entries; one of them at most leads to a version that the snapshot sees.
+    void move(Id first, Id end, BatchInsert &batch, std::vector<CompletedJob> &completed) {
+        call([&] { start(*first, *(end - 1)); });
+        for (std::optional<int64> id; first != end && (id = next_id());) {
+            check_interrupts();
+            first = std::lower_bound(first, end, *id);
+            if (*first != *id || !call([&] { return fetch() && remove(); }))
+                continue;
+            completed.push_back(job());
+            copy_into(batch);
+            ++first;
+        }
     }
+
+    void start(int64 first, int64 last) {
+        ScanKeyData keys[2];
+        ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first));
+        ScanKeyInit(&keys[1], 1, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
+        index_rescan(scan_, keys, 2, nullptr, 0);
+    }
+
+    // Of the next entry, dead or alive.
+    std::optional<int64> next_id() {
+        if (!call([&] { return index_getnext_tid(scan_, ForwardScanDirection) != nullptr; }))
+            return std::nullopt;
+        bool null = false;
+        return DatumGetInt64(index_getattr(scan_->xs_itup, 1, scan_->xs_itupdesc, &null));
+    }
+
+    bool fetch() { return index_fetch_heap(scan_, job_); }
 
     bool holds_token() {
         bool null = false;
