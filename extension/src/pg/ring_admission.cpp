@@ -1,6 +1,6 @@
 // How many claims of a queue are at work at once (see Ring). More than there are gaps to remember would only
 // take each other's jobs for a look, page by page: a server with more sessions than processors would do
-// little else. So the others wait for a moment, in the order in which they came.
+// little else. So the others wait for a moment.
 #include "pg/ring.hpp"
 
 #include "pg/journal.hpp"
@@ -55,13 +55,11 @@ void enter_queue(Oid table) {
 void leave() {
     if (inside < 0)
         return;
-    bool waited_for = false;
     {
         Exclusive const lock;
-        waited_for = memory->claiming[inside]-- >= kAtOnce;
+        --memory->claiming[inside];
     }
-    if (waited_for)
-        ConditionVariableSignal(&memory->free_to_claim[inside]);
+    ConditionVariableSignal(&memory->free_to_claim[inside]);
     inside = -1;
 }
 
