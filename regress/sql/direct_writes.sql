@@ -1,6 +1,6 @@
--- Enqueuing, claiming and completing write to job_live, job_history and job_leases below SQL, unless one of them carries what
--- that would bypass (a trigger, a rule, a CHECK, row security of somebody's own): then they go through the executor. The
--- result is the same.
+-- Enqueuing, claiming and completing write to job_live, job_history, job_leases and tenant_rates below SQL, unless one of
+-- them carries what that would bypass (a trigger, a rule, a CHECK, row security of somebody's own): then they go through the
+-- executor. The result is the same.
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS fairq CASCADE;
 CREATE EXTENSION fairq;
@@ -58,7 +58,7 @@ SELECT count(*), bool_and(last_error = repeat(md5(id::text), 200)) AS whole FROM
 SELECT enqueue_job('a', 'mail', '{"n": 1}', 7, NULL, 'key', 'concurrency', 3, '9 s') AS id \gset
 SELECT tenant_id, job_type, status, priority, payload, attempts, max_attempts, timeout, idempotency_key, concurrency_key, run_id,
        stage, locked_by, locked_at, lock_token, last_error, run_at = created_at AND created_at = updated_at AS times,
-       position = id AS position, due_at, held_key, parked_position, running_since
+       position = id AS position, due_at, held_key, parked_position, running_since, kept_position
   FROM job_live WHERE id = :id \gx
 SELECT create_pipeline_run('a', 'run') AS run \gset
 SELECT enqueue_jobs(ARRAY['a'], 'mail', run_at => '2100-01-01 00:00+00', run_id => :run) AS later, enqueue_jobs(ARRAY['a'], 'mail', run_id => :run, stage => 2) AS blocked \gset
@@ -364,6 +364,65 @@ SELECT FROM enqueue_jobs(array_fill('a'::text, ARRAY[3]), 'mail');
 SELECT count(done) FROM (SELECT array_agg(id) AS ids, max(lock_token) AS token FROM claim_queued_jobs('w')) c, complete_jobs(ids, token) done;
 SELECT count(*) FROM job_leases;
 
+-- What claims take by rate is charged directly, in place, but for a tenant's first claim. A rollback gives it back.
+TRUNCATE job_live, job_leases;
+CREATE VIEW charged AS
+    SELECT (SELECT string_agg(tenant_id || ' ' || round(extract(epoch FROM due_at - clock_timestamp()) / 1000), ', ' ORDER BY tenant_id)
+              FROM tenant_rates) AS jobs,
+           (SELECT concat_ws(' ', n_tup_ins, n_tup_upd, n_tup_hot_upd) FROM pg_stat_xact_user_tables WHERE relname = 'tenant_rates') AS rows,
+           EXISTS (SELECT FROM pg_backend_memory_contexts
+                    WHERE name = 'CachedPlanSource' AND ident ~ 'INTO public.tenant_rates \(') AS planned;
+SELECT set_tenant_limits('r', rate_per_second => 0.001, burst => 9), set_tenant_limits('s', rate_per_second => 0.001, burst => 9);
+SELECT FROM enqueue_jobs(ARRAY(SELECT (ARRAY['r', 's'])[1 + i % 2] FROM generate_series(1, 40) i), 'mail');
+BEGIN;
+SELECT count(*) FROM claim_queued_jobs('w', 4);
+SELECT * FROM charged;
+COMMIT;
+\c -
+BEGIN;
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+SELECT * FROM charged;
+SAVEPOINT s;
+SELECT count(*) FROM claim_queued_jobs('w', 100);
+SELECT * FROM charged;
+ROLLBACK TO s;
+SELECT count(*) FROM claim_queued_jobs('w', 4);
+SELECT * FROM charged;
+ROLLBACK;
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+SELECT jobs, planned FROM charged;
+-- Of two tenants one has no row.
+DELETE FROM tenant_rates WHERE tenant_id = 's';
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+SELECT jobs, planned FROM charged;
+-- With an index of somebody's own: it has its entries.
+\c -
+CREATE INDEX by_due ON tenant_rates (due_at);
+BEGIN;
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+SELECT * FROM charged;
+COMMIT;
+SET enable_seqscan = off;
+SELECT tenant_id FROM tenant_rates WHERE due_at > '2000-01-01' ORDER BY due_at;
+RESET enable_seqscan;
+DROP INDEX by_due;
+-- By the executor with a trigger, and with a CHECK, which holds.
+CREATE FUNCTION see_rate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE INFO '% %', NEW.tenant_id, TG_OP; RETURN NEW; END $$;
+CREATE TRIGGER see_rate BEFORE UPDATE ON tenant_rates FOR EACH ROW EXECUTE FUNCTION see_rate();
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+DROP FUNCTION see_rate CASCADE;
+SELECT jobs, planned FROM charged;
+\c -
+ALTER TABLE tenant_rates ADD CONSTRAINT never CHECK (due_at < '2000-01-01') NOT VALID;
+\set VERBOSITY sqlstate
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+\set VERBOSITY default
+ALTER TABLE tenant_rates DROP CONSTRAINT never;
+SELECT count(*) FROM claim_queued_jobs('w', 2);
+SELECT jobs FROM charged;
+TRUNCATE job_live, job_leases, tenant_limits, tenant_rates;
+
 -- Due jobs are promoted as soon as they are due, by a statement only then; and so with steps of a run.
 \c -
 SELECT enqueue_job('a', 'mail', run_at => clock_timestamp() + interval '1 hour') AS id \gset
@@ -381,7 +440,7 @@ SELECT promote, advance FROM planned;
 DROP PROCEDURE with_leases;
 DROP PROCEDURE add_days;
 DROP FUNCTION complete_one, round_trip;
-DROP VIEW planned;
+DROP VIEW planned, charged;
 DROP TABLE seen;
 SET client_min_messages = warning;
 DROP EXTENSION fairq CASCADE;

@@ -230,7 +230,8 @@ private:
         if (what <= 95) {
             database_.query(
                 "UPDATE job_live SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token "
-                "= NULL, held_key = NULL, running_since = NULL WHERE id = (SELECT id FROM job_live "
+                "= NULL, held_key = NULL, running_since = NULL, kept_position = NULL, "
+                "position = coalesce(position, kept_position) WHERE id = (SELECT id FROM job_live "
                 "WHERE status = 'locked' LIMIT 1 FOR UPDATE SKIP LOCKED)");
             return;
         }

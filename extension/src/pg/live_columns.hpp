@@ -32,7 +32,8 @@ enum Column : AttrNumber {
     kHeldKey,
     kParkedPosition,
     kRunningSince,
-    kColumns = kRunningSince
+    kKeptPosition,
+    kColumns = kKeptPosition
 };
 constexpr std::string_view kLoadTest = "load_test";
 

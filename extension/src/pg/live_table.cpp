@@ -9,7 +9,7 @@ namespace fairq::pg {
 
 namespace {
 
-constexpr int kOurChecks = 8;
+constexpr int kOurChecks = 9;
 constexpr int kOurIndexes = 8;
 
 // Whether a direct update would be all that an UPDATE is.
@@ -294,25 +294,29 @@ void LiveTable::fill_changed(bool capped) {
     ExecClearTuple(changed_);
     memcpy(changed_->tts_values, seen_->tts_values, sizeof(Datum) * kColumns);
     memcpy(changed_->tts_isnull, seen_->tts_isnull, sizeof(bool) * kColumns);
-    auto const set = [this](Column column, Datum value) {
-        changed_->tts_values[column - 1] = value;
-        changed_->tts_isnull[column - 1] = false;
-    };
+    auto const set = [this](Column column, Datum value) { change(column, value, false); };
     set(kStatus, locked_);
     set(kAttempts, Int32GetDatum(DatumGetInt32(value(kAttempts)) + 1));
     set(kLockedBy, worker_);
     set(kLockedAt, TimestampTzGetDatum(mark_.at));
     set(kLockToken, Int64GetDatum(mark_.lock_token));
     set(kUpdatedAt, TimestampTzGetDatum(mark_.at));
-    changed_->tts_values[kHeldKey - 1] = value(kConcurrencyKey);
-    changed_->tts_isnull[kHeldKey - 1] = is_null(kConcurrencyKey);
+    change(kHeldKey, value(kConcurrencyKey), is_null(kConcurrencyKey));
     if (capped)
-        set(kRunningSince, TimestampTzGetDatum(mark_.at));
+        fill_running();
     ExecStoreVirtualTuple(changed_);
 }
 
-// The page had no room for the new version: not HOT, each index needs an entry. Runs inside update()'s
-// call().
+// An index finds it as running, so this is no HOT update: then the job leaves its lane meanwhile, which saves
+// it a new entry there.
+void LiveTable::fill_running() {
+    change(kRunningSince, TimestampTzGetDatum(mark_.at), false);
+    change(kKeptPosition, value(kPosition), is_null(kPosition));
+    change(kPosition, 0, true);
+}
+
+// Not HOT: the page had no room for the new version, or an index finds it by what has changed. Each index
+// that has the row needs an entry. Runs inside update()'s call().
 void LiveTable::add_index_entries() {
     if (executor_ == nullptr) {
         executor_ = CreateExecutorState();

@@ -108,9 +108,14 @@ private:
     bool lock();
     TM_Result update(bool capped, bool wait);
     void fill_changed(bool capped);
+    void fill_running();
     void add_index_entries();
     Datum value(Column column) const { return seen_->tts_values[column - 1]; }
     bool is_null(Column column) const { return seen_->tts_isnull[column - 1]; }
+    void change(Column column, Datum value, bool null) {
+        changed_->tts_values[column - 1] = value;
+        changed_->tts_isnull[column - 1] = null;
+    }
     int64 id() const { return DatumGetInt64(value(kId)); }
     ClaimedJob claimed(int lane) const;
 

@@ -2,14 +2,9 @@
 #include "pg/probes.hpp"
 
 #include "pg/live_columns.hpp"
+#include "pg/rates.hpp"
 
 namespace fairq::pg {
-
-namespace {
-
-constexpr AttrNumber kRateDueAt = 3; // of tenant_rates
-
-} // namespace
 
 Probes::Probe &Probes::open(std::optional<Probe> &probe, const char *table, const char *index, int keys) {
     if (probe)

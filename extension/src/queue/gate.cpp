@@ -1,6 +1,7 @@
 // The judgement over a tenant's limits (see gate.hpp).
 #include "queue/gate.hpp"
 
+#include "pg/rates.hpp"
 #include "pg/tenant_lock.hpp"
 #include "queue/statements.hpp"
 
@@ -120,13 +121,17 @@ void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs
 void Gate::finish() {
     if (due_.empty())
         return;
+    std::vector<pg::Charge> charges;
+    for (auto const &[tenant, due_at] : due_)
+        charges.push_back({tenant, due_at});
     std::vector<std::string_view> tenants;
     Ids due;
-    for (auto const &[tenant, at] : due_) {
-        tenants.push_back(tenant);
-        due.push_back(at);
+    for (pg::Charge const &charge : pg::charge_claims(pg::schema(), charges)) {
+        tenants.push_back(charge.tenant);
+        due.push_back(charge.due_at);
     }
-    pg::execute(sql::kChargeRates, {pg::of(tenants), pg::of_times(due)});
+    if (!tenants.empty())
+        pg::execute(sql::kChargeRates, {pg::of(tenants), pg::of_times(due)});
 }
 
 } // namespace fairq::queue

@@ -6,6 +6,7 @@
 
 #include "pg/probes.hpp"
 
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -54,7 +55,7 @@ private:
     std::unordered_set<std::string> locked_;
     std::unordered_map<std::string, int> unmarked_; // jobs that run, but do not show in an index as such
     TimestampTz opens_at_ = DT_NOEND;
-    std::unordered_map<std::string, TimestampTz> due_; // the rates' new arrival times
+    std::map<std::string, TimestampTz> due_; // the rates' new arrival times, in the order of their rows
 };
 
 } // namespace fairq::queue

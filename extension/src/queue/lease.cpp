@@ -1,6 +1,6 @@
 // Leases: heartbeat and reclaim. Nobody who reclaims waits: a lease that somebody has locked is left alone,
-// and so is a job that somebody is finishing just now. A reclaimed job goes back to its place, which it never
-// left; one without attempts left is dead, so a job that kills its worker ends.
+// and so is a job that somebody is finishing just now. A reclaimed job goes back to its place; one
+// without attempts left is dead, so a job that kills its worker ends.
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"

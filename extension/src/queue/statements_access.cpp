@@ -41,7 +41,8 @@ const Statement kMetricsOfTenants{54, Plan::pinned, R"(
 WITH live AS MATERIALIZED (
     SELECT status, created_at FROM @job_live
      WHERE tenant_id = ANY ($1)
-       AND (position IS NOT NULL OR parked_position IS NOT NULL OR due_at IS NOT NULL OR run_id IS NOT NULL)
+       AND (position IS NOT NULL OR parked_position IS NOT NULL OR running_since IS NOT NULL OR due_at IS NOT NULL
+            OR run_id IS NOT NULL)
 ), counted AS (
     SELECT status::text, count(*) AS jobs FROM live GROUP BY status
     UNION ALL

@@ -48,7 +48,8 @@ UPDATE @job_live j SET running_since = locked_at
  WHERE j.id = a.id AND j.lock_token = $2 AND j.running_since IS NULL AND j.tenant_id = ANY ($3))",
     3, {INT8ARRAYOID, INT8OID, TEXTARRAYOID}};
 
-// tenants, new arrival times. Under the tenants' locks, so nobody else writes these rows.
+// tenants, new arrival times. Under the tenants' locks, so nobody else writes these rows. For those without a row yet, and for
+// a tenant_rates with triggers and the like
 const Statement kChargeRates{69, Plan::pinned, R"(
 INSERT INTO @tenant_rates (tenant_id, side, due_at)
 SELECT i.tenant, 'claim', i.due_at FROM unnest($1, $2) AS i (tenant, due_at) ORDER BY i.tenant COLLATE "C"
