@@ -60,6 +60,7 @@ CREATE TABLE @extschema@.job_live (
 
 CREATE INDEX job_live_lane ON @extschema@.job_live (tenant_id, priority, position) WHERE position IS NOT NULL;
 CREATE INDEX job_live_due ON @extschema@.job_live (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX job_live_due_of_tenant ON @extschema@.job_live (tenant_id, due_at) WHERE due_at IS NOT NULL;
 -- A job that uses none of these has no entry in them.
 CREATE UNIQUE INDEX job_live_held ON @extschema@.job_live (tenant_id, held_key) WHERE held_key IS NOT NULL;
 CREATE INDEX job_live_parked ON @extschema@.job_live (tenant_id, concurrency_key, priority, parked_position)

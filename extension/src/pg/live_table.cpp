@@ -10,7 +10,7 @@ namespace fairq::pg {
 namespace {
 
 constexpr int kOurChecks = 9;
-constexpr int kOurIndexes = 8;
+constexpr int kOurIndexes = 9;
 
 // Whether a direct update would be all that an UPDATE is.
 bool nothing_to_bypass(Relation table) {

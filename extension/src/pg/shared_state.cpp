@@ -33,7 +33,7 @@ struct State {
 static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
 
 State *state = nullptr;
-TimestampTz own_sweep = 0; // this session's last one, when there is no memory
+TimestampTz own_sweep = 0; // this session's last one, on a clock of its own
 
 Size size_of_state() {
     return sizeof(State);
@@ -104,12 +104,15 @@ void set_rotation(Oid table, std::string_view tenant) {
     memcpy(slot.tenant, tenant.data(), tenant.size());
 }
 
+bool own_sweep_is_due(TimestampTz now, int64 interval) {
+    bool const due = now - own_sweep >= interval;
+    own_sweep = due ? now : own_sweep;
+    return due;
+}
+
 bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
-    if (!available()) {
-        bool const due = now - own_sweep >= interval;
-        own_sweep = due ? now : own_sweep;
-        return due;
-    }
+    if (!available())
+        return own_sweep_is_due(now, interval);
     {
         LockScope const lock(state->lock, LW_SHARED);
         Slot const *const slot = find(table);

@@ -25,6 +25,7 @@ void set_rotation(Oid table, std::string_view tenant);
 
 // True at most once in `interval` microseconds for all sessions together: whoever gets it does the sweep.
 bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
+bool own_sweep_is_due(TimestampTz now, int64 interval); // the same for this session alone
 void sweep_again(Oid table); // the next one is due at once: this one has left something
 
 // Up to which time a front has been passed, and when to look at all of it again (see front.cpp).

@@ -112,11 +112,12 @@ void check(const Tenants &allowed, std::string_view tenant, Oid role) {
                               "It is bound to the tenants that grant_queue_access named for it.");
 }
 
-pg::Value array_of(const std::vector<std::string> &tenants) {
-    return pg::of(std::vector<std::string_view>(tenants.begin(), tenants.end()));
-}
-
 } // namespace
+
+pg::Value array_of(OnlyTenants tenants) {
+    return tenants == nullptr ? pg::Value{}
+                              : pg::of(std::vector<std::string_view>(tenants->begin(), tenants->end()));
+}
 
 bool is_unbound(Capability capability, Oid role) {
     return !tenants_of(capability, role);
@@ -161,7 +162,7 @@ void check_job(Capability capability, int64 job_id) {
     if (!tenants)
         return;
     pg::with_spi([&] {
-        if (pg::execute(sql::kIsJobOfTenants, {pg::of(job_id), array_of(*tenants)}).empty())
+        if (pg::execute(sql::kIsJobOfTenants, {pg::of(job_id), array_of(&*tenants)}).empty())
             pg::raise_unknown_job(job_id);
     });
 }
@@ -171,7 +172,7 @@ Ids jobs_of(const Tenants &tenants, Ids job_ids) {
     if (!tenants)
         return job_ids;
     return pg::with_spi([&] {
-        pg::Rows const rows = pg::execute(sql::kJobsOfTenants, {pg::of(job_ids), array_of(*tenants)});
+        pg::Rows const rows = pg::execute(sql::kJobsOfTenants, {pg::of(job_ids), array_of(&*tenants)});
         Ids theirs(rows.size());
         for (size_t row = 0; row < rows.size(); ++row)
             theirs[row] = rows.int64_at(row, 1);
@@ -184,7 +185,7 @@ int32 heartbeat_of(const Tenants &tenants, int64 lock_token) {
         return heartbeat(lock_token);
     return pg::with_spi([&] {
         return pg::execute(sql::kHeartbeatOfTenants,
-                           {pg::of(lock_token), pg::of_time(pg::now()), array_of(*tenants)})
+                           {pg::of(lock_token), pg::of_time(pg::now()), array_of(&*tenants)})
             .int32_at(0, 1);
     });
 }
@@ -203,8 +204,8 @@ int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs
 pg::Value queue_metrics_of(const Tenants &tenants) {
     if (!tenants)
         return queue_metrics();
-    std::string const json =
-        pg::with_spi([&] { return pg::execute(sql::kMetricsOfTenants, {array_of(*tenants)}).text_at(0, 1); });
+    std::string const json = pg::with_spi(
+        [&] { return pg::execute(sql::kMetricsOfTenants, {array_of(&*tenants)}).text_at(0, 1); });
     return pg::of_jsonb(json);
 }
 

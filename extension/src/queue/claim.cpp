@@ -45,15 +45,21 @@ private:
     inline static char own_tenant[core::kMaxNameBytes + 1] = "";
 };
 
+// A role that is bound to tenants has a clock of its own: what it does not sweep is not to wait for it.
+bool sweep_is_due(OnlyTenants only) {
+    return only ? pg::shared_state::own_sweep_is_due(pg::now(), kSweepInterval)
+                : pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval);
+}
+
 // Rides on every claim, so that external workers alone need no ticker. Returns whether it was time for a
-// sweep.
-bool keep_house(int max_jobs) {
-    promote(max_jobs);
-    bool const due =
-        pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval);
+// sweep. Nobody else has what it moves until the claim's transaction ends, and who is bound to tenants may
+// not hold up others: so he keeps house for his own only, and leaves the rest to the next one who may.
+bool keep_house(const ClaimRequest &request) {
+    promote(request.max_jobs, request.only_tenants);
+    bool const due = sweep_is_due(request.only_tenants);
     if (due) {
-        sweep(pg::settings::lease_timeout());
-        unpark();
+        sweep(pg::settings::lease_timeout(), request.only_tenants);
+        unpark(request.only_tenants);
     }
     return due;
 }
@@ -201,7 +207,7 @@ Claim claim(const ClaimRequest &request) {
         pg::raise_isolation_level();
     pg::refuse_read_only("claim_queued_jobs()");
     std::uint64_t const news = pg::waiters::news(pg::live_table_oid(pg::schema()));
-    bool const swept = keep_house(request.max_jobs);
+    bool const swept = keep_house(request);
     pg::ring::activate_own();
     pg::JobTypes types = request.types;
     types.pause(paused_types());
@@ -212,18 +218,21 @@ Claim claim(const ClaimRequest &request) {
         claim.lanes.clear(), claim.capped.clear();
     claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
-        claim.must_last = advance_runs(core::kRunStep) || claim.must_last;
+        claim.must_last = advance_runs(core::kRunStep, request.only_tenants) || claim.must_last;
     return claim;
 }
 
-int64 promote(int max_jobs) {
+// What stands before the first due job of all is dead, whoever's it was.
+int64 promote(int max_jobs, OnlyTenants only) {
     TimestampTz const now = pg::now();
     std::optional<TimestampTz> const from = pg::first_due_job(pg::schema(), now);
     if (!from)
         return 0;
     return pg::with_spi([&] {
-        return count_into_lanes(
-            pg::execute(sql::kPromote, {pg::of_time(now), pg::of(int32{max_jobs}), pg::of_time(*from)}), 5);
+        pg::Value const at = pg::of_time(now), most = pg::of(int32{max_jobs}), since = pg::of_time(*from);
+        return count_into_lanes(only ? pg::execute(sql::kPromoteOfTenants, {at, most, since, array_of(only)})
+                                     : pg::execute(sql::kPromote, {at, most, since}),
+                                5);
     });
 }
 

@@ -28,7 +28,13 @@ SweptTo &swept_to() {
     return place;
 }
 
-void unpark_keys() {
+// The next own tenant's first key, from that tenant on: others' keys are stepped over, however many they are.
+SweptTo first_of(const std::vector<std::string> &tenants, const std::string &tenant) {
+    auto const next = std::lower_bound(tenants.begin(), tenants.end(), tenant);
+    return next == tenants.end() ? SweptTo{} : SweptTo{*next, ""};
+}
+
+void unpark_keys(OnlyTenants only) {
     SweptTo &place = swept_to();
     for (int i = 0; i < kKeysPerSweep; ++i) {
         pg::check_interrupts();
@@ -39,19 +45,25 @@ void unpark_keys() {
             return;
         }
         place = {next.text_at(0, 1), next.text_at(0, 2)};
+        if (only && !std::binary_search(only->begin(), only->end(), place.tenant)) {
+            place = first_of(*only, place.tenant);
+            if (place.tenant.empty())
+                return;
+            continue;
+        }
         if (!limits_of(place.tenant).paused) // else it would only be parked again
             free_keys({{place.tenant, place.key}});
     }
 }
 
-void unpark_types() {
+void unpark_types(OnlyTenants only) {
     for (std::string type;;) {
         pg::Rows const next = pg::execute(sql::kNextParkedType, {pg::of(std::string_view(type))});
         if (next.empty())
             return;
         type = next.text_at(0, 1);
         if (!is_paused_type(type))
-            unpark_type(type);
+            unpark_type(type, only);
     }
 }
 
@@ -87,8 +99,9 @@ void free_keys(FreedKeys keys) {
     }
 }
 
-int64 unpark_type(std::string_view type) {
-    pg::Rows const moved = pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep})});
+int64 unpark_type(std::string_view type, OnlyTenants only) {
+    pg::Rows const moved =
+        pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep}), array_of(only)});
     int64 jobs = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
         lane_filled(moved.text_at(row, 2), moved.int64_at(row, 1), stretch_in(moved, row, 3));
@@ -97,10 +110,10 @@ int64 unpark_type(std::string_view type) {
     return jobs;
 }
 
-void unpark() {
-    pg::with_spi([] {
-        unpark_keys();
-        unpark_types();
+void unpark(OnlyTenants only) {
+    pg::with_spi([&] {
+        unpark_keys(only);
+        unpark_types(only);
     });
 }
 

@@ -146,6 +146,42 @@ private:
     int64 behind_token_ = 0;
 };
 
+// Some of the stale leases, without those that hold a job of another tenant: they are not even locked. What
+// is stepped over may be many, and stays: so the session goes on where it stopped, and begins anew behind
+// the last one. Returns whether others are to be seen at once.
+bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
+    static struct {
+        TimestampTz locked_at;
+        int64 token;
+    } last = {DT_NOBEGIN, 0};
+    std::optional<TimestampTz> const first = pg::first_lease(pg::schema(), before);
+    if (!first)
+        return false;
+    if (last.locked_at < *first)
+        last = {*first, 0};
+    pg::Rows const rows = pg::execute(sql::kStaleLeasesOfTenants,
+                                      {pg::of_time(before), pg::of_time(last.locked_at), pg::of(last.token),
+                                       pg::of(int32{kLeasesPerSweep}), array_of(&tenants)});
+    bool any_ended = false, put_any_back = false;
+    size_t row = 0;
+    for (; row < rows.size() && !put_any_back; ++row) {
+        pg::check_interrupts();
+        last = {rows.time_at(row, 2), rows.int64_at(row, 1)};
+        if (!rows.bool_at(row, 3))
+            continue;
+        for (Lease const &lease :
+             leases_of(pg::execute(sql::kLockStaleLease, {pg::of(last.token), pg::of_time(before)}))) {
+            Outcome const outcome = put_back(lease, kEverything);
+            put_any_back = outcome.jobs > 0;
+            any_ended = any_ended || outcome.ended;
+        }
+    }
+    bool const all = row == rows.size() && rows.size() < kLeasesPerSweep;
+    if (all)
+        last = {DT_NOBEGIN, 0};
+    return any_ended && !all && !put_any_back;
+}
+
 } // namespace
 
 int32 heartbeat(int64 lock_token) {
@@ -170,8 +206,13 @@ int64 reclaim(int64 stale_after, int max_jobs) {
 
 // More than one sweep may take are no matter of a second: workers that complete one job after the other leave
 // a lease each claim.
-void sweep(int64 stale_after) {
+void sweep(int64 stale_after, OnlyTenants only) {
     pg::with_spi([&] {
+        if (only) {
+            if (sweep_for(*only, pg::now() - stale_after))
+                pg::shared_state::sweep_again(pg::live_table_oid(pg::schema()));
+            return;
+        }
         Stale stale(stale_after);
         bool any_ended = false;
         for (int i = 0; i < kLeasesPerSweep; ++i) {

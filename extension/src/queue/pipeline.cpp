@@ -137,14 +137,14 @@ Ids busy_runs(const Ids &runs) {
     return busy;
 }
 
-bool advance_runs(int max_jobs) {
+bool advance_runs(int max_jobs, OnlyTenants only) {
     if (IsolationUsesXactSnapshot())
         return false;
     std::optional<TimestampTz> const from = pg::first_advancing_run(pg::schema());
     if (!from)
         return false;
     return pg::with_spi([&] {
-        pg::Rows const next = pg::execute(sql::kNextRun, {pg::of_time(*from)});
+        pg::Rows const next = pg::execute(sql::kNextRun, {pg::of_time(*from), array_of(only)});
         if (next.empty())
             return false;
         step(Run(next), max_jobs);

@@ -30,6 +30,7 @@ namespace fairq::queue {
 
 using Ids = std::vector<int64>;
 using core::JobStatus;
+using OnlyTenants = const std::vector<std::string> *; // sorted; null: all
 
 // ------------------------------------------------------------------------------------------ enqueue.cpp
 
@@ -63,8 +64,8 @@ struct ClaimRequest {
     std::string_view worker;
     int max_jobs, tenant_cap;
     const pg::JobTypes &types;
-    ReturnSetInfo *rows;                                    // where the claimed rows go, or null
-    const std::vector<std::string> *only_tenants = nullptr; // sorted; null: all
+    ReturnSetInfo *rows; // where the claimed rows go, or null
+    OnlyTenants only_tenants = nullptr;
 };
 struct Claim {
     int64 lock_token = 0;
@@ -78,7 +79,7 @@ struct Claim {
     bool must_last = false;          // more hangs on it than jobs that would be queued again
 };
 Claim claim(const ClaimRequest &request);
-int64 promote(int max_jobs); // moves due scheduled jobs into their lanes; returns how many
+int64 promote(int max_jobs, OnlyTenants only = nullptr); // moves due jobs into their lanes; returns how many
 
 // ------------------------------------------------------------------------------------------ finish.cpp
 
@@ -100,7 +101,7 @@ void complete_or_warn(Ids job_ids, const Ids &allowed, int64 lock_token);
 int32 heartbeat(int64 lock_token);
 int64 reclaim(int64 stale_after, int max_jobs); // microseconds
 // What a claim does on the side: one stale lease, and some that have ended.
-void sweep(int64 stale_after);
+void sweep(int64 stale_after, OnlyTenants only = nullptr);
 // Ends a lease whose worker is known to have gone: what it still holds goes back, or to dead.
 int64 reclaim_lease(int64 lock_token);
 
@@ -108,14 +109,13 @@ int64 reclaim_lease(int64 lock_token);
 
 int64 create_run(std::string_view tenant, std::string_view name);
 // Does the next step of one run that somebody has left something of; false when there is none.
-bool advance_runs(int max_jobs);
+bool advance_runs(int max_jobs, OnlyTenants only = nullptr);
 
 // ------------------------------------------------------------------------------------------ why.cpp
 
 // Why a job is not running: one reason, and its figures (JSON). Judged by the code that claims judge by;
-// changes and locks nothing. only_tenants: sorted, the job has to be of one of them; null: any, and then it
-// also tells what the others' jobs have to do with it.
-std::string why_not_running(int64 job_id, const std::vector<std::string> *only_tenants);
+// changes and locks nothing. Of all tenants, it also tells what the others' jobs have to do with it.
+std::string why_not_running(int64 job_id, OnlyTenants only_tenants);
 
 // ------------------------------------------------------------------------------------------ handlers.cpp
 

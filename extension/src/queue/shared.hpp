@@ -5,6 +5,8 @@
 
 namespace fairq::queue {
 
+pg::Value array_of(OnlyTenants tenants); // text[]; NULL: all
+
 // ------------------------------------------------------------------------------------------ keys.cpp
 
 // Tenant and concurrency key of jobs that have ended, or ended an attempt: in the same transaction, the next
@@ -13,9 +15,9 @@ using FreedKeys = std::vector<std::pair<std::string, std::string>>;
 void free_keys(FreedKeys keys);
 // Parked jobs whose key is free, or whose type is not paused any more: for the housekeeping, in bounded
 // steps.
-void unpark();
-int64 unpark_type(std::string_view type);       // one step
-const std::vector<std::string> &paused_types(); // sorted
+void unpark(OnlyTenants only = nullptr);
+int64 unpark_type(std::string_view type, OnlyTenants only = nullptr); // one step
+const std::vector<std::string> &paused_types();                       // sorted
 
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 

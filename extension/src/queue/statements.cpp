@@ -51,14 +51,7 @@ SELECT k.job_id
 const Statement kPromote{4, Plan::pinned, R"(
 WITH due AS (
     SELECT id FROM @job_live WHERE due_at <= $1 AND due_at >= $3 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
-), moved AS (
-    UPDATE @job_live j
-       SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1
-      FROM due WHERE j.id = due.id
-    RETURNING j.job_type, j.tenant_id, j.priority, )" FAIRQ_PLACE("j.position") R"( AS place
-)
-SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
-  FROM moved GROUP BY tenant_id, priority)",
+), )" FAIRQ_PROMOTE,
     3, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}};
 
 // token, worker, now, ids: for a job_leases with triggers and the like

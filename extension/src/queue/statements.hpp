@@ -15,6 +15,18 @@
 #define FAIRQ_PLACE(position)                                                                                \
     "(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655))"
 
+// What a promotion does with the jobs of its CTE "due"; $1: now.
+#define FAIRQ_PROMOTE                                                                                        \
+    "moved AS ("                                                                                             \
+    "UPDATE @job_live j"                                                                                     \
+    "   SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1"       \
+    "  FROM due WHERE j.id = due.id "                                                                        \
+    "RETURNING j.job_type, j.tenant_id, j.priority, " FAIRQ_PLACE(                                           \
+        "j.position") " AS place) "                                                                          \
+                      "SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, "      \
+                      "min(place), max(place)"                                                               \
+                      "  FROM moved GROUP BY tenant_id, priority"
+
 namespace fairq::queue::sql {
 
 using pg::Plan;
@@ -37,7 +49,8 @@ extern const Statement kInsertRun, kJoinRun, kStartRuns, kBusyRuns, kFinishedSta
 extern const Statement kNextDue;
 
 // statements_access.cpp
-extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTenants, kMetricsOfTenants;
+extern const Statement kAccess, kIsJobOfTenants, kJobsOfTenants, kHeartbeatOfTenants, kMetricsOfTenants,
+    kPromoteOfTenants, kStaleLeasesOfTenants, kLockStaleLease;
 
 // statements_limits.cpp
 extern const Statement kAddLimits, kSetLimits, kDropRate, kPauseType, kResumeType, kCountPending,

@@ -62,10 +62,11 @@ UPDATE @pipeline_runs
 const Statement kTakeRun{46, Plan::pinned,
     "SELECT " FAIRQ_RUN " FROM @pipeline_runs WHERE id = $1 AND advanced_at IS NOT NULL FOR UPDATE SKIP LOCKED", 1, {INT8OID}};
 
-// from when on → the run whose turn it is
-const Statement kNextRun{47, Plan::pinned,
-    "SELECT " FAIRQ_RUN " FROM @pipeline_runs WHERE advanced_at >= $1 ORDER BY advanced_at LIMIT 1 FOR UPDATE SKIP LOCKED", 1,
-                         {TIMESTAMPTZOID}};
+// from when on, tenants (NULL: all) → the run whose turn it is
+const Statement kNextRun{47, Plan::pinned, R"(
+SELECT )" FAIRQ_RUN R"( FROM @pipeline_runs WHERE advanced_at >= $1 AND ($2 IS NULL OR tenant_id = ANY ($2))
+ ORDER BY advanced_at LIMIT 1 FOR UPDATE SKIP LOCKED)",
+    2, {TIMESTAMPTZOID, TEXTARRAYOID}};
 
 // run, its stage, now → the stage that follows, NULL when the run is completed; nothing while the stage has a job
 const Statement kFinishStage{48, Plan::pinned, R"(
