@@ -159,6 +159,12 @@ void raise_not_allowed(const std::string &message, const std::string &hint) {
     });
 }
 
+const char *const kTimedOut = "canceling statement due to statement timeout";
+
+void raise_timed_out() {
+    raise([] { ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("%s", kTimedOut))); });
+}
+
 void raise_worker_ended() {
     raise([] {
         ereport(ERROR,

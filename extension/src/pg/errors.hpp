@@ -23,6 +23,7 @@ void refuse_read_only(const char *what);                                        
 [[noreturn]] void raise_no_worker_slot();                                                  // 53000
 [[noreturn]] void raise_role_cannot_login(const std::string &role);                        // 28000
 [[noreturn]] void raise_not_allowed(const std::string &message, const std::string &hint);  // 42501
+[[noreturn]] void raise_timed_out();                                                       // 57014
 [[noreturn]] void raise_worker_ended();                                                    // JQ009
 [[noreturn]] void raise_unknown_run(int64 run);                                            // JQ010
 [[noreturn]] void raise_not_installed();                                                   // 55000
@@ -34,6 +35,7 @@ struct ErrorText {
     char detail[512] = "";
     char hint[512] = "";
 };
+extern const char *const kTimedOut; // as PostgreSQL says it
 bool is_lease_lost(const ErrorText &error);
 [[noreturn]] void raise_copied(const ErrorText &error);
 

@@ -3,6 +3,45 @@
 
 namespace fairq::pg {
 
+namespace {
+
+constexpr int kCancelEveryMs = 100, kGraceMs = 5000;
+
+// The time of the handler that is running; what the signal handler below works with.
+TimeoutId overtime = MAX_TIMEOUTS; // not registered yet
+volatile sig_atomic_t cancels = 0;
+pg_atomic_uint32 *cut_off_word = nullptr;
+
+// In a signal handler: the handler's time is up. The cancel is the statement timeout's, with its message. Who
+// catches it has not got more time by that: the next one comes soon, and nothing catches the last.
+void cancel_again() {
+    cancels = cancels + 1;
+    if (cancels > kGraceMs / kCancelEveryMs) {
+        pg_atomic_write_u32(cut_off_word, 1);
+        kill(MyProcPid, SIGTERM);
+        return;
+    }
+    enable_timeout_after(STATEMENT_TIMEOUT, 1);
+    enable_timeout_after(overtime, kCancelEveryMs);
+}
+
+// These two run inside call().
+void start_time(int64 timeout, pg_atomic_uint32 *cut_off) {
+    if (overtime == MAX_TIMEOUTS)
+        overtime = RegisterTimeout(USER_TIMEOUT, cancel_again);
+    cancels = 0;
+    cut_off_word = cut_off;
+    enable_timeout_after(overtime, static_cast<int>(std::max<int64>(1, timeout / 1000)));
+}
+
+void end_time() {
+    disable_timeout(overtime, false);
+    disable_timeout(STATEMENT_TIMEOUT, true); // a cancel that is pending is still by it
+    CHECK_FOR_INTERRUPTS();
+}
+
+} // namespace
+
 Oid row_type_of_view(Oid schema, const char *view) {
     return call([&] { return get_rel_type_id(get_relname_relid(view, schema)); });
 }
@@ -60,17 +99,18 @@ HandlerCall::HandlerCall(const FunctionName &function, Oid argument) {
     });
 }
 
-void HandlerCall::run(Datum job, int64 timeout) const {
+void HandlerCall::run(Datum job, int64 timeout, pg_atomic_uint32 *cut_off) const {
     call([&] {
-        enable_timeout_after(STATEMENT_TIMEOUT, static_cast<int>(std::max<int64>(1, timeout / 1000)));
+        start_time(timeout, cut_off);
         int const result = SPI_execute_plan(plan_, &job, nullptr, false, 0);
         if (result < 0)
             elog(ERROR, "could not run a handler: %s", SPI_result_code_string(result));
         AfterTriggerFireDeferred(); // as a commit does: until none is left, also of those that these defer
         SPI_execute("CLOSE ALL", false, 0);
-        disable_timeout(STATEMENT_TIMEOUT, false);
-        CHECK_FOR_INTERRUPTS();
+        end_time();
     });
+    if (cancels > 0) // and it has caught them
+        raise_timed_out();
 }
 
 void drop_temporary_tables() {

@@ -23,9 +23,11 @@ class HandlerCall {
 public:
     HandlerCall(const FunctionName &function, Oid argument);
     // Runs it, inside with_spi(), with all that it left for the end of the transaction (deferred triggers,
-    // held cursors): at commit that would run with the tick's rights. It is cancelled (57014) when it takes
-    // longer than timeout microseconds.
-    void run(Datum job, int64 timeout) const;
+    // held cursors): at commit that would run with the tick's rights. When it takes longer than timeout
+    // microseconds it is cancelled, and run() raises 57014, also where the handler catches that and returns.
+    // Where it catches that and goes on, it is cancelled again and again, and 5 seconds later this process is
+    // terminated; before that, *cut_off becomes 1.
+    void run(Datum job, int64 timeout, pg_atomic_uint32 *cut_off) const;
 
 private:
     SPIPlanPtr plan_;

@@ -48,7 +48,8 @@ Processes *make_segment(const TickRequest &request, uint32 summary_size) {
         for (pg_atomic_uint32 &state : tick->state)
             pg_atomic_init_u32(&state, 0);
         for (uint32 i = 0; i < tick->capacity(); ++i)
-            pg_atomic_init_u32(&tick->job[i].result, 0);
+            for (pg_atomic_uint32 *word : {&tick->job[i].result, &tick->job[i].cut_off})
+                pg_atomic_init_u32(word, 0);
         auto *const processes =
             static_cast<Processes *>(MemoryContextAllocZero(TopMemoryContext, sizeof(Processes)));
         processes->segment = segment;

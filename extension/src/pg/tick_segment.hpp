@@ -22,6 +22,7 @@ struct TickJob {
     int64 id;
     uint32 worker; // who ran it, once it was running
     pg_atomic_uint32 result;
+    pg_atomic_uint32 cut_off; // 1: its worker was ended, because the handler would not end in time
 };
 
 // Lives in shared memory: no pointers, no constructors.

@@ -49,6 +49,7 @@ public:
         if (!failed) {
             publish();
             wait_for_workers();
+            fail_cut_off();
             failed = as_owner([&] { give_back(); });
         }
         if (!failed)
@@ -117,6 +118,16 @@ private:
             beat = pg::now();
         }
         tick_.end_wait();
+    }
+
+    // Where a handler took its worker along, the attempt ends as any other that takes too long.
+    void fail_cut_off() {
+        for (uint32 i = 0; i < tick_.jobs; ++i) {
+            pg::TickJob &job = tick_.job[i];
+            if (result_of(job) == pg::JobResult::running && pg_atomic_read_u32(&job.cut_off) != 0 &&
+                !as_owner([&] { fail(job.id, claim_.lock_token, pg::kTimedOut, true); }))
+                set_result(job, pg::JobResult::failed);
+        }
     }
 
     // Jobs that no worker came to do cost no attempt; one that was in the hands of a worker when it died
@@ -230,33 +241,33 @@ private:
     void attempt(pg::TickJob &job) {
         job.worker = index_;
         set_result(job, pg::JobResult::running);
-        std::optional<pg::ErrorText> const error = pg::try_transaction([&] { run_and_complete(job.id); });
+        std::optional<pg::ErrorText> const error = pg::try_transaction([&] { run_and_complete(job); });
         pg::forget_session_state();
         set_result(job, error ? record_failure(job.id, *error) : pg::JobResult::completed);
     }
 
-    void run_and_complete(int64 id) {
+    void run_and_complete(pg::TickJob &job) {
         if (!OidIsValid(owner_))
             owner_ = pg::owner_of_extension(pg::schema());
         pg::as_role(owner_, [&] {
-            pg::with_spi([&] { run_handler(id); });
-            if (complete({id}, tick_.lock_token).empty())
-                pg::raise_lease_lost(id, tick_.lock_token);
+            pg::with_spi([&] { run_handler(job); });
+            if (complete({job.id}, tick_.lock_token).empty())
+                pg::raise_lease_lost(job.id, tick_.lock_token);
         });
     }
 
-    void run_handler(int64 id) {
-        pg::Rows const job = pg::execute(sql::kFetchJob, {pg::of(id), pg::of(tick_.lock_token)});
-        if (job.empty())
-            pg::raise_lease_lost(id, tick_.lock_token);
-        Datum const row = job.datum(0, 1);
-        int64 const timeout = pg::microseconds_of(*DatumGetIntervalP(job.datum(0, 3)));
-        Handler const &handler = handler_of(job.text_at(0, 2));
+    void run_handler(pg::TickJob &job) {
+        pg::Rows const fetched = pg::execute(sql::kFetchJob, {pg::of(job.id), pg::of(tick_.lock_token)});
+        if (fetched.empty())
+            pg::raise_lease_lost(job.id, tick_.lock_token);
+        Datum const row = fetched.datum(0, 1);
+        int64 const timeout = pg::microseconds_of(*DatumGetIntervalP(fetched.datum(0, 3)));
+        Handler const &handler = handler_of(fetched.text_at(0, 2));
         pg::OuterRole const outer(handler.run_as.value_or(owner_));
         pg::as_role(handler.run_as.value_or(owner_), [&] {
             pg::with_setting("search_path", user_.search_path.c_str(), [&] {
                 pg::with_setting("lock_timeout", user_.lock_timeout.c_str(),
-                                 [&] { call_of(handler).run(row, timeout); });
+                                 [&] { call_of(handler).run(row, timeout, &job.cut_off); });
             });
         });
         pg::drop_temporary_tables();
