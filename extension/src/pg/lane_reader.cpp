@@ -50,7 +50,9 @@ void LaneReader::open(Relation table, Relation index, Snapshot snapshot) {
     snapshot_ = snapshot;
     rows_ = table_index_fetch_begin(table);
     key_ = _bt_mkscankey(index, nullptr);
-    for (int i = 0; i < kKeys; ++i) // made without a tuple, they are all NULL
+    // Made without a tuple, it has guessed what the index is, and its columns are all NULL.
+    _bt_metaversion(index, &key_->heapkeyspace, &key_->allequalimage);
+    for (int i = 0; i < kKeys; ++i)
         key_->scankeys[i].sk_flags &= ~SK_ISNULL;
 }
 
