@@ -1,4 +1,5 @@
-// Index probes (see probes.hpp). A snapshot costs a microsecond, a probe two.
+// Index probes (see probes.hpp). A snapshot costs a microsecond, a probe two. Each is registered as long as
+// rows are looked at by it: the server keeps only one latest snapshot, and whoever asks next overwrites it.
 #include "pg/probes.hpp"
 
 #include "pg/live_columns.hpp"
@@ -15,7 +16,8 @@ Probes::Probe &Probes::open(std::optional<Probe> &probe, const char *table, cons
         opened.table = table_open(table_oid, AccessShareLock);
         opened.index = index_open(index_oid, AccessShareLock);
         opened.slot = table_slot_create(opened.table, nullptr);
-        opened.scan = compat::index_beginscan(opened.table, opened.index, GetLatestSnapshot(), keys);
+        opened.scan =
+            compat::index_beginscan(opened.table, opened.index, RegisterSnapshot(GetLatestSnapshot()), keys);
     });
     probe = opened;
     return *probe;
@@ -30,7 +32,8 @@ void Probes::start(const Probe &probe, std::string_view tenant, std::optional<st
         if (second)
             ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
                                    F_TEXTEQ, values[1]);
-        probe.scan->xs_snapshot = GetLatestSnapshot();
+        UnregisterSnapshot(probe.scan->xs_snapshot);
+        probe.scan->xs_snapshot = RegisterSnapshot(GetLatestSnapshot());
         index_rescan(probe.scan, keys, second ? 2 : 1, nullptr, 0);
     });
 }
@@ -70,7 +73,9 @@ void Probes::finish() {
     for (std::optional<Probe> *const probe : {&running_, &held_, &rates_}) {
         if (*probe)
             call([&] {
+                Snapshot const snapshot = (*probe)->scan->xs_snapshot;
                 index_endscan((*probe)->scan);
+                UnregisterSnapshot(snapshot);
                 ExecDropSingleTupleTableSlot((*probe)->slot);
                 index_close((*probe)->index, AccessShareLock);
                 table_close((*probe)->table, AccessShareLock);
