@@ -251,6 +251,8 @@ SET ROLE regress_b;
 SELECT try($$SELECT enqueue_job('a', 'mail') > 0$$);
 RESET SESSION AUTHORIZATION;
 ALTER ROLE regress_app NOINHERIT;
+REVOKE regress_b FROM regress_app; -- since 16 it is the membership that inherits, or not
+GRANT regress_b TO regress_app;
 SET SESSION AUTHORIZATION regress_app;
 SELECT try($$SELECT enqueue_job('a', 'mail') > 0$$), try($$SELECT my_tenants()$$);
 SET ROLE regress_b;

@@ -105,8 +105,9 @@ RESET SESSION AUTHORIZATION;
 -- What ran is in our tables, nothing in theirs.
 SET search_path = pg_catalog;
 SELECT status, count(*) FROM public.job_queue WHERE status >= 'completed' GROUP BY status ORDER BY status;
-SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s', oid::regclass), false, true, '')))[1]::text::integer) AS planted_rows
-  FROM pg_class WHERE relnamespace IN ('regress_hostile'::regnamespace, pg_my_temp_schema()) AND relkind = 'r' AND relname !~ '^pg_';
+SELECT format('SELECT sum(n) AS planted_rows FROM (%s) t', string_agg(format('SELECT count(*) AS n FROM %s', oid::regclass), ' UNION ALL ')) AS count_planted
+  FROM pg_class WHERE relnamespace IN ('regress_hostile'::regnamespace, pg_my_temp_schema()) AND relkind = 'r' AND relname !~ '^pg_' \gset
+:count_planted;
 
 SET client_min_messages = warning;
 SELECT format('ALTER DATABASE %I RESET search_path', current_database()) \gexec
