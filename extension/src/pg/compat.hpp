@@ -34,19 +34,29 @@ inline IndexScanDesc index_beginscan(Relation table, Relation index, Snapshot sn
 #endif
 }
 
-// 16: which indexes need entries became an enum; "none" is 0 in both.
-inline TM_Result table_tuple_update(Relation table, ItemPointer tid, TupleTableSlot *slot, Snapshot snapshot,
-                                    bool wait, bool *needs_entries) {
-#if PG_VERSION_NUM >= 160000
-    TU_UpdateIndexes indexes = TU_None;
+// 16 added TU_Summarizing: the row stays HOT, and only indexes such as BRIN need entries.
+#if PG_VERSION_NUM < 160000
+enum TU_UpdateIndexes { TU_None, TU_All, TU_Summarizing };
 #else
-    bool indexes = false;
+using ::TU_None;
+using ::TU_Summarizing;
+using ::TU_UpdateIndexes;
 #endif
+
+inline TM_Result table_tuple_update(Relation table, ItemPointer tid, TupleTableSlot *slot, Snapshot snapshot,
+                                    bool wait, TU_UpdateIndexes *indexes) {
     TM_FailureData failure;
     LockTupleMode mode = LockTupleNoKeyExclusive;
+#if PG_VERSION_NUM >= 160000
+    TU_UpdateIndexes *const needed = indexes;
+#else
+    bool all = false, *const needed = &all;
+#endif
     TM_Result const result = ::table_tuple_update(table, tid, slot, GetCurrentCommandId(true), snapshot,
-                                                  InvalidSnapshot, wait, &failure, &mode, &indexes);
-    *needs_entries = indexes != decltype(indexes){};
+                                                  InvalidSnapshot, wait, &failure, &mode, needed);
+#if PG_VERSION_NUM < 160000
+    *indexes = all ? TU_All : TU_None;
+#endif
     return result;
 }
 
@@ -62,11 +72,11 @@ inline BTStack bt_search(Relation index, [[maybe_unused]] Relation table, BTScan
 #endif
 }
 
-// 16 added onlySummarizing. All indexes, no unique check has to be deferred.
-inline void insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
-                                 bool update = true) {
+// 16 added onlySummarizing. No unique check has to be deferred.
+inline void insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, EState *estate, bool update,
+                                 [[maybe_unused]] bool only_summarizing = false) {
 #if PG_VERSION_NUM >= 160000
-    list_free(ExecInsertIndexTuples(result, slot, estate, update, false, nullptr, NIL, false));
+    list_free(ExecInsertIndexTuples(result, slot, estate, update, false, nullptr, NIL, only_summarizing));
 #else
     list_free(ExecInsertIndexTuples(result, slot, estate, update, false, nullptr, NIL));
 #endif

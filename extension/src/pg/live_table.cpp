@@ -276,13 +276,13 @@ bool LiveTable::is_free() {
 TM_Result LiveTable::update(bool capped, bool wait) {
     return call([&] {
         fill_changed(capped);
-        bool needs_entries = false;
+        compat::TU_UpdateIndexes indexes = compat::TU_None;
         TM_Result const updated =
-            compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, wait, &needs_entries);
+            compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, wait, &indexes);
         if (updated != TM_Ok)
             return updated;
-        if (needs_entries)
-            add_index_entries();
+        if (indexes != compat::TU_None)
+            add_index_entries(indexes == compat::TU_Summarizing);
         if (rows_)
             tuplestore_putvalues(rows_->setResult, rows_->setDesc, changed_->tts_values,
                                  changed_->tts_isnull);
@@ -316,15 +316,15 @@ void LiveTable::fill_running() {
 }
 
 // Not HOT: the page had no room for the new version, or an index finds it by what has changed. Each index
-// that has the row needs an entry. Runs inside update()'s call().
-void LiveTable::add_index_entries() {
+// that has the row needs an entry. (HOT, and only those do that summarize.) Runs inside update()'s call().
+void LiveTable::add_index_entries(bool only_summarizing) {
     if (executor_ == nullptr) {
         executor_ = CreateExecutorState();
         indexes_ = makeNode(ResultRelInfo);
         InitResultRelInfo(indexes_, table_, 0, nullptr, 0);
         ExecOpenIndices(indexes_, false);
     }
-    compat::insert_index_entries(indexes_, changed_, executor_);
+    compat::insert_index_entries(indexes_, changed_, executor_, true, only_summarizing);
     ResetPerTupleExprContext(executor_);
 }
 

@@ -109,7 +109,7 @@ private:
     TM_Result update(bool capped, bool wait);
     void fill_changed(bool capped);
     void fill_running();
-    void add_index_entries();
+    void add_index_entries(bool only_summarizing);
     Datum value(Column column) const { return seen_->tts_values[column - 1]; }
     bool is_null(Column column) const { return seen_->tts_isnull[column - 1]; }
     void change(Column column, Datum value, bool null) {

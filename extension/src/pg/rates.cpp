@@ -87,22 +87,21 @@ private:
         memcpy(changed_->tts_isnull, seen_->tts_isnull, sizeof(bool) * kRateColumns);
         changed_->tts_values[kRateDueAt - 1] = TimestampTzGetDatum(due_at);
         ExecStoreVirtualTuple(changed_);
-        bool needs_entries = false;
-        if (compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, true, &needs_entries) !=
-            TM_Ok)
+        compat::TU_UpdateIndexes indexes = compat::TU_None;
+        if (compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, true, &indexes) != TM_Ok)
             return false;
-        if (needs_entries)
-            add_index_entries();
+        if (indexes != compat::TU_None)
+            add_index_entries(indexes == compat::TU_Summarizing);
         return true;
     }
 
     // Seldom: the page had no room for the new version.
-    void add_index_entries() {
+    void add_index_entries(bool only_summarizing) {
         EState *const executor = CreateExecutorState();
         ResultRelInfo *const indexes = makeNode(ResultRelInfo);
         InitResultRelInfo(indexes, table_, 0, nullptr, 0);
         ExecOpenIndices(indexes, false);
-        compat::insert_index_entries(indexes, changed_, executor);
+        compat::insert_index_entries(indexes, changed_, executor, true, only_summarizing);
         ExecCloseIndices(indexes);
         FreeExecutorState(executor);
     }
