@@ -11,6 +11,7 @@ Memory *memory = nullptr;
 namespace {
 
 constexpr int kLooksForPlace = 256; // at lanes, for one that has left
+constexpr int64 kIdle = 10 * USECS_PER_SEC;
 
 int capacity = 65536; // the setting fairq.ring_lanes
 
@@ -73,9 +74,31 @@ void drop(int place) {
     memory->free = place + 1;
 }
 
+void forget_queue(int queue) {
+    if (OidIsValid(memory->queues[queue].table))
+        for (int place = 0; place < memory->used; ++place)
+            if (memory->lane[place].queue == queue)
+                drop(place);
+    memory->queues[queue] = Queue{};
+}
+
+// Nobody has claimed from it for a while, or ever again: its database may be gone, and nobody would say so.
+// Should it come back, its claims walk by the index until they know its lanes.
+void forget_idle_queue(int but) {
+    auto const longer_idle = [](const Queue &a, const Queue &b) { return a.claimed_at < b.claimed_at; };
+    auto const after = std::max_element(std::begin(memory->queues), std::end(memory->queues), longer_idle);
+    Queue *idle = nullptr;
+    for (Queue &queue : memory->queues)
+        if (OidIsValid(queue.table) && &queue != &memory->queues[but] &&
+            after->claimed_at - queue.claimed_at > kIdle && (idle == nullptr || longer_idle(queue, *idle)))
+            idle = &queue;
+    if (idle != nullptr)
+        forget_queue(static_cast<int>(idle - memory->queues));
+}
+
 // A free place, if need be that of a lane that has left: all that is lost is how far ahead of its share it
-// was.
-int place_for_lane() {
+// was. Or one of a queue that is idle.
+int place_for_lane(int queue) {
     if (memory->free == 0 && memory->used < memory->capacity)
         return memory->used++;
     for (int i = 0; memory->free == 0 && i < kLooksForPlace; ++i) {
@@ -85,6 +108,8 @@ int place_for_lane() {
         if (lane.queue >= 0 && !schedule_of(lane.queue).contains(place))
             drop(place);
     }
+    if (memory->free == 0)
+        forget_idle_queue(queue);
     int const place = memory->free - 1;
     if (place >= 0)
         memory->free = memory->lane[place].next;
@@ -92,7 +117,7 @@ int place_for_lane() {
 }
 
 int make_lane(int queue, std::string_view tenant) {
-    int const place = tenant.size() <= core::kMaxNameBytes ? place_for_lane() : -1;
+    int const place = tenant.size() <= core::kMaxNameBytes ? place_for_lane(queue) : -1;
     if (place < 0)
         return -1;
     Lane &lane = memory->lane[place];
@@ -107,14 +132,6 @@ int make_lane(int queue, std::string_view tenant) {
     lane.next = bucket_of(lane.hash);
     bucket_of(lane.hash) = place + 1;
     return place;
-}
-
-void forget_queue(int queue) {
-    if (OidIsValid(memory->queues[queue].table))
-        for (int place = 0; place < memory->used; ++place)
-            if (memory->lane[place].queue == queue)
-                drop(place);
-    memory->queues[queue] = Queue{};
 }
 
 } // namespace
