@@ -23,7 +23,8 @@ Probes::Probe &Probes::open(std::optional<Probe> &probe, const char *table, cons
     return *probe;
 }
 
-void Probes::start(const Probe &probe, std::string_view tenant, std::optional<std::string_view> second) {
+void Probes::start(const Probe &probe, std::string_view tenant, std::optional<std::string_view> second,
+                   Sight sight) {
     Datum const values[] = {of(tenant).datum, second ? of(*second).datum : 0};
     call([&] {
         ScanKeyData keys[2];
@@ -32,8 +33,10 @@ void Probes::start(const Probe &probe, std::string_view tenant, std::optional<st
         if (second)
             ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
                                    F_TEXTEQ, values[1]);
-        UnregisterSnapshot(probe.scan->xs_snapshot);
-        probe.scan->xs_snapshot = RegisterSnapshot(GetLatestSnapshot());
+        if (sight == Sight::latest) {
+            UnregisterSnapshot(probe.scan->xs_snapshot);
+            probe.scan->xs_snapshot = RegisterSnapshot(GetLatestSnapshot());
+        }
         index_rescan(probe.scan, keys, second ? 2 : 1, nullptr, 0);
     });
 }
@@ -42,9 +45,9 @@ bool Probes::next(const Probe &probe) {
     return call([&] { return index_getnext_slot(probe.scan, ForwardScanDirection, probe.slot); });
 }
 
-int Probes::running(std::string_view tenant, int most) {
+int Probes::running(std::string_view tenant, int most, Sight sight) {
     Probe const &probe = open(running_, "job_live", "job_live_running", 1);
-    start(probe, tenant, std::nullopt);
+    start(probe, tenant, std::nullopt, sight);
     int found = 0;
     while (found < most && next(probe))
         ++found;
@@ -53,16 +56,16 @@ int Probes::running(std::string_view tenant, int most) {
 
 std::optional<int64> Probes::key_holder(std::string_view tenant, std::string_view key) {
     Probe const &probe = open(held_, "job_live", "job_live_held", 2);
-    start(probe, tenant, key);
+    start(probe, tenant, key, Sight::latest);
     if (!next(probe))
         return std::nullopt;
     bool null = false;
     return DatumGetInt64(call([&] { return slot_getattr(probe.slot, kId, &null); }));
 }
 
-std::optional<TimestampTz> Probes::claim_due_at(std::string_view tenant) {
+std::optional<TimestampTz> Probes::claim_due_at(std::string_view tenant, Sight sight) {
     Probe const &probe = open(rates_, "tenant_rates", "tenant_rates_pkey", 2);
-    start(probe, tenant, "claim");
+    start(probe, tenant, "claim", sight);
     if (!next(probe))
         return std::nullopt;
     bool null = false;

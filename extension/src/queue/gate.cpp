@@ -18,7 +18,8 @@ int64 arrival_of(std::optional<TimestampTz> due_at) {
 
 } // namespace
 
-Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const {
+Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unmarked,
+                    pg::Probes::Sight sight) const {
     Verdict verdict;
     if (limits.paused) {
         verdict.reason = Verdict::Reason::paused;
@@ -26,13 +27,13 @@ Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unm
         return verdict;
     }
     if (limits.max_concurrency) {
-        verdict.running = probes_.running(tenant, *limits.max_concurrency) + unmarked;
+        verdict.running = probes_.running(tenant, *limits.max_concurrency, sight) + unmarked;
         verdict.jobs = *limits.max_concurrency - verdict.running;
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::at_cap;
     }
     if (verdict.jobs > 0 && limits.rate) {
-        int64 const arrival = arrival_of(probes_.claim_due_at(tenant));
+        int64 const arrival = arrival_of(probes_.claim_due_at(tenant, sight));
         int const admitted = core::admitted(*limits.rate, arrival, now_, verdict.jobs);
         verdict.jobs = std::min(verdict.jobs, admitted);
         verdict.admits_at = core::admits_at(*limits.rate, arrival, now_, 1);

@@ -24,9 +24,9 @@ class Gate {
 public:
     Gate(pg::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
 
-    // What the limits say to the latest snapshot. Without the lock it may be different a moment later.
+    // What the limits say to a snapshot of this claim. Without the lock it may be different a moment later.
     Verdict look(std::string_view tenant, const TenantLimits &limits) const {
-        return judge(tenant, limits, 0);
+        return judge(tenant, limits, 0, pg::Probes::Sight::recent);
     }
     // What enter() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
     Verdict foresee(std::string_view tenant, const TenantLimits &limits) const;
@@ -45,7 +45,8 @@ public:
 
 private:
     // unmarked: running jobs that the index of those under the cap does not have yet
-    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked) const;
+    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked,
+                  pg::Probes::Sight sight = pg::Probes::Sight::latest) const;
     bool lock(const std::string &tenant);
     Verdict noted(const Verdict &verdict);
 

@@ -34,6 +34,9 @@ std::unique_ptr<TenantLimits> limits_in(const std::optional<pg::LimitsRow> &row)
 
 class KnownLimits {
 public:
+    // Of many tenants each step along a bucket is a miss of the processor's cache.
+    KnownLimits() { tenants_.max_load_factor(0.5F); }
+
     // Begins anew when the table may have changed. The number is read before any row is.
     void refresh() {
         Oid const schema = pg::schema();
