@@ -3,6 +3,7 @@
 
 #include "core_seed.hpp"
 
+#include <deque>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -147,6 +148,115 @@ TEST(TouchedProperties, covers_every_place_that_was_touched) {
         }
         ASSERT_LE(touched.end() - touched.begin(), Touched::kMost);
     }
+}
+
+// A lane with one job in ten of the queue's, and claims that work in it at once, in any order.
+class LaneWithClaims {
+public:
+    struct Claim {
+        Gaps gaps;
+        int ahead, jobs;
+        std::vector<Stretch> passed;
+    };
+
+    Claim &draw(int jobs) {
+        claims_.push_back({gaps_, drawn_, jobs, {}});
+        drawn_ += jobs;
+        return claims_.back();
+    }
+
+    // Returns how many jobs it looked at.
+    int walk(Claim &claim) {
+        LaneKey key = next_entry(claim.gaps, kFirstKey);
+        Passed passed(kFirstKey, claim.passed);
+        for (int left = 0; left < claim.ahead; ++left, key = next_entry(claim.gaps, key + 1)) {
+            if (left == claim.ahead - 1)
+                passed.leave_out({kFirstKey, key + 1});
+        }
+        int looked_at = 0;
+        for (int found = 0; found < claim.jobs; key = next_entry(claim.gaps, key + 1), ++looked_at) {
+            if (taken_.insert(key).second) {
+                passed.over(key);
+                ++found;
+            } else {
+                passed.leave_out(stretch_of(key));
+            }
+        }
+        passed.end();
+        return looked_at;
+    }
+
+    void settle(const Claim &claim) {
+        drawn_ -= claim.jobs;
+        for (Stretch const &stretch : claim.passed)
+            gaps_.add(stretch);
+    }
+
+private:
+    static LaneKey next_entry(const Gaps &gaps, LaneKey key) {
+        for (;;) {
+            LaneKey const skipped = gaps.skip(key);
+            LaneKey const entry = skipped <= 3 ? 3 : skipped + (13 - skipped % 10) % 10;
+            if (gaps.skip(entry) == entry)
+                return entry;
+            key = entry;
+        }
+    }
+
+    Gaps gaps_{};
+    int drawn_ = 0;
+    std::set<LaneKey> taken_;
+    std::deque<Claim> claims_;
+};
+
+// As many as are let in at once (ring_admission.cpp): none looks at a job that another has taken, however
+// long some of them stand still meanwhile.
+TEST(GapsProperties, keep_claims_at_once_apart) {
+    std::mt19937_64 random = seeded_random();
+    constexpr int kAtOnce = Gaps::kMost / 2;
+    for (int round = 0; round < 50; ++round) {
+        LaneWithClaims lane;
+        LaneWithClaims::Claim *at_work[kAtOnce] = {};
+        bool walked[kAtOnce] = {};
+        for (int step = 0; step < 600; ++step) {
+            int const i = number_in(random, 0, 9) == 0 ? 0 : number_in(random, 1, kAtOnce - 1);
+            if (at_work[i] == nullptr) {
+                at_work[i] = &lane.draw(number_in(random, 1, 9));
+            } else if (!walked[i]) {
+                ASSERT_EQ(lane.walk(*at_work[i]), at_work[i]->jobs);
+                walked[i] = true;
+            } else {
+                lane.settle(*at_work[i]);
+                at_work[i] = nullptr;
+                walked[i] = false;
+            }
+        }
+    }
+}
+
+// Otherwise many claims that come by the jobs of a slow one would make the lane forget where it is empty.
+TEST(Passed, makes_no_stretch_between_two_jobs_that_others_have) {
+    std::vector<Stretch> stretches;
+    Passed passed(kFirstKey, stretches);
+    passed.over(lane_key(0, 10));
+    for (int const position : {20, 30, 40})
+        passed.leave_out(stretch_of(lane_key(0, position)));
+    passed.over(lane_key(0, 50));
+    passed.end();
+    ASSERT_EQ(stretches.size(), 2U);
+    EXPECT_EQ(stretches[0].from, kFirstKey);
+    EXPECT_EQ(stretches[0].to, lane_key(0, 20));
+    EXPECT_EQ(stretches[1].from, lane_key(0, 41));
+    EXPECT_EQ(stretches[1].to, lane_key(0, 51));
+}
+
+// Dead entries that nobody is shown are not worth a walk either.
+TEST(Passed, ends_where_it_was_told_that_nothing_more_is) {
+    std::vector<Stretch> stretches;
+    Passed passed(kFirstKey, stretches);
+    passed.end_at(kLastKey);
+    ASSERT_EQ(stretches.size(), 1U);
+    EXPECT_EQ(stretches[0].to, kLastKey);
 }
 
 TEST(Touched, keeps_places_apart_that_are_far_from_each_other) {

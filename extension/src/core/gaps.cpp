@@ -80,6 +80,23 @@ LaneKey Gaps::next(LaneKey key) const {
     return kLastKey;
 }
 
+void Passed::over(LaneKey key) {
+    now_.to = std::max(now_.to, behind(key));
+    worth_it_ = true;
+}
+
+void Passed::leave_out(Stretch entries) {
+    end_at(entries.from);
+    now_ = {entries.to, entries.to};
+    worth_it_ = false;
+}
+
+void Passed::end_at(LaneKey key) {
+    now_.to = std::max(now_.to, key);
+    if (worth_it_ && !now_.empty() && stretches_.size() < Gaps::kMost)
+        stretches_.push_back(now_);
+}
+
 // Near ones become one; so do the nearest when there are too many.
 void Touched::add(Stretch stretch) {
     if (stretch.empty())

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace fairq::core {
 
@@ -58,6 +59,24 @@ private:
 
     std::int32_t count_;
     Stretch gaps_[kMost]; // in order, and something between any two
+};
+
+// What a walk along a lane has passed, so that nothing is left to claim there: the stretches that may become
+// gaps, at most as many as a lane has. Between two of its entries that it leaves to others, one behind the
+// other, there is none: it would save nobody a look, and take the place of one that does.
+class Passed {
+public:
+    Passed(LaneKey from, std::vector<Stretch> &stretches) : now_{from, from}, stretches_(stretches) {}
+
+    void over(LaneKey key);          // an entry
+    void leave_out(Stretch entries); // others may claim these, or somebody later
+    void end() { end_at(now_.to); }
+    void end_at(LaneKey key); // there was no entry in front of it any more
+
+private:
+    Stretch now_;
+    bool worth_it_ = true;
+    std::vector<Stretch> &stretches_;
 };
 
 // Places that something happened to, or more than those, never less.

@@ -23,30 +23,6 @@ bool nothing_to_bypass(Relation table) {
            });
 }
 
-// What of a lane a claim has passed, so that nothing is left to claim there; in as many stretches as a lane
-// has gaps.
-class Passed {
-public:
-    Passed(core::LaneKey from, std::vector<core::Stretch> &stretches)
-        : now_{from, from}, stretches_(stretches) {}
-
-    void up_to(core::LaneKey key) { now_.to = std::max(now_.to, key); }
-    // Others may claim this one, or somebody later.
-    void leave_out(core::LaneKey key) {
-        now_.to = key;
-        end();
-        now_ = {key + 1, key + 1};
-    }
-    void end() {
-        if (!now_.empty() && stretches_.size() < core::Gaps::kMost)
-            stretches_.push_back(now_);
-    }
-
-private:
-    core::Stretch now_;
-    std::vector<core::Stretch> &stretches_;
-};
-
 // The entries of a lane that are in none of its gaps.
 class Entries {
 public:
@@ -71,13 +47,14 @@ public:
         }
     }
 
-    // Passes over so many, from `key` on, and over all entries of their jobs.
-    std::optional<core::LaneKey> leave(int count, std::optional<core::LaneKey> key) {
-        for (core::LaneKey last = core::kFirstKey; key && (count > 0 || *key == last); key = next()) {
+    // Passes over so many, from `key` on, and over all entries of their jobs. Returns the place right behind.
+    core::LaneKey leave(int count, std::optional<core::LaneKey> &key) {
+        core::LaneKey last = core::kFirstKey;
+        for (; key && (count > 0 || *key == last); key = next()) {
             last = *key;
             --count;
         }
-        return key;
+        return key ? core::stretch_of(last).to : core::kLastKey;
     }
 
 private:
@@ -150,14 +127,13 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
     Taken result;
     Entries entries(reader_, wanted.tenant, wanted.gaps);
     std::optional<core::LaneKey> key = entries.start(wanted.from, wanted.ahead + wanted.jobs, false);
+    core::Passed passed(wanted.from, result.passed);
     if (wanted.ahead > 0) {
-        key = entries.leave(wanted.ahead, key);
-        result.began = key.value_or(core::kLastKey);
+        result.began = entries.leave(wanted.ahead, key);
+        passed.leave_out({wanted.from, result.began});
     }
-    Passed passed(std::max(wanted.from, result.began), result.passed);
     for (; key && *key < wanted.to; key = entries.next()) {
         check_interrupts();
-        passed.up_to(*key);
         Look const seen = reader_.fetch(seen_) ? look(wanted.tenant, wanted.capped) : Look::passed;
         if (seen == Look::taken) {
             taken.push_back(claimed(wanted.lane));
@@ -166,10 +142,10 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
         if (seen == Look::taken || seen == Look::parked)
             result.own.add(core::stretch_of(*key));
         if (seen == Look::others) {
-            passed.leave_out(*key);
+            passed.leave_out(core::stretch_of(*key));
             result.empty = false;
         } else {
-            passed.up_to(core::behind(*key));
+            passed.over(*key);
         }
         // A lane with nothing to park is not held up by those that have filled what a claim may park.
         bool const all = result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may());
@@ -181,8 +157,7 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
             return result;
         }
     }
-    passed.up_to(wanted.to);
-    passed.end();
+    passed.end_at(wanted.to);
     return result;
 }
 
