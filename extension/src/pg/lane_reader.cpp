@@ -32,6 +32,10 @@ char *tenant_of(IndexTuple tuple) {
     return reinterpret_cast<char *>(tuple) + IndexInfoFindDataOffset(tuple->t_info);
 }
 
+std::string_view name_of(const void *text) {
+    return {VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text)};
+}
+
 std::pair<int16, int64> place_of(IndexTuple tuple) {
     char const *const data = tenant_of(tuple);
     size_t const priority = TYPEALIGN(ALIGNOF_SHORT, VARSIZE_ANY(data));
@@ -151,12 +155,28 @@ OffsetNumber LaneReader::first_item(Page page) const {
     int const before = key_->nextkey ? 0 : 1;
     while (low < high) {
         auto const middle = static_cast<OffsetNumber>(low + (high - low) / 2);
-        if (_bt_compare(index_, key_, page, middle) >= before)
+        if (compare(page, middle) >= before)
             low = OffsetNumberNext(middle);
         else
             high = middle;
     }
     return low;
+}
+
+// As _bt_compare() does it, for a fifth of the price: nothing in a leaf's entry is NULL or cut off, and names
+// are in the order of their bytes.
+int LaneReader::compare(Page page, OffsetNumber item) const {
+    IndexTuple const tuple = item_at(page, item);
+    if (int const names =
+            name_of(DatumGetPointer(key_->scankeys[0].sk_argument)).compare(name_of(tenant_of(tuple)));
+        names != 0)
+        return names;
+    if (key_->keysz == 1)
+        return 0;
+    std::pair<int16, int64> const sought{behind_.priority, behind_.position}, place = place_of(tuple);
+    if (sought != place)
+        return sought < place ? -1 : 1;
+    return key_->scantid == nullptr ? 0 : _bt_compare(index_, key_, page, item);
 }
 
 void LaneReader::read_page(Page page, OffsetNumber item) {
@@ -173,10 +193,7 @@ void LaneReader::read_page(Page page, OffsetNumber item) {
 }
 
 bool LaneReader::is_of_lane(IndexTuple tuple) const {
-    text *const tenant = DatumGetTextPP(PointerGetDatum(tenant_of(tuple)));
-    text *const ours = DatumGetTextPP(behind_.tenant);
-    return VARSIZE_ANY_EXHDR(tenant) == VARSIZE_ANY_EXHDR(ours) &&
-           memcmp(VARDATA_ANY(tenant), VARDATA_ANY(ours), VARSIZE_ANY_EXHDR(ours)) == 0;
+    return name_of(tenant_of(tuple)) == name_of(DatumGetPointer(behind_.tenant));
 }
 
 // An item with several rows may be one that we are in the middle of.

@@ -57,6 +57,7 @@ private:
     Spot find_position();
     Spot find();
     OffsetNumber first_item(Page page) const;
+    int compare(Page page, OffsetNumber item) const;
     void read_page(Page page, OffsetNumber item);
     bool is_of_lane(IndexTuple tuple) const;
     void add(IndexTuple tuple, OffsetNumber item);
