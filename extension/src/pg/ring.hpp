@@ -7,7 +7,8 @@
 //   - a lane leaves only if nothing has entered it since before the claim's own snapshot (Ring::settle);
 //   - until a survey has seen the whole lane index, after a restart or when the ring was full, it is not
 //     complete(), and claims walk by the index;
-//   - every claim looks at the next lane by the index (survey), for what went past the API or got lost.
+//   - claims look at the next lane by the index (survey), one a millisecond, for what went past the API or
+//     got lost.
 //
 // Of each lane it also remembers the gaps: where claims found nothing to claim, only finished jobs and locked
 // ones, so that the next ones step over it. Under an old snapshot vacuum leaves the entries of finished jobs
@@ -97,10 +98,10 @@ public:
     void remember(Share &share) const;
 
     // Where the survey of the lane index goes on, and over how many lanes at most: one a millisecond since
-    // the last look, but more until the ring is complete. Of the last lane that it saw, the gaps from `key`
-    // on are still to be looked into; over how many entries, in this lane and the next ones: one each 50
-    // microseconds. Then how far it came: `lanes` were found behind that place, `end` if there were no more.
-    // Lanes that are new to the ring enter it.
+    // the last look (0: it is not time yet), but more until the ring is complete. Of the last lane that it
+    // saw, the gaps from `key` on are still to be looked into; over how many entries, in this lane and the
+    // next ones: one each 50 microseconds. Then how far it came: `lanes` were found behind that place, `end`
+    // if there were no more. Lanes that are new to the ring enter it.
     struct Survey {
         std::string after;
         core::LaneKey key;

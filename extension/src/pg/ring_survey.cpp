@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kMostSurveyed = 1000;
 constexpr int kSurveyedWhenNew = 200; // by each claim after a restart: 0.3 ms
+constexpr int64 kLaneEvery = 1000;    // microseconds
 constexpr int64 kEntryEvery = 50;     // microseconds: 20 000 a second, 1 % of a core
 constexpr int kWorthAPlace = 100;     // entries
 constexpr int kMostEntries = 10000;   // by one claim: some milliseconds
@@ -40,10 +41,13 @@ Ring::Survey Ring::next_survey(TimestampTz now) const {
     Exclusive const lock;
     Queue &queue = memory->queues[queue_];
     int64 const elapsed = now - queue.surveyed_at;
-    int const least = queue.complete || queue.overflowed ? 1 : kSurveyedWhenNew;
+    bool const known = queue.complete || queue.overflowed;
+    if (known && std::abs(elapsed) < kLaneEvery)
+        return {};
     queue.surveyed_at = now;
     return {std::string(queue.survey, static_cast<size_t>(queue.survey_length)), queue.survey_key,
-            static_cast<int>(std::clamp<int64>(elapsed / 1000, least, kMostSurveyed)),
+            static_cast<int>(
+                std::clamp<int64>(elapsed / kLaneEvery, known ? 1 : kSurveyedWhenNew, kMostSurveyed)),
             static_cast<int>(std::clamp<int64>(elapsed / kEntryEvery, 1, kMostEntries))};
 }
 

@@ -48,7 +48,8 @@ private:
 } // namespace
 
 void survey(const pg::ring::Ring &ring, pg::LiveTable &table, TimestampTz now) {
-    Step(ring, table, ring.next_survey(now)).run();
+    if (pg::ring::Ring::Survey at = ring.next_survey(now); at.lanes > 0)
+        Step(ring, table, std::move(at)).run();
 }
 
 } // namespace fairq::queue
