@@ -33,7 +33,10 @@ void return_drawn() {
 }
 
 void at_end(Ending ending) {
-    if ((ending != Ending::abort && ending != Ending::savepoint_abort) || drawn == nullptr || drawn->empty())
+    if (ending != Ending::abort && ending != Ending::savepoint_abort)
+        return;
+    leave();
+    if (drawn == nullptr || drawn->empty())
         return;
     Exclusive const lock;
     return_drawn();

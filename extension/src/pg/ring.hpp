@@ -135,7 +135,6 @@ std::optional<int> lanes(Oid table);
 // Whether the tenant's lane may have jobs: false only when a claim saw it empty and nothing has entered it
 // since. Raises nothing.
 bool may_have_jobs(Oid table, std::string_view tenant);
-bool remembers(); // whether there is shared memory for it
 // When anybody last claimed from the queue, with or without success; none when nobody remembers.
 std::optional<TimestampTz> last_claim(Oid table);
 

@@ -3,7 +3,6 @@
 // little else. So the others wait for a moment.
 #include "pg/ring.hpp"
 
-#include "pg/journal.hpp"
 #include "pg/ring_memory.hpp"
 
 namespace fairq::pg::ring {
@@ -35,16 +34,7 @@ void wait_to_enter(Oid table, int queue) {
     ConditionVariableCancelSleep();
 }
 
-void at_end(Ending ending) {
-    if (ending == Ending::abort || ending == Ending::savepoint_abort)
-        leave();
-}
-
 } // namespace
-
-void install_admission() {
-    hear_of_endings<at_end>();
-}
 
 void enter_queue(Oid table) {
     int queue = -1;

@@ -104,7 +104,6 @@ void at_end(Ending ending) {
 void install_callbacks() {
     hear_of_endings<at_end>();
     install_draw_callbacks();
-    install_admission();
 }
 
 void activate_at_commit(Oid table, std::string_view tenant, core::Stretch where) {

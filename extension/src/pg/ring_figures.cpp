@@ -172,10 +172,6 @@ std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
     return Turn{all, core::lanes_before(own, std::move(lanes), state)};
 }
 
-bool remembers() {
-    return memory != nullptr;
-}
-
 std::optional<TimestampTz> last_claim(Oid table) {
     if (memory == nullptr)
         return std::nullopt;

@@ -95,8 +95,7 @@ void make_gaps(int place, const std::vector<core::Stretch> &passed, uint64 since
 void forget_gaps(int queue); // nor does anybody who is claiming just now make any
 core::Schedule schedule_of(int queue);
 void install_draw_callbacks(); // ring.cpp
-void install_admission();      // ring_admission.cpp
-void enter_queue(Oid table);
+void enter_queue(Oid table);   // ring_admission.cpp; until leave()
 // ring_figures.cpp. To be called before the schedule moves on:
 void begin_minute(int queue, TimestampTz now);
 // What a lane did since the last look at it; before it leaves.

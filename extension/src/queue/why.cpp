@@ -310,7 +310,7 @@ private:
     // For as long as a silent worker would be given up twice, and this job has been there. Who has no shared
     // memory, or none of the primary's, does not know.
     bool nobody_claims(Time last_claim) const {
-        if (!pg::ring::remembers() || RecoveryInProgress())
+        if (!pg::ring::available() || RecoveryInProgress())
             return false;
         TimestampTz const seen = std::max(last_claim.value_or(PgStartTime), job_.since);
         return now_ - seen > 2 * pg::settings::lease_timeout();
