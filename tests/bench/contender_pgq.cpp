@@ -34,13 +34,13 @@ public:
     /// connection that is faster than the others works off more than that.
     void add(Connection &connection, const Jobs &jobs) const override {
         for (std::size_t i = 0; i < kQueues; ++i)
-            connection.run(
-                fmt::format("DO $$ BEGIN FOR batch IN 0 .. {0} LOOP "
-                            "PERFORM pgq.insert_event('{1}', 'load_test', {2}::text, 'tenant-' || 1 + n % "
-                            "{3}, '', '', '') "
-                            "FROM generate_series(batch * {4}, batch * {4} + {4} - 1) AS n; COMMIT; "
-                            "PERFORM pgq.ticker('{1}'); COMMIT; END LOOP; END $$",
-                            2 * jobs.count / kQueues / kBatch, queue_name(i), kPayload, jobs.tenants, kBatch));
+            connection.run(fmt::format(
+                "DO $$ BEGIN FOR batch IN 0 .. {0} LOOP "
+                "PERFORM pgq.insert_event('{1}', 'load_test', {2}::text, 'tenant-' || 1 + n % "
+                "{3}, '', '', '') "
+                "FROM generate_series(batch * {4}, batch * {4} + {4} - 1) AS n; COMMIT; "
+                "PERFORM pgq.ticker('{1}'); COMMIT; END LOOP; END $$",
+                2 * jobs.count / kQueues / kBatch, queue_name(i), kPayload, jobs.tenants, kBatch));
     }
 
     Batch take(Connection &connection, const Ask &ask) const override {
