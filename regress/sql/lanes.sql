@@ -70,4 +70,28 @@ SELECT refill();
 SELECT * FROM drain(500);
 SELECT sum(released) FROM (SELECT release_jobs(array_agg(id), token) AS released FROM claimed GROUP BY token) AS r;
 SELECT * FROM drain(50);
+
+-- A row that has to be made smaller has its tenant's name compressed, and so has each later entry of it. The names of
+-- other lanes stand on the same pages.
+SELECT count(*) FROM (
+    SELECT array_agg(repeat(chr(97 + n % 26), 200 + n % 7)) AS tenants, array_agg(jsonb_build_object('p', (
+        SELECT string_agg(md5(n || '.' || i), '') FROM generate_series(1, 50 + n % 12) AS i))) AS payloads
+    FROM generate_series(1, 500) AS n) AS new, enqueue_jobs(new.tenants, 'mail', new.payloads);
+REINDEX INDEX job_live_lane;
+SELECT pg_column_compression(tenant_id) IS NOT NULL AS compressed, count(*) > 100 AS many FROM job_live GROUP BY 1 ORDER BY 1;
+SELECT * FROM drain(50);
+SELECT * FROM finish();
+
+-- An index of that name that is another: nobody reads its entries for lanes.
+BEGIN;
+DROP INDEX job_live_lane;
+CREATE INDEX job_live_lane ON job_live (tenant_id, position, priority) WHERE position IS NOT NULL;
+SAVEPOINT replaced;
+SELECT FROM claim_queued_jobs('w', 1);
+ROLLBACK TO replaced;
+DROP INDEX job_live_lane;
+CREATE INDEX job_live_lane ON job_live (tenant_id, priority, position DESC) WHERE position IS NOT NULL;
+SAVEPOINT replaced;
+SELECT FROM claim_queued_jobs('w', 1);
+ROLLBACK;
 DROP FUNCTION drain, refill, finish;

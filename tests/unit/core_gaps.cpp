@@ -250,7 +250,37 @@ TEST(Passed, makes_no_stretch_between_two_jobs_that_others_have) {
     EXPECT_EQ(stretches[1].to, lane_key(0, 51));
 }
 
-// Dead entries that nobody is shown are not worth a walk either.
+// It may have several entries, of which the walk passes some. In whichever order they come.
+TEST(Passed, never_covers_a_job_that_others_have) {
+    for (bool const first : {true, false}) {
+        std::vector<Stretch> stretches;
+        Passed passed(kFirstKey, stretches);
+        passed.over(lane_key(0, 10));
+        if (first)
+            passed.over(lane_key(0, 20));
+        passed.leave_out(stretch_of(lane_key(0, 20)));
+        if (!first)
+            passed.over(lane_key(0, 20));
+        passed.leave_out(stretch_of(lane_key(0, 30)));
+        ASSERT_EQ(stretches.size(), 1U);
+        EXPECT_EQ(stretches[0].to, lane_key(0, 20));
+    }
+}
+
+// A thousand pages of dead entries are worth a place, although the walk is not shown one of them.
+TEST(Passed, makes_a_stretch_of_dead_entries) {
+    std::vector<Stretch> stretches;
+    Passed passed(kFirstKey, stretches);
+    passed.leave_out(stretch_of(lane_key(0, 10)));
+    passed.over_dead();
+    passed.leave_out(stretch_of(lane_key(0, 900'000)));
+    passed.end_at(kLastKey);
+    ASSERT_EQ(stretches.size(), 2U);
+    EXPECT_EQ(stretches[0].from, lane_key(0, 11));
+    EXPECT_EQ(stretches[0].to, lane_key(0, 900'000));
+    EXPECT_EQ(stretches[1].to, kLastKey);
+}
+
 TEST(Passed, ends_where_it_was_told_that_nothing_more_is) {
     std::vector<Stretch> stretches;
     Passed passed(kFirstKey, stretches);

@@ -81,20 +81,28 @@ LaneKey Gaps::next(LaneKey key) const {
 }
 
 void Passed::over(LaneKey key) {
+    if (key >= now_.from)
+        first_ = std::min(first_, key);
     now_.to = std::max(now_.to, behind(key));
-    worth_it_ = true;
 }
 
+// A job that is left out may have an entry that was passed, too.
 void Passed::leave_out(Stretch entries) {
-    end_at(entries.from);
+    now_.to = entries.from;
+    end();
     now_ = {entries.to, entries.to};
-    worth_it_ = false;
+    first_ = kLastKey;
+}
+
+void Passed::end() {
+    if (first_ < now_.to && !now_.empty() && stretches_.size() < Gaps::kMost)
+        stretches_.push_back(now_);
 }
 
 void Passed::end_at(LaneKey key) {
     now_.to = std::max(now_.to, key);
-    if (worth_it_ && !now_.empty() && stretches_.size() < Gaps::kMost)
-        stretches_.push_back(now_);
+    over_dead();
+    end();
 }
 
 // Near ones become one; so do the nearest when there are too many.

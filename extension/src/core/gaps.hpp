@@ -62,20 +62,21 @@ private:
 };
 
 // What a walk along a lane has passed, so that nothing is left to claim there: the stretches that may become
-// gaps, at most as many as a lane has. Between two of its entries that it leaves to others, one behind the
-// other, there is none: it would save nobody a look, and take the place of one that does.
+// gaps, at most as many as a lane has. A stretch without entries is none: it would save nobody a look, and
+// take the place of one that does.
 class Passed {
 public:
     Passed(LaneKey from, std::vector<Stretch> &stretches) : now_{from, from}, stretches_(stretches) {}
 
-    void over(LaneKey key);          // an entry
-    void leave_out(Stretch entries); // others may claim these, or somebody later
-    void end() { end_at(now_.to); }
+    void over(LaneKey key);                  // an entry
+    void over_dead() { first_ = now_.from; } // entries that the walk was not shown, in front of the next one
+    void leave_out(Stretch entries);         // others may claim these, or somebody later
+    void end();
     void end_at(LaneKey key); // there was no entry in front of it any more
 
 private:
     Stretch now_;
-    bool worth_it_ = true;
+    LaneKey first_ = kLastKey; // entry of it
     std::vector<Stretch> &stretches_;
 };
 

@@ -191,6 +191,14 @@ void raise_not_installed() {
     });
 }
 
+void raise_altered_index(const char *index, const char *definition) {
+    raise([&] {
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("index %s of fairq has been replaced by another", index),
+                        errhint("Drop that one, and make it again: CREATE INDEX %s %s", index, definition)));
+    });
+}
+
 bool is_lease_lost(const ErrorText &error) {
     return error.code == kLeaseLost;
 }

@@ -27,6 +27,8 @@ void refuse_read_only(const char *what);                                        
 [[noreturn]] void raise_worker_ended();                                                    // JQ009
 [[noreturn]] void raise_unknown_run(int64 run);                                            // JQ010
 [[noreturn]] void raise_not_installed();                                                   // 55000
+// definition: what follows CREATE INDEX and its name.
+[[noreturn]] void raise_altered_index(const char *index, const char *definition); // 55000
 
 // An error as plain data, so that it can cross a process boundary.
 struct ErrorText {

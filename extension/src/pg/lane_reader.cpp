@@ -1,6 +1,8 @@
 // Reading lanes (see lane_reader.hpp).
 #include "pg/lane_reader.hpp"
 
+#include "pg/live_columns.hpp"
+
 namespace fairq::pg {
 
 namespace {
@@ -46,7 +48,28 @@ std::pair<int16, int64> place_of(IndexTuple tuple) {
     return place;
 }
 
+// WHERE position IS NOT NULL
+bool has_every_position(Relation index) {
+    List *const where = RelationGetIndexPredicate(index);
+    if (list_length(where) != 1 || !IsA(linitial(where), NullTest))
+        return false;
+    auto const *const test = linitial_node(NullTest, where);
+    return test->nulltesttype == IS_NOT_NULL && IsA(test->arg, Var) &&
+           reinterpret_cast<Var const *>(test->arg)->varattno == kPosition;
+}
+
 } // namespace
+
+bool LaneReader::reads(Relation index, Relation table) {
+    constexpr Column kColumnsOfIt[kKeys] = {kTenant, kPriority, kPosition};
+    Form_pg_index const definition = index->rd_index;
+    bool same = index->rd_rel->relam == BTREE_AM_OID && definition->indisvalid &&
+                definition->indrelid == RelationGetRelid(table) && definition->indnatts == kKeys &&
+                definition->indnkeyatts == kKeys && index->rd_indcollation[0] == C_COLLATION_OID;
+    for (int i = 0; same && i < kKeys; ++i)
+        same = definition->indkey.values[i] == kColumnsOfIt[i] && index->rd_indoption[i] == 0;
+    return same && has_every_position(index);
+}
 
 void LaneReader::open(Relation table, Relation index, Snapshot snapshot) {
     table_ = table;
@@ -73,7 +96,7 @@ void LaneReader::start(std::string_view tenant, core::LaneKey from, int expected
     ItemPointerSetInvalid(&behind_.row);
     wanted_ = std::clamp(expected, 1, kMost);
     dead_too_ = dead_too;
-    ended_ = false;
+    ended_ = skipped_ = false;
     count_ = at_ = 0;
 }
 
@@ -164,12 +187,14 @@ OffsetNumber LaneReader::first_item(Page page) const {
 }
 
 // As _bt_compare() does it, for a fifth of the price: nothing in a leaf's entry is NULL or cut off, and names
-// are in the order of their bytes.
+// are in the order of their bytes. (One that came from a row that had to be made smaller is compressed.)
 int LaneReader::compare(Page page, OffsetNumber item) const {
     IndexTuple const tuple = item_at(page, item);
-    if (int const names =
-            name_of(DatumGetPointer(key_->scankeys[0].sk_argument)).compare(name_of(tenant_of(tuple)));
-        names != 0)
+    if (VARATT_IS_COMPRESSED(tenant_of(tuple)))
+        return _bt_compare(index_, key_, page, item);
+    int const names =
+        name_of(DatumGetPointer(key_->scankeys[0].sk_argument)).compare(name_of(tenant_of(tuple)));
+    if (names != 0)
         return names;
     if (key_->keysz == 1)
         return 0;
@@ -182,8 +207,10 @@ int LaneReader::compare(Page page, OffsetNumber item) const {
 void LaneReader::read_page(Page page, OffsetNumber item) {
     for (OffsetNumber const last = PageGetMaxOffsetNumber(page); item <= last && count_ < wanted_;
          item = OffsetNumberNext(item)) {
-        if (ItemIdIsDead(PageGetItemId(page, item)) && !dead_too_)
+        if (ItemIdIsDead(PageGetItemId(page, item)) && !dead_too_) {
+            skipped_ = true;
             continue;
+        }
         IndexTuple const tuple = item_at(page, item);
         ended_ = !is_of_lane(tuple);
         if (ended_)
@@ -193,7 +220,8 @@ void LaneReader::read_page(Page page, OffsetNumber item) {
 }
 
 bool LaneReader::is_of_lane(IndexTuple tuple) const {
-    return name_of(tenant_of(tuple)) == name_of(DatumGetPointer(behind_.tenant));
+    return name_of(DatumGetTextPP(PointerGetDatum(tenant_of(tuple)))) ==
+           name_of(DatumGetPointer(behind_.tenant));
 }
 
 // An item with several rows may be one that we are in the middle of.
@@ -206,7 +234,9 @@ void LaneReader::add(IndexTuple tuple, OffsetNumber item) {
         bool const same_key = priority == behind_.priority && position == behind_.position;
         if (same_key && ItemPointerIsValid(&behind_.row) && ItemPointerCompare(row, &behind_.row) <= 0)
             continue;
-        entries_[count_++] = {core::lane_key(priority, position), *row, list ? OffsetNumber{} : item};
+        entries_[count_++] = {core::lane_key(priority, position), *row, list ? OffsetNumber{} : item,
+                              skipped_};
+        skipped_ = false;
         behind_ = {behind_.tenant, priority, position, *row};
     }
 }

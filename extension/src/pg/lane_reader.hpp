@@ -15,6 +15,8 @@ namespace fairq::pg {
 
 class LaneReader {
 public:
+    // Whether it is the index that this can read. Runs inside call().
+    static bool reads(Relation index, Relation table);
     // Both stay open and locked until finish(). Runs inside call().
     void open(Relation table, Relation index, Snapshot snapshot);
     void finish();
@@ -24,6 +26,8 @@ public:
     void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too);
     // The place of the next entry; a job may have several. None at the end of the lane.
     std::optional<core::LaneKey> next();
+    // Whether there are dead ones in front of it that were left out.
+    bool is_behind_dead() const { return entries_[at_ - 1].behind_dead; }
     // The row of the entry, into the slot; false when the snapshot sees none. (Marks the entry when nobody
     // does.)
     bool fetch(TupleTableSlot *slot);
@@ -44,6 +48,7 @@ private:
         core::LaneKey place;
         ItemPointerData row;
         OffsetNumber item; // InvalidOffsetNumber: one of a list, which cannot be marked alone
+        bool behind_dead;
     };
     // Behind which entry to go on: its key and its row; without a row, at the key.
     struct Position {
@@ -71,6 +76,7 @@ private:
 
     Position behind_;
     bool dead_too_, ended_;
+    bool skipped_; // dead entries, since the last one
     int wanted_, count_ = 0, at_ = 0, dead_ = 0;
     BlockNumber page_; // the entries are from here, and this is what it was
     XLogRecPtr page_lsn_;

@@ -2,6 +2,7 @@
 // a page held across a wait.
 #include "pg/live_table.hpp"
 
+#include "pg/errors.hpp"
 #include "pg/live_columns.hpp"
 #include "pg/row_holder.hpp"
 
@@ -94,6 +95,11 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks
     call([&] {
         table_ = table_open(table, RowExclusiveLock);
         lane_ = index_open(lane, RowExclusiveLock);
+    });
+    if (!call([&] { return LaneReader::reads(lane_, table_); }))
+        raise_altered_index("job_live_lane",
+                            "ON job_live (tenant_id, priority, position) WHERE position IS NOT NULL");
+    call([&] {
         CommandCounterIncrement();
         PushActiveSnapshot(GetTransactionSnapshot());
         snapshot_ = GetActiveSnapshot();
@@ -132,33 +138,43 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
         result.began = entries.leave(wanted.ahead, key);
         passed.leave_out({wanted.from, result.began});
     }
-    for (; key && *key < wanted.to; key = entries.next()) {
+    for (core::LaneKey last = core::kFirstKey; key && *key < wanted.to; key = entries.next()) {
         check_interrupts();
+        if (reader_.is_behind_dead())
+            passed.over_dead();
+        // Not between the entries of one job: the last one may be the one that counts.
+        if (result.looked_at >= kMostAtOnce && *key != last) {
+            result.next = *key;
+            passed.end();
+            return result;
+        }
+        last = *key;
+        ++result.looked_at;
         Look const seen = reader_.fetch(seen_) ? look(wanted.tenant, wanted.capped) : Look::passed;
-        if (seen == Look::taken) {
+        if (seen == Look::taken)
             taken.push_back(claimed(wanted.lane));
-            ++result.jobs;
-        }
-        if (seen == Look::taken || seen == Look::parked)
-            result.own.add(core::stretch_of(*key));
-        if (seen == Look::others) {
-            passed.leave_out(core::stretch_of(*key));
-            result.empty = false;
-        } else {
-            passed.over(*key);
-        }
+        note(seen, *key, passed, result);
         // A lane with nothing to park is not held up by those that have filled what a claim may park.
-        bool const all = result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may());
-        if (++result.looked_at == kMostAtOnce && !all)
-            result.next = core::behind(*key);
-        if (all || result.next) {
-            result.empty = result.empty && !all; // nobody has looked further
+        if (result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may())) {
+            result.empty = false; // nobody has looked further
             passed.end();
             return result;
         }
     }
     passed.end_at(wanted.to);
     return result;
+}
+
+void LiveTable::note(Look seen, core::LaneKey key, core::Passed &passed, Taken &result) {
+    result.jobs += seen == Look::taken ? 1 : 0;
+    if (seen == Look::taken || seen == Look::parked)
+        result.own.add(core::stretch_of(key));
+    if (seen == Look::others) {
+        passed.leave_out(core::stretch_of(key));
+        result.empty = false;
+    } else {
+        passed.over(key);
+    }
 }
 
 // What is to be done with the job in seen_, and does it.

@@ -103,6 +103,7 @@ private:
 
     bool is_free();
     Look look(const std::string &tenant, bool capped);
+    static void note(Look seen, core::LaneKey key, core::Passed &passed, Taken &result);
     Look look_at_key(const std::string &tenant);
     Look park();
     bool lock();

@@ -107,7 +107,7 @@ public:
         core::LaneKey key;
         int lanes, entries;
     };
-    Survey next_survey(TimestampTz now) const;
+    Survey next_survey() const;
     void surveyed(const std::vector<std::string> &lanes, bool end, core::LaneKey key) const;
     core::Gaps gaps_of(const std::string &tenant) const;
     void found_in_gap(const std::string &tenant, core::LaneKey key) const;

@@ -37,7 +37,9 @@ void Ring::remember(Share &share) const {
     share.passed.clear();
 }
 
-Ring::Survey Ring::next_survey(TimestampTz now) const {
+// By the clock, not by when the claim began: it may have waited for its turn.
+Ring::Survey Ring::next_survey() const {
+    TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;
     Queue &queue = memory->queues[queue_];
     int64 const elapsed = now - queue.surveyed_at;

@@ -150,7 +150,7 @@ public:
         divide(claim);
         pg::ring::leave();
         if (ring_.available())
-            survey(ring_, table_, mark_.at);
+            survey(ring_, table_);
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
         claim.parked += static_cast<int>(to_park.size());

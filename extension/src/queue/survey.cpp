@@ -47,8 +47,8 @@ private:
 
 } // namespace
 
-void survey(const pg::ring::Ring &ring, pg::LiveTable &table, TimestampTz now) {
-    if (pg::ring::Ring::Survey at = ring.next_survey(now); at.lanes > 0)
+void survey(const pg::ring::Ring &ring, pg::LiveTable &table) {
+    if (pg::ring::Ring::Survey at = ring.next_survey(); at.lanes > 0)
         Step(ring, table, std::move(at)).run();
 }
 

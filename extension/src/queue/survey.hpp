@@ -6,6 +6,6 @@
 namespace fairq::queue {
 
 // Looks at the next lane or more by the index, whoever is in the ring, and into their gaps.
-void survey(const pg::ring::Ring &ring, pg::LiveTable &table, TimestampTz now);
+void survey(const pg::ring::Ring &ring, pg::LiveTable &table);
 
 } // namespace fairq::queue
