@@ -74,7 +74,8 @@ public:
 
 const Contender &pgq_queue() {
     static const Pgq queue(
-        "pgq", "next_batch, get_batch_events, finish_batch: whole batches, one queue a connection",
+        "pgq",
+        "next_batch, get_batch_events, finish_batch: whole batches, one queue a connection, twice as full",
         "pgq.subscription");
     return queue;
 }

@@ -126,6 +126,8 @@ void restart(Report &report, const Size &size) {
                  fmt::format("{} dead index entries before the first job, claims of {}", dead, kBatch),
                  {row(report, "held back", pinned, before), row(report, "removable", removable, before)});
     drop_database(kDatabase);
+    if (!size.quick)
+        age_server();
 }
 
 } // namespace fairq::bench

@@ -16,6 +16,7 @@
 #include "connection.hpp"
 #include "groups.hpp"
 #include "measure.hpp"
+#include "work.hpp"
 
 namespace fairq::bench {
 
@@ -72,17 +73,6 @@ constexpr Group kGroups[] = {
     {"ticks", "against external workers", measure_ticks},
     {"pickup", "from enqueue to claim, with waiting workers", measure_pickup},
     {"limits", "what limits cost those who have them, and the others", measure_limits}};
-
-/// As a server is that has been up for a while: every page of its memory touched, log segments there to be
-/// used again. Else whoever comes first would pay the kernel for them.
-void age_server() {
-    Connection connection("postgres");
-    connection.run("CREATE TABLE bench_age (page text); ALTER TABLE bench_age ALTER page SET STORAGE PLAIN");
-    connection.run("INSERT INTO bench_age SELECT repeat('x', 8000) FROM generate_series(1, "
-                   "(SELECT setting::bigint FROM pg_settings WHERE name = 'shared_buffers'))");
-    connection.run("DROP TABLE bench_age");
-    connection.run("CHECKPOINT");
-}
 
 struct Options {
     bool quick = false;

@@ -152,4 +152,13 @@ void look_at(Queue &queue, const Look &look) {
     queue.per_job.add(total * 1e6 / static_cast<double>(std::max(jobs, 1LL)));
 }
 
+void age_server() {
+    Connection connection("postgres");
+    connection.run("CREATE TABLE bench_age (page text); ALTER TABLE bench_age ALTER page SET STORAGE PLAIN");
+    connection.run("INSERT INTO bench_age SELECT repeat('x', 8000) FROM generate_series(1, "
+                   "(SELECT setting::bigint FROM pg_settings WHERE name = 'shared_buffers'))");
+    connection.run("DROP TABLE bench_age");
+    connection.run("CHECKPOINT");
+}
+
 } // namespace fairq::bench
