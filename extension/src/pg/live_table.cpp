@@ -144,7 +144,7 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
             passed.over_dead();
         // Not between the entries of one job: the last one may be the one that counts.
         if (result.looked_at >= kMostAtOnce && *key != last) {
-            result.next = *key;
+            result.next = core::stretch_of(last).to; // so that its stretch and the next one meet
             passed.end();
             return result;
         }
