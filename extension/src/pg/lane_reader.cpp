@@ -13,6 +13,14 @@ OffsetNumber first_of(Page page) {
     return P_FIRSTDATAKEY(BTPageGetOpaque(page));
 }
 
+// Whether it is a page of entries; the page may be new, or anything of the index's.
+bool is_leaf(Page page) {
+    if (PageIsNew(page))
+        return false;
+    BTPageOpaque const of = BTPageGetOpaque(page);
+    return P_ISLEAF(of) && !P_IGNORE(of);
+}
+
 // To the next page on the right, if there is one. Gives way to a cancel: there may be thousands of them.
 void step_right(Relation index, LaneReader::Spot &at) {
     do {
@@ -76,6 +84,7 @@ void LaneReader::open(Relation table, Relation index, Snapshot snapshot) {
     index_ = index;
     snapshot_ = snapshot;
     rows_ = table_index_fetch_begin(table);
+    pages_ = RelationGetNumberOfBlocks(index);
     key_ = _bt_mkscankey(index, nullptr);
     // Made without a tuple, it has guessed what the index is, and its columns are all NULL.
     _bt_metaversion(index, &key_->heapkeyspace, &key_->allequalimage);
@@ -89,7 +98,8 @@ void LaneReader::finish() {
     table_index_fetch_end(rows_);
 }
 
-void LaneReader::start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too) {
+void LaneReader::start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too,
+                       Bookmark mark) {
     Datum const name = of(tenant).datum;
     call([&] { mark_dead(); });
     behind_ = {name, core::priority_of(from), core::position_of(from), {}};
@@ -98,6 +108,9 @@ void LaneReader::start(std::string_view tenant, core::LaneKey from, int expected
     dead_too_ = dead_too;
     ended_ = skipped_ = false;
     count_ = at_ = 0;
+    mark_is_of_lane_ = mark.page != 0;
+    if (mark_is_of_lane_)
+        mark_ = mark;
 }
 
 std::optional<core::LaneKey> LaneReader::next() {
@@ -159,7 +172,49 @@ LaneReader::Spot LaneReader::find_position() {
     key_->scankeys[1].sk_argument = Int16GetDatum(behind_.priority);
     key_->scankeys[2].sk_argument = Int64GetDatum(behind_.position);
     key_->scantid = ItemPointerIsValid(&behind_.row) ? &behind_.row : nullptr;
-    return find();
+    Spot at = find_at_mark();
+    if (!BufferIsValid(at.page))
+        at = find();
+    if (BufferIsValid(at.page))
+        mark_ = {BufferGetBlockNumber(at.page), at.item};
+    mark_is_of_lane_ = true;
+    return at;
+}
+
+// Spares the way down: on the marked page, or the next one. No page when it is on neither.
+LaneReader::Spot LaneReader::find_at_mark() {
+    Spot at{InvalidBuffer, InvalidOffsetNumber};
+    if (mark_.page == 0 || mark_.page >= pages_ || (!mark_is_of_lane_ && !lanes_are_in_order_))
+        return at;
+    at.page = ReadBuffer(index_, mark_.page);
+    LockBuffer(at.page, BT_READ);
+    if (starts_at(at)) {
+        pgstat_count_index_scan(index_);
+        return at;
+    }
+    if (BufferIsValid(at.page))
+        _bt_relbuf(index_, at.page);
+    lanes_are_in_order_ = lanes_are_in_order_ && mark_is_of_lane_;
+    return {InvalidBuffer, InvalidOffsetNumber};
+}
+
+// Whether what the key asks for starts on the page, or the one on its right: with an item that is less in
+// front of it, nothing further left matters, and with one that is not, nothing further right.
+bool LaneReader::starts_at(Spot &at) const {
+    Page const page = BufferGetPage(at.page);
+    if (!is_leaf(page))
+        return false;
+    at.item = first_item(page, mark_.item);
+#ifndef FAIRQ_TEST_BELIEVING_MARKS // so that the test of marks can be seen to fail
+    if (at.item == first_of(page))
+        return false;
+#endif
+    if (at.item <= PageGetMaxOffsetNumber(page))
+        return true;
+    step_right(index_, at);
+    if (BufferIsValid(at.page))
+        at.item = first_item(BufferGetPage(at.page));
+    return BufferIsValid(at.page) && at.item <= PageGetMaxOffsetNumber(BufferGetPage(at.page));
 }
 
 // Where what the key asks for starts: the first item that is not less, or with nextkey the first that is
@@ -173,17 +228,27 @@ LaneReader::Spot LaneReader::find() {
     return at;
 }
 
-OffsetNumber LaneReader::first_item(Page page) const {
-    OffsetNumber low = first_of(page), high = OffsetNumberNext(PageGetMaxOffsetNumber(page));
+// In growing steps from the guess on, then by halves.
+OffsetNumber LaneReader::first_item(Page page, int guess) const {
     int const before = key_->nextkey ? 0 : 1;
+    auto const is_before = [&](int item) { return compare(page, static_cast<OffsetNumber>(item)) >= before; };
+    int low = first_of(page), high = PageGetMaxOffsetNumber(page) + 1;
+    for (int step = 1; low < guess && guess <= high; step *= 2) {
+        if (!is_before(guess - 1)) {
+            high = guess - 1;
+            break;
+        }
+        low = guess;
+        guess += step;
+    }
     while (low < high) {
-        auto const middle = static_cast<OffsetNumber>(low + (high - low) / 2);
-        if (compare(page, middle) >= before)
-            low = OffsetNumberNext(middle);
+        int const middle = low + (high - low) / 2;
+        if (is_before(middle))
+            low = middle + 1;
         else
             high = middle;
     }
-    return low;
+    return static_cast<OffsetNumber>(low);
 }
 
 // As _bt_compare() does it, for a fifth of the price: nothing in a leaf's entry is NULL or cut off, and names

@@ -9,6 +9,7 @@
 
 #include "core/gaps.hpp"
 
+#include "pg/bookmark.hpp"
 #include "pg/values.hpp"
 
 namespace fairq::pg {
@@ -22,8 +23,8 @@ public:
     void finish();
 
     // From that place of the lane on. Dead entries too: those that nobody's snapshot sees a row behind. The
-    // caller expects to look at that many.
-    void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too);
+    // caller expects to look at that many. mark: where that place may be.
+    void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too, Bookmark mark = {});
     // The place of the next entry; a job may have several. None at the end of the lane.
     std::optional<core::LaneKey> next();
     // Whether there are dead ones in front of it that were left out.
@@ -31,6 +32,8 @@ public:
     // The row of the entry, into the slot; false when the snapshot sees none. (Marks the entry when nobody
     // does.)
     bool fetch(TupleTableSlot *slot);
+    // Where the last search ended.
+    Bookmark mark() const { return mark_; }
 
     // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none.
     std::optional<std::string> next_lane(std::string_view after);
@@ -60,8 +63,10 @@ private:
 
     void read();
     Spot find_position();
+    Spot find_at_mark();
+    bool starts_at(Spot &at) const;
     Spot find();
-    OffsetNumber first_item(Page page) const;
+    OffsetNumber first_item(Page page, int guess = 0) const;
     int compare(Page page, OffsetNumber item) const;
     void read_page(Page page, OffsetNumber item);
     bool is_of_lane(IndexTuple tuple) const;
@@ -73,7 +78,11 @@ private:
     Snapshot snapshot_;
     IndexFetchTableData *rows_;
     BTScanInsert key_;
+    BlockNumber pages_; // that the index has at least
 
+    Bookmark mark_{};
+    bool mark_is_of_lane_;           // else of the one before it
+    bool lanes_are_in_order_ = true; // those without a mark stand where the last one was
     Position behind_;
     bool dead_too_, ended_;
     bool skipped_; // dead entries, since the last one

@@ -31,10 +31,10 @@ public:
         : reader_(reader), tenant_(tenant), gaps_(gaps) {}
 
     // The place of the first one from there on; the rest as in LaneReader::start.
-    std::optional<core::LaneKey> start(core::LaneKey from, int expected, bool dead_too) {
+    std::optional<core::LaneKey> start(core::LaneKey from, int expected, bool dead_too, Bookmark mark) {
         expected_ = expected;
         dead_too_ = dead_too;
-        reader_.start(tenant_, gaps_.skip(from), expected_, dead_too_);
+        reader_.start(tenant_, gaps_.skip(from), expected_, dead_too_, mark);
         return next();
     }
 
@@ -92,11 +92,12 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks
     : mark_(mark), types_(types), keys_(keys), rows_(rows), queued_(status_datum(schema, "queued")),
       locked_(status_datum(schema, "locked")), worker_(of(mark.worker).datum) {
     Oid const table = live_table_oid(schema), lane = relation_in(schema, "job_live_lane");
-    call([&] {
+    bool const readable = call([&] {
         table_ = table_open(table, RowExclusiveLock);
         lane_ = index_open(lane, RowExclusiveLock);
+        return LaneReader::reads(lane_, table_);
     });
-    if (!call([&] { return LaneReader::reads(lane_, table_); }))
+    if (!readable)
         raise_altered_index("job_live_lane",
                             "ON job_live (tenant_id, priority, position) WHERE position IS NOT NULL");
     call([&] {
@@ -132,7 +133,9 @@ std::optional<std::string> LiveTable::last_lane() {
 Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
     Taken result;
     Entries entries(reader_, wanted.tenant, wanted.gaps);
-    std::optional<core::LaneKey> key = entries.start(wanted.from, wanted.ahead + wanted.jobs, false);
+    std::optional<core::LaneKey> key =
+        entries.start(wanted.from, wanted.ahead + wanted.jobs, false, wanted.mark);
+    result.mark = reader_.mark();
     core::Passed passed(wanted.from, result.passed);
     if (wanted.ahead > 0) {
         result.began = entries.leave(wanted.ahead, key);

@@ -55,6 +55,7 @@ struct Wanted {
     const core::Gaps &gaps; // to step over
     core::LaneKey from, to; // where to look; to: not included
     int ahead;              // entries to leave to others, who are about to take those jobs
+    Bookmark mark;          // where the last walk began
 };
 
 // What a lane gave. empty: it has no other job that could be claimed, as far as the claim's snapshot sees.
@@ -66,6 +67,7 @@ struct Taken {
     std::optional<core::LaneKey> next = {}; // it stopped, for the claim to note how far it came: ask again
     std::vector<core::Stretch> passed = {}; // where the claim has left nothing to claim
     core::Touched own = {};                 // where it has taken jobs, or will park them
+    Bookmark mark = {};                     // where the walk began
 };
 
 // A claim in progress. Use: construct, next_lane/take as often as needed, finish. After an error the

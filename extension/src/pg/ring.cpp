@@ -98,6 +98,7 @@ std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room) con
         shares.push_back({std::string(lane.name()), part.lane, lane.generation, part.jobs,
                           memory->scheduled[part.lane].weight});
         shares.back().gaps = lane.gaps;
+        shares.back().mark = lane.mark;
         draw_from(shares.back());
     }
     return shares;
@@ -120,6 +121,7 @@ void Ring::settle(const std::vector<Share> &shares, TimestampTz at) const {
         if (!is_lane_of(share, queue_))
             continue;
         make_gaps(share.lane, share.passed, clock_);
+        memory->lane[share.lane].mark = share.mark;
         if (share.got > 0)
             schedule.served(share.lane);
         if (share.empty && memory->lane[share.lane].touched <= clock_)

@@ -25,6 +25,7 @@
 #include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
+#include "pg/bookmark.hpp"
 #include "pg/shared_memory.hpp"
 
 namespace fairq::pg::ring {
@@ -60,6 +61,7 @@ struct Share {
     int ahead = 0;                          // jobs behind them that others are about to take
     int looked_at = 0;                      // entries
     std::vector<core::Stretch> passed = {}; // where the claim left nothing to claim
+    Bookmark mark = {};                     // where the last walk along the lane began
 };
 
 // What one lane did, for metrics. Since the lane came into the ring; the last minute is one that slides.

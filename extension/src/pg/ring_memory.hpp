@@ -6,6 +6,7 @@
 #include "core/histogram.hpp"
 #include "core/limits.hpp"
 #include "core/schedule.hpp"
+#include "pg/bookmark.hpp"
 #include "pg/shared_memory.hpp"
 
 namespace fairq::pg::ring {
@@ -28,7 +29,8 @@ struct Lane {
     int64 depth;            // its queued jobs, if counted_with is Queue::depths
     uint64 counted_with;
     core::Gaps gaps;
-    int32 drawn; // jobs that claims have drawn and not settled yet
+    Bookmark mark; // where the last walk began
+    int32 drawn;   // jobs that claims have drawn and not settled yet
     char tenant[core::kMaxNameBytes + 1];
     std::string_view name() const { return {tenant, static_cast<size_t>(length)}; }
 };

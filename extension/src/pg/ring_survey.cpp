@@ -34,6 +34,10 @@ void Ring::remember(Share &share) const {
         return;
     make_gaps(place, share.passed, clock_);
     share.gaps = memory->lane[place].gaps;
+    if (Bookmark &mark = memory->lane[place].mark; share.mark.page == 0)
+        share.mark = mark;
+    else
+        mark = share.mark;
     share.passed.clear();
 }
 

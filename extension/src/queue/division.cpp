@@ -121,8 +121,8 @@ private:
         bool const capped = limits.max_concurrency.has_value();
         share.empty = true;
         // Behind what others are about to take; if that is not enough, there as well.
-        pg::Wanted look{lane.tenant, lane.number,     wanted,         capped,
-                        share.gaps,  core::kFirstKey, core::kLastKey, share.ahead};
+        pg::Wanted look{lane.tenant,     lane.number,    wanted,      capped,    share.gaps,
+                        core::kFirstKey, core::kLastKey, share.ahead, share.mark};
         look.to = take_between(look, share);
         look.jobs = wanted - share.got;
         look.ahead = 0;
@@ -141,8 +141,10 @@ private:
         core::LaneKey began = look.from;
         for (bool first = true;; first = false) {
             pg::Taken taken = table_.take(look, claim_.jobs);
-            if (first)
+            if (first) {
                 began = taken.began;
+                share.mark = taken.mark;
+            }
             note(taken, look.tenant, share);
             if (!taken.next)
                 return began;
@@ -150,6 +152,7 @@ private:
             look.from = *taken.next;
             look.jobs -= taken.jobs;
             look.ahead = 0;
+            look.mark = {};
         }
     }
 

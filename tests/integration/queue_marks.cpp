@@ -1,0 +1,104 @@
+// Claims go to the page of the lane index where the last one began. Whatever has become of it since, they
+// give the jobs whose turn it is.
+#include <memory>
+
+#include <gtest/gtest.h>
+
+#include "altered_installation.hpp"
+#include "queue_checker.hpp"
+
+using namespace fairq::driver;
+using namespace fairq::test;
+
+namespace {
+
+class Marks : public testing::Test {
+protected:
+    explicit Marks(std::unique_ptr<AlteredInstallation> installation = nullptr)
+        : installation_(std::move(installation)),
+          cluster_(installation_ ? installation_->make_cluster(options())
+                                 : std::make_unique<Cluster>(options())) {
+        // Neighbours of the lane in the index, with nothing to claim any more. Then ten pages of it, and
+        // claims that have come to the fifth.
+        enqueue_jobs_of("b", 50);
+        enqueue_jobs_of("d", 50);
+        claim(database_, 100);
+        enqueue_jobs_of("c", 2000);
+        for (int i = 0; i < 20; ++i)
+            finish(claim(database_, 50));
+    }
+
+    static ClusterOptions options() {
+        ClusterOptions made;
+        made.needs_cron = false;
+        made.settings = {{"fsync", "off"}, {"autovacuum", "off"}};
+        return made;
+    }
+
+    void enqueue_jobs_of(const std::string &tenant, int jobs, int priority = 0) {
+        database_.query("SELECT count(enqueue_job($1, 'mail', priority => $2::integer)) FROM "
+                        "generate_series(1, $3::integer)",
+                        {tenant, std::to_string(priority), std::to_string(jobs)});
+    }
+
+    void finish(const ClaimedJobs &jobs) { complete(database_, jobs.ids, jobs.lock_token); }
+
+    std::vector<std::int64_t> next_by_the_table(int count) {
+        std::vector<std::int64_t> ids;
+        for (const Row &row : database_.query(
+                 "SELECT id FROM job_live WHERE status = 'queued' ORDER BY priority, position LIMIT $1",
+                 {std::to_string(count)}))
+            ids.push_back(std::stoll(row[0].value()));
+        return ids;
+    }
+
+    /// Whether so many claims, one after the other, give the jobs whose turn it is.
+    bool claims_are_right(int claims) {
+        for (int i = 0; i < claims; ++i) {
+            const std::vector<std::int64_t> due = next_by_the_table(50);
+            const ClaimedJobs given = claim(database_, 50);
+            if (given.ids != due)
+                return false;
+            finish(given);
+        }
+        return true;
+    }
+
+    std::unique_ptr<AlteredInstallation> installation_; // or what the others run on
+    std::unique_ptr<Cluster> cluster_;
+    Database database_{cluster_->conninfo(), "marks"};
+};
+
+TEST_F(Marks, hide_nothing_that_comes_in_front_of_them) {
+    ASSERT_TRUE(claims_are_right(2));
+    enqueue_jobs_of("c", 300, -1);
+    EXPECT_TRUE(claims_are_right(8));
+}
+
+TEST_F(Marks, lead_nobody_astray_when_their_pages_are_gone) {
+    database_.query("VACUUM job_live");
+    EXPECT_TRUE(claims_are_right(2));
+    enqueue_jobs_of("c", 2000, -2); // may get the pages that were freed
+    EXPECT_TRUE(claims_are_right(2));
+}
+
+TEST_F(Marks, lead_nowhere_in_an_index_that_is_new) {
+    database_.query("REINDEX INDEX job_live_lane");
+    EXPECT_TRUE(claims_are_right(2));
+    database_.query("TRUNCATE job_live");
+    enqueue_jobs_of("c", 60);
+    EXPECT_TRUE(claims_are_right(1));
+}
+
+class BelievedMarks : public Marks {
+protected:
+    BelievedMarks() : Marks(std::make_unique<AlteredInstallation>("believing_marks")) {}
+};
+
+TEST_F(BelievedMarks, hide_jobs_in_the_eyes_of_this_judge) {
+    ASSERT_TRUE(claims_are_right(2));
+    enqueue_jobs_of("c", 300, -1);
+    EXPECT_FALSE(claims_are_right(8));
+}
+
+} // namespace
