@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kWorkers = 4;
 constexpr int kSlices = 10;
-constexpr int kClaims = 200;          // looked at after a slice
-constexpr long long kSlice = 100'000; // jobs
+constexpr int kLooks = 4, kClaims = 50; // after a slice
+constexpr long long kSlice = 100'000;   // jobs
 constexpr long long kFreshSlice = 20'000;
 constexpr Jobs kQueued{10'000, 10};
 
@@ -63,13 +63,16 @@ void slice(Line &line, const Size &size) {
     line.rate.add(work(line.queue, size.jobs(fresh ? kFreshSlice : kSlice)));
     if (fresh)
         vacuum(line.queue);
-    look_at(line.queue, {size.quick ? 10 : kClaims, true, false});
 }
 
 void take_turns(std::vector<Line> &lines, const Size &size, int slices) {
-    for (int i = 0; i < slices; ++i)
+    for (int i = 0; i < slices; ++i) {
         for (Line &line : lines)
             slice(line, size);
+        for (int look = 0; look < kLooks; ++look)
+            for (Line &line : lines)
+                look_at(line.queue, {size.quick ? 10 : kClaims, true, false});
+    }
 }
 
 void add_rows(Report &report, std::vector<Fields> &rows, const std::vector<Line> &lines) {
@@ -142,8 +145,8 @@ void churn(Report &report, const Size &size) {
     report.table(
         "churn",
         fmt::format("{} slices of {} jobs that come and go, {} queued, {} workers, async; claims: of one "
-                    "connection after each of the last {} slices",
-                    slices, size.jobs(kSlice), kQueued.count, kWorkers, (slices + 1) / 2),
+                    "connection, {} of each queue in turns, after each of the last {} slices",
+                    slices, size.jobs(kSlice), kQueued.count, kWorkers, kClaims, (slices + 1) / 2),
         rows);
 }
 

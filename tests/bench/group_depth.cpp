@@ -8,7 +8,7 @@
 namespace fairq::bench {
 namespace {
 
-constexpr int kClaims = 200; // a round
+constexpr int kTurns = 2, kClaims = 200; // a round
 constexpr int kMetricsCalls = 100;
 constexpr double kMinutesForTenMillion = 30;
 
@@ -21,7 +21,7 @@ struct Column {
 void look_in_turns(std::vector<Queue> &queues, const Size &size) {
     for (Queue &queue : queues)
         prepare(queue);
-    for (int round = 0; round < size.rounds; ++round)
+    for (int turn = 0; turn < (size.quick ? 1 : kTurns * size.rounds); ++turn)
         for (Queue &queue : queues)
             look_at(queue, {size.quick ? 20 : kClaims});
 }

@@ -1,5 +1,7 @@
 // group_empty.cpp: claims that find nothing, because nothing is queued or because everybody is at its cap:
 // cheap, and without a trace.
+#include <memory>
+
 #include <fmt/format.h>
 
 #include "groups.hpp"
@@ -16,10 +18,11 @@ struct Case {
     const char *name;
     Queue queue;
     bool empty;
-    Samples ms{};
+    Samples ms{}; ///< the medians of its windows
     double least_wal = 1e18,
            least_xids = 1e18; ///< of the windows: the server writes something of its own now and then
     std::vector<Batch> held{};
+    std::unique_ptr<Connection> admin{}, worker{};
 };
 
 void fill_caps(Case &one) {
@@ -36,17 +39,20 @@ double next_xid(Connection &connection) {
     return connection.run("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").number();
 }
 
-void window(Case &one, Connection &admin, Connection &worker) {
+void window(Case &one) {
+    Connection &admin = *one.admin, &worker = *one.worker;
     const double wal = wal_position(admin), xid = next_xid(admin);
     std::vector<Batch> given;
+    Samples ms;
     for (int i = 0; i < kClaims; ++i) {
         const Stopwatch watch;
         const Batch batch = one.empty ? fairq_queue().take(worker, {}) : fairq_queue().claim(worker, {});
-        one.ms.add(watch.seconds() * 1000);
+        ms.add(watch.seconds() * 1000);
         if (one.empty && !batch.ids.empty())
             throw std::runtime_error(fmt::format("{}: a claim gave {} jobs", one.name, batch.ids.size()));
         given.push_back(batch);
     }
+    one.ms.add(ms.median());
     one.least_wal = std::min(one.least_wal, (wal_position(admin) - wal) / kClaims);
     one.least_xids = std::min(one.least_xids, (next_xid(admin) - xid) / kClaims);
     for (const Batch &batch : given)
@@ -54,16 +60,29 @@ void window(Case &one, Connection &admin, Connection &worker) {
             fairq_queue().complete(worker, batch);
 }
 
-void look(Case &one) {
-    Connection admin(one.queue.database), worker(one.queue.database);
-    worker.run("SET synchronous_commit = off");
+void get_ready(Case &one) {
+    one.admin = std::make_unique<Connection>(one.queue.database);
+    one.worker = std::make_unique<Connection>(one.queue.database);
+    one.worker->run("SET synchronous_commit = off");
     for (const Batch &batch : one.held)
-        admin.run(fmt::format("SELECT heartbeat_jobs({})", batch.lock_token));
+        one.admin->run(fmt::format("SELECT heartbeat_jobs({})", batch.lock_token));
     if (!one.empty)
-        fairq_queue().load(admin, kQueued);
-    fairq_queue().finish(worker, fairq_queue().take(worker, {}));
-    for (int i = 0; i < kWindows; ++i)
-        window(one, admin, worker);
+        fairq_queue().load(*one.admin, kQueued);
+    fairq_queue().finish(*one.worker, fairq_queue().take(*one.worker, {}));
+}
+
+void look_in_turns(std::vector<Case> &cases, int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+        for (Case &one : cases)
+            get_ready(one);
+        for (int i = 0; i < kWindows; ++i)
+            for (Case &one : cases)
+                window(one);
+    }
+    for (Case &one : cases) {
+        one.admin.reset();
+        one.worker.reset();
+    }
 }
 
 void check(Report &report, const std::vector<Case> &cases) {
@@ -89,24 +108,18 @@ void claim_nothing(Report &report, const Size &size) {
     for (Case &one : cases)
         prepare(one.queue);
     fill_caps(cases.back());
-    std::vector<Samples> rounds(cases.size());
-    for (int round = 0; round < size.rounds; ++round)
-        for (std::size_t i = 0; i < cases.size(); ++i) {
-            cases[i].ms = {};
-            look(cases[i]);
-            rounds[i].add(cases[i].ms.median());
-        }
+    look_in_turns(cases, size.rounds);
     std::vector<Fields> rows;
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-        const Samples ratio = rounds[i].over(rounds[0]);
-        rows.push_back({{"case", cases[i].name},
-                        {"claim ms", figure(rounds[i], 4)},
+    for (const Case &one : cases) {
+        const Samples ratio = one.ms.over(cases.front().ms);
+        rows.push_back({{"case", one.name},
+                        {"claim ms", figure(one.ms, 4)},
                         {"x claim of 50", figure(ratio, 3)},
-                        {"target", i == 0 ? ""
-                                          : report.target(fmt::format("empty claim, {}", cases[i].name),
-                                                          ratio.median(), at_most(0.2))},
-                        {"WAL bytes/claim", cases[i].least_wal},
-                        {"xids/claim", cases[i].least_xids}});
+                        {"target", !one.empty ? ""
+                                              : report.target(fmt::format("empty claim, {}", one.name),
+                                                              ratio.median(), at_most(0.2))},
+                        {"WAL bytes/claim", one.least_wal},
+                        {"xids/claim", one.least_xids}});
     }
     check(report, cases);
     report.table("empty claims", "one connection, async; WAL and xids: the least of several windows", rows);

@@ -48,10 +48,12 @@ bool Probes::next(const Probe &probe) {
 int Probes::running(std::string_view tenant, int most, Sight sight) {
     Probe const &probe = open(running_, "job_live", "job_live_running", 1);
     start(probe, tenant, std::nullopt, sight);
-    int found = 0;
-    while (found < most && next(probe))
-        ++found;
-    return found;
+    return call([&] {
+        int found = 0;
+        while (found < most && index_getnext_slot(probe.scan, ForwardScanDirection, probe.slot))
+            ++found;
+        return found;
+    });
 }
 
 std::optional<int64> Probes::key_holder(std::string_view tenant, std::string_view key) {
