@@ -59,6 +59,7 @@ endef
 $(eval $(call altered_library,without_tenant_lock,extension/src/pg/tenant_lock,FAIRQ_TEST_WITHOUT_TENANT_LOCK))
 $(eval $(call altered_library,without_holes_in_gaps,extension/src/pg/ring_memory,FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS))
 $(eval $(call altered_library,believing_marks,extension/src/pg/lane_reader,FAIRQ_TEST_BELIEVING_MARKS))
+$(eval $(call altered_library,without_openings,extension/src/pg/ring_memory,FAIRQ_TEST_WITHOUT_OPENINGS))
 
 build/exports.map: Makefile
 	@mkdir -p build

@@ -19,6 +19,9 @@
 //   - what a claim saw becomes a gap only where nothing was touched since before its own snapshot;
 //   - a job that somebody has, but may give back without a word, is in no gap;
 //   - the survey looks into the gaps as well, at some 20 000 entries a second.
+//
+// And that a tenant was found at its cap, so that the next claims need not count what is running: until a job
+// of its own ends, or comes, or a second has passed.
 #pragma once
 
 #include "core/gaps.hpp"
@@ -42,6 +45,9 @@ void activate_at_abort(Oid table, std::string_view tenant, core::Stretch where);
 void forget_gaps_at_abort(Oid table);
 // Enters what waits for the commit now already: a claim sees its own transaction's jobs.
 void activate_own();
+// A job of the tenant that counted for its cap has ended; or many jobs, of who knows which tenants.
+void open_at_commit(Oid table, std::string_view tenant);
+void open_all_at_commit(Oid table);
 void weigh_at_commit(Oid table, std::string_view tenant, int weight);
 
 // One lane's part of a draw, and what became of it.
@@ -62,6 +68,8 @@ struct Share {
     int looked_at = 0;                      // entries
     std::vector<core::Stretch> passed = {}; // where the claim left nothing to claim
     Bookmark mark = {};                     // where the last walk along the lane began
+    int full_cap = 0;                       // the tenant is known to be at this cap; 0: it may be below
+    int found_full = 0;                     // and this claim found it at that one
 };
 
 // What one lane did, for metrics. Since the lane came into the ring; the last minute is one that slides.
@@ -90,9 +98,9 @@ public:
     bool available() const { return queue_ >= 0; } // false: no shared memory, or too many queues
     bool complete() const { return complete_; }
 
-    // Draws up to `jobs` jobs from the lanes whose turn it is; room: as in core::draw.
-    std::vector<Share> draw(int jobs, const std::function<int(int)> &room) const;
-    // Takes back what was not given, lets go of lanes that are empty. `at`: of the claim, for the figures.
+    // `at`: of the claim. Draws up to `jobs` jobs from the lanes whose turn it is; room: as in core::draw.
+    std::vector<Share> draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const;
+    // Takes back what was not given, lets go of lanes that are empty.
     void settle(const std::vector<Share> &shares, TimestampTz at) const;
     void set_weight(const Share &share, int weight) const;
     // Of a lane that was not drawn, or between two looks at one: makes gaps of what was passed, and reads the
@@ -119,7 +127,7 @@ private:
 
     Oid table_;
     int queue_ = -1;
-    std::uint64_t clock_ = 0; // before the claim's snapshot
+    std::uint64_t clock_ = 0, openings_ = 0; // before the claim's snapshot
     bool complete_ = false;
 };
 

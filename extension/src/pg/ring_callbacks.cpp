@@ -5,6 +5,7 @@
 #include "pg/ring_memory.hpp"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace fairq::pg::ring {
 
@@ -25,11 +26,15 @@ struct Touched {
     Lanes at_commit;
     std::vector<Level> at_abort;
     std::unordered_map<std::string, int> weights;
+    std::unordered_set<std::string> opened;
+    bool all_opened = false;
 
     void clear() {
         at_commit.clear();
         at_abort.clear();
         weights.clear();
+        opened.clear();
+        all_opened = false;
     }
 };
 Journal<Touched> touched;
@@ -50,6 +55,17 @@ void enter_all(const Lanes &lanes) {
             if (queue >= 0) // else nobody has claimed yet: the survey is still to come
                 enter_at(queue, lane->first, lane->second);
     }
+}
+
+void open_tenants() {
+    Exclusive const lock;
+    int const queue = find_queue(touched.table());
+    if (queue < 0)
+        return;
+    for (std::string const &tenant : touched->opened)
+        open(queue, tenant);
+    if (touched->all_opened)
+        memory->queues[queue].all_opened = ++memory->queues[queue].openings;
 }
 
 void weigh_all() {
@@ -90,6 +106,8 @@ void at_end(Ending ending) {
         return;
     if (ending == Ending::commit) {
         enter_all(touched->at_commit);
+        if (opens_some())
+            open_tenants();
         if (!touched->weights.empty())
             weigh_all();
     }
@@ -124,6 +142,20 @@ void forget_gaps_at_abort(Oid table) {
 void activate_own() {
     if (touched)
         enter_all(touched->at_commit);
+}
+
+bool opens_some() {
+    return touched && (!touched->opened.empty() || touched->all_opened);
+}
+
+void open_at_commit(Oid table, std::string_view tenant) {
+    if (memory != nullptr)
+        touched.of(table).opened.emplace(tenant);
+}
+
+void open_all_at_commit(Oid table) {
+    if (memory != nullptr)
+        touched.of(table).all_opened = true;
 }
 
 void weigh_at_commit(Oid table, std::string_view tenant, int weight) {

@@ -13,6 +13,15 @@ namespace fairq::pg::ring {
 
 constexpr int kQueues = 16;
 
+// As many jobs of a tenant are running as its cap allows, as a claim saw it that began at that number of the
+// queue's openings. It is so until the tenant opens, but is looked at again every second: somebody may have
+// gone past the API.
+struct Full {
+    int32 cap; // 0: nobody has found it so
+    uint64 openings;
+    TimestampTz at;
+};
+
 // A place for a lane. Its part in the schedule stands in Memory::scheduled, at the same index.
 struct Lane {
     int32 next;   // in its bucket, or in the list of free places; index + 1
@@ -28,6 +37,8 @@ struct Lane {
     TimestampTz limited_at; // when a limit of the tenant's own last held it back
     int64 depth;            // its queued jobs, if counted_with is Queue::depths
     uint64 counted_with;
+    uint64 opened; // the queue's openings when a job of it last came, or one that counts for its cap ended
+    Full full;     // when a claim last found it at its cap
     core::Gaps gaps;
     Bookmark mark; // where the last walk began
     int32 drawn;   // jobs that claims have drawn and not settled yet
@@ -46,6 +57,8 @@ struct Queue {
     Oid database, table; // InvalidOid: free
     uint64 used;
     uint64 clock;           // counts entries into lanes
+    uint64 openings;        // counts those, and the other events after which a tenant may run more
+    uint64 all_opened;      // when all of them did
     bool complete;          // every lane with an entry in the index is known, or will be entered by a commit
     bool overflowed;        // there was no place for a lane
     TimestampTz claimed_at; // last, by anybody
@@ -92,6 +105,9 @@ int find_or_make_lane(int queue, std::string_view tenant); // or -1: there is no
 // Enters the lane, makes it if there is a place; without one the ring is not complete from here on. `where`
 // there may be something to claim.
 void enter(int queue, std::string_view tenant, core::Stretch where);
+void open(int queue, std::string_view tenant); // it may run more than before
+int full_cap(int place, TimestampTz now);      // at which the tenant is known to be; 0: it may be below
+bool opens_some();                             // this transaction, when it commits
 // Makes gaps of what somebody passed in the lane, but for what was touched since that moment of the clock.
 void make_gaps(int place, const std::vector<core::Stretch> &passed, uint64 since);
 void forget_gaps(int queue); // nor does anybody who is claiming just now make any

@@ -90,7 +90,7 @@ private:
         Known &lane = known_[share.lane];
         if (lane.tenant.empty())
             lane.tenant = share.tenant;
-        judge(lane, limits);
+        judge(lane, limits, share);
         int const wanted = std::min(share.jobs, lane.allowed - lane.taken);
         if (wanted > 0)
             take(share, lane, wanted, limits);
@@ -103,10 +103,16 @@ private:
         }
     }
 
-    void judge(Known &lane, const TenantLimits &limits) {
+    void judge(Known &lane, const TenantLimits &limits, Share &share) {
         if (lane.allowed >= 0)
             return;
+        if (share.full_cap > 0 && share.full_cap == limits.max_concurrency && !limits.settling) {
+            lane.allowed = 0;
+            return;
+        }
         Verdict const verdict = gate_.enter(lane.tenant, limits);
+        if (verdict.reason == Verdict::Reason::at_cap && !limits.settling)
+            share.found_full = *limits.max_concurrency;
         lane.busy = verdict.reason == Verdict::Reason::busy;
         lane.allowed = std::max(verdict.jobs, 0);
     }

@@ -31,7 +31,7 @@ class RingLanes : public Lanes {
 public:
     RingLanes(const pg::ring::Ring &ring, TimestampTz now) : ring_(ring), now_(now) {}
     std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &) override {
-        return ring_.draw(jobs, room);
+        return ring_.draw(jobs, room, now_);
     }
     void settle(const std::vector<Share> &shares) override { ring_.settle(shares, now_); }
     void set_weight(const Share &share, int weight) override { ring_.set_weight(share, weight); }

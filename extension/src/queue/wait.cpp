@@ -156,8 +156,10 @@ void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t n
 }
 
 void slot_freed(std::string_view tenant) {
-    if (limits_are_used() && limits_of(tenant).max_concurrency)
-        pg::waiters::tenant_opens(own_queue(), tenant);
+    if (!limits_are_used() || !limits_of(tenant).max_concurrency)
+        return;
+    pg::ring::open_at_commit(own_queue(), tenant);
+    pg::waiters::tenant_opens(own_queue(), tenant);
 }
 
 void job_due(TimestampTz at) {
