@@ -20,8 +20,7 @@
 //   - a job that somebody has, but may give back without a word, is in no gap;
 //   - the survey looks into the gaps as well, at some 20 000 entries a second.
 //
-// And that a tenant was found at its cap, so that the next claims need not count what is running: until a job
-// of its own ends, or comes, or a second has passed.
+// And that a tenant is at its cap: nobody counts again until a job of it ends, or comes, or in a second.
 #pragma once
 
 #include "core/gaps.hpp"
@@ -45,7 +44,7 @@ void activate_at_abort(Oid table, std::string_view tenant, core::Stretch where);
 void forget_gaps_at_abort(Oid table);
 // Enters what waits for the commit now already: a claim sees its own transaction's jobs.
 void activate_own();
-// A job of the tenant that counted for its cap has ended; or many jobs, of who knows which tenants.
+// A job that counted for the tenant's cap has ended; or jobs of who knows which tenants.
 void open_at_commit(Oid table, std::string_view tenant);
 void open_all_at_commit(Oid table);
 void weigh_at_commit(Oid table, std::string_view tenant, int weight);
