@@ -5,8 +5,11 @@ CREATE EXTENSION fairq;
 RESET client_min_messages;
 
 -- One, two, three and four bytes a character, at every limit around them.
+-- (Unaligned: psql 14 draws columns of such characters wider.)
+\a
 SELECT most, truncate_notify_payload('aé€😀z', most) AS cut, octet_length(truncate_notify_payload('aé€😀z', most)) AS bytes
   FROM generate_series(1, 12) most;
+\a
 SELECT truncate_notify_payload('') = '' AS empty, truncate_notify_payload('é', 1) = '' AS nothing_fits;
 SELECT octet_length(truncate_notify_payload(repeat('x', 7998))) AS under, octet_length(truncate_notify_payload(repeat('x', 7999))) AS exact,
        octet_length(truncate_notify_payload(repeat('x', 8000))) AS over, octet_length(truncate_notify_payload(repeat('x', 1000000))) AS far_over;

@@ -86,6 +86,21 @@ TEST_F(FullTenant, is_served_when_its_cap_is_raised) {
     find_full();
 }
 
+TEST_F(FullTenant, is_served_when_its_jobs_ended_while_it_had_no_cap) {
+    set_cap(0);
+    complete(database_, running_.ids, running_.lock_token);
+    set_cap(kCap);
+    for (int i = 0; i < kCap; ++i)
+        EXPECT_EQ(claim(database_, 1).ids.size(), 1U);
+    find_full();
+}
+
+TEST_F(FullTenant, is_served_when_its_jobs_are_dead) {
+    database_.query("UPDATE job_live SET max_attempts = attempts WHERE status = 'locked'");
+    database_.query("SELECT reclaim_stuck_jobs('1 microsecond')");
+    EXPECT_EQ(claimed(), static_cast<std::size_t>(kCap));
+}
+
 TEST_F(FullTenant, is_served_in_the_transaction_that_ends_a_job) {
     database_.query("BEGIN");
     complete(database_, {running_.ids[0]}, running_.lock_token);
@@ -107,6 +122,18 @@ TEST_F(FullTenant, is_served_when_the_claims_that_filled_it_are_rolled_back) {
     EXPECT_EQ(claim(other_, 10).ids.size(), 0U);
     database_.query("ROLLBACK");
     EXPECT_EQ(claim(other_, 10).ids.size(), static_cast<std::size_t>(kCap));
+}
+
+TEST_F(FullTenant, is_served_when_a_savepoint_takes_back_the_claim_that_filled_it) {
+    database_.query("BEGIN");
+    complete(database_, running_.ids, running_.lock_token);
+    database_.query("SAVEPOINT s");
+    EXPECT_EQ(claimed(), static_cast<std::size_t>(kCap));
+    find_full();
+    database_.query("ROLLBACK TO s");
+    EXPECT_EQ(claimed(), static_cast<std::size_t>(kCap));
+    database_.query("COMMIT");
+    find_full();
 }
 
 TEST_F(FullTenant, is_served_when_its_load_test_is_cleared_away) {

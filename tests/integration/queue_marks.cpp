@@ -2,6 +2,7 @@
 // give the jobs whose turn it is.
 #include <memory>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "altered_installation.hpp"
@@ -88,6 +89,23 @@ TEST_F(Marks, lead_nowhere_in_an_index_that_is_new) {
     database_.query("TRUNCATE job_live");
     enqueue_jobs_of("c", 60);
     EXPECT_TRUE(claims_are_right(1));
+}
+
+TEST_F(Marks, lead_from_lane_to_lane) {
+    database_.query("TRUNCATE job_live");
+    claim(database_, 1); // lets go of the lanes that were there
+    for (const char *order : {"", "DESC"})
+        database_.query(
+            fmt::format("SELECT count(enqueue_job('t' || n, 'mail')) FROM (SELECT 1000 + n % 300 AS n FROM "
+                        "generate_series(1, 900) AS n ORDER BY n {}) AS n",
+                        order));
+    std::size_t given = 0;
+    for (int i = 0; i < 36; ++i) {
+        const ClaimedJobs jobs = claim(database_, 50);
+        given += jobs.ids.size();
+        finish(jobs);
+    }
+    EXPECT_EQ(given, 1800U);
 }
 
 class BelievedMarks : public Marks {

@@ -63,6 +63,15 @@ size_t follow_savepoint(Ending ending, Change *changes, size_t count) {
     return count;
 }
 
+// Clearing a table costs as much as it once had room for.
+template <class Table>
+void clear_out(Table &table) {
+    constexpr size_t kBucketsKept = 1024;
+    if (table.bucket_count() > kBucketsKept)
+        table = Table();
+    table.clear();
+}
+
 // Of one queue: a database has the extension once. Made on first use and never destroyed: no constructor may
 // run when the library is loaded.
 template <class Content>

@@ -102,15 +102,16 @@ void LaneReader::start(std::string_view tenant, core::LaneKey from, int expected
                        Bookmark mark) {
     Datum const name = of(tenant).datum;
     call([&] { mark_dead(); });
+    mark_is_of_lane_ =
+        mark.page != 0 || (behind_.tenant != 0 && name_of(DatumGetPointer(behind_.tenant)) == tenant);
+    if (mark.page != 0)
+        mark_ = mark;
     behind_ = {name, core::priority_of(from), core::position_of(from), {}};
     ItemPointerSetInvalid(&behind_.row);
     wanted_ = std::clamp(expected, 1, kMost);
     dead_too_ = dead_too;
     ended_ = skipped_ = false;
     count_ = at_ = 0;
-    mark_is_of_lane_ = mark.page != 0;
-    if (mark_is_of_lane_)
-        mark_ = mark;
 }
 
 std::optional<core::LaneKey> LaneReader::next() {
@@ -199,14 +200,14 @@ LaneReader::Spot LaneReader::find_at_mark() {
 }
 
 // Whether what the key asks for starts on the page, or the one on its right: with an item that is less in
-// front of it, nothing further left matters, and with one that is not, nothing further right.
+// front of it, or no page there, nothing further left matters; with one that is not, nothing further right.
 bool LaneReader::starts_at(Spot &at) const {
     Page const page = BufferGetPage(at.page);
     if (!is_leaf(page))
         return false;
     at.item = first_item(page, mark_.item);
 #ifndef FAIRQ_TEST_BELIEVING_MARKS // so that the test of marks can be seen to fail
-    if (at.item == first_of(page))
+    if (at.item == first_of(page) && !P_LEFTMOST(BTPageGetOpaque(page)))
         return false;
 #endif
     if (at.item <= PageGetMaxOffsetNumber(page))

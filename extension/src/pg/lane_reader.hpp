@@ -81,9 +81,9 @@ private:
     BlockNumber pages_; // that the index has at least
 
     Bookmark mark_{};
-    bool mark_is_of_lane_;           // else of the one before it
+    bool mark_is_of_lane_;           // else of the one read before it
     bool lanes_are_in_order_ = true; // those without a mark stand where the last one was
-    Position behind_;
+    Position behind_{};
     bool dead_too_, ended_;
     bool skipped_; // dead entries, since the last one
     int wanted_, count_ = 0, at_ = 0, dead_ = 0;

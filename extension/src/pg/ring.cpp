@@ -82,12 +82,12 @@ Ring::Ring(Oid table) : table_(table) {
     memory->queues[queue_].claimed_at = now;
     begin_minute(queue_, now);
     clock_ = memory->queues[queue_].clock;
-    openings_ = memory->queues[queue_].openings;
+    openings_ = memory->openings;
     complete_ = memory->queues[queue_].complete;
 }
 
 std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const {
-    bool const knows_full = !opens_some(); // what we have ended ourselves nobody has noted yet
+    bool const knows_caps = !has_news(); // others note what they see without our own changes
     std::vector<Share> shares;
     if (drawn == nullptr)
         drawn = new std::vector<Drawn>;
@@ -101,7 +101,7 @@ std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room, Tim
                           memory->scheduled[part.lane].weight});
         shares.back().gaps = lane.gaps;
         shares.back().mark = lane.mark;
-        shares.back().full_cap = knows_full ? full_cap(part.lane, at) : 0;
+        shares.back().known_cap = knows_caps ? ring::known_cap(part.lane, at) : 0;
         draw_from(shares.back());
     }
     return shares;
@@ -125,8 +125,8 @@ void Ring::settle(const std::vector<Share> &shares, TimestampTz at) const {
             continue;
         make_gaps(share.lane, share.passed, clock_);
         memory->lane[share.lane].mark = share.mark;
-        if (share.found_full > 0)
-            memory->lane[share.lane].full = {share.found_full, openings_, at};
+        if (share.found_cap > 0)
+            memory->lane[share.lane].at_cap = {share.found_cap, openings_, at};
         if (share.got > 0)
             schedule.served(share.lane);
         if (share.empty && memory->lane[share.lane].touched <= clock_)

@@ -67,8 +67,8 @@ struct Share {
     int looked_at = 0;                      // entries
     std::vector<core::Stretch> passed = {}; // where the claim left nothing to claim
     Bookmark mark = {};                     // where the last walk along the lane began
-    int full_cap = 0;                       // the tenant is known to be at this cap; 0: it may be below
-    int found_full = 0;                     // and this claim found it at that one
+    int known_cap = 0;                      // the tenant is at this cap; 0: it may be below
+    int found_cap = 0;                      // this claim has found it at this one
 };
 
 // What one lane did, for metrics. Since the lane came into the ring; the last minute is one that slides.
@@ -97,13 +97,12 @@ public:
     bool available() const { return queue_ >= 0; } // false: no shared memory, or too many queues
     bool complete() const { return complete_; }
 
-    // `at`: of the claim. Draws up to `jobs` jobs from the lanes whose turn it is; room: as in core::draw.
+    // Draws up to `jobs` jobs from the lanes whose turn it is; room: as in core::draw; at: of the claim.
     std::vector<Share> draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const;
     // Takes back what was not given, lets go of lanes that are empty.
     void settle(const std::vector<Share> &shares, TimestampTz at) const;
     void set_weight(const Share &share, int weight) const;
-    // Of a lane that was not drawn, or between two looks at one: makes gaps of what was passed, and reads the
-    // lane's gaps.
+    // Of a lane that was not drawn, or between two looks at one: notes gaps and mark, and reads them.
     void remember(Share &share) const;
 
     // Where the survey of the lane index goes on, and over how many lanes at most: one a millisecond since

@@ -30,10 +30,10 @@ struct Touched {
     bool all_opened = false;
 
     void clear() {
-        at_commit.clear();
+        clear_out(at_commit);
         at_abort.clear();
         weights.clear();
-        opened.clear();
+        clear_out(opened);
         all_opened = false;
     }
 };
@@ -58,14 +58,20 @@ void enter_all(const Lanes &lanes) {
 }
 
 void open_tenants() {
+    auto tenant = touched->opened.begin();
+    while (tenant != touched->opened.end()) {
+        Exclusive const lock;
+        int const queue = find_queue(touched.table());
+        for (int i = 0; i < kEnterAtOnce && tenant != touched->opened.end(); ++i, ++tenant)
+            if (queue >= 0)
+                open(queue, *tenant);
+    }
+}
+
+void open_all() {
     Exclusive const lock;
-    int const queue = find_queue(touched.table());
-    if (queue < 0)
-        return;
-    for (std::string const &tenant : touched->opened)
-        open(queue, tenant);
-    if (touched->all_opened)
-        memory->queues[queue].all_opened = ++memory->queues[queue].openings;
+    if (int const queue = find_queue(touched.table()); queue >= 0)
+        memory->queues[queue].all_opened = ++memory->openings;
 }
 
 void weigh_all() {
@@ -100,14 +106,16 @@ void rolled_back(size_t left) {
 }
 
 // What is to be entered at the commit stays there when a savepoint is rolled back: a lane entered for nothing
-// costs one look at it. What a prepared transaction leaves, whichever way it ends, the survey finds.
+// costs one look at it. What a prepared transaction leaves, whichever way it ends, the survey finds, or the
+// end of a second.
 void at_end(Ending ending) {
     if (!touched)
         return;
     if (ending == Ending::commit) {
         enter_all(touched->at_commit);
-        if (opens_some())
-            open_tenants();
+        open_tenants();
+        if (touched->all_opened)
+            open_all();
         if (!touched->weights.empty())
             weigh_all();
     }
@@ -144,8 +152,8 @@ void activate_own() {
         enter_all(touched->at_commit);
 }
 
-bool opens_some() {
-    return touched && (!touched->opened.empty() || touched->all_opened);
+bool has_news() {
+    return touched && !(touched->at_commit.empty() && touched->opened.empty() && !touched->all_opened);
 }
 
 void open_at_commit(Oid table, std::string_view tenant) {

@@ -11,7 +11,7 @@ Memory *memory = nullptr;
 namespace {
 
 constexpr int kLooksForPlace = 256; // at lanes, for one that has left
-constexpr int64 kIdle = 10 * USECS_PER_SEC, kFullFor = USECS_PER_SEC;
+constexpr int64 kIdle = 10 * USECS_PER_SEC, kCapKnownFor = USECS_PER_SEC;
 
 int capacity = 65536; // the setting fairq.ring_lanes
 
@@ -196,7 +196,7 @@ void enter(int queue, std::string_view tenant, core::Stretch where) {
     }
     Lane &lane = memory->lane[place];
     lane.touched = of.clock;
-    lane.opened = ++of.openings;
+    lane.opened = ++memory->openings;
 #ifndef FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS // so that the test of gaps can be seen to fail
     lane.gaps.punch(where);
 #endif
@@ -214,13 +214,13 @@ void open(int queue, std::string_view tenant) {
     return;
 #endif
     if (int const place = find_lane(queue, tenant); place >= 0)
-        memory->lane[place].opened = ++memory->queues[queue].openings;
+        memory->lane[place].opened = ++memory->openings;
 }
 
-int full_cap(int place, TimestampTz now) {
+int known_cap(int place, TimestampTz now) {
     Lane const &lane = memory->lane[place];
-    bool const opened = lane.full.openings < std::max(lane.opened, memory->queues[lane.queue].all_opened);
-    return opened || std::abs(now - lane.full.at) >= kFullFor ? 0 : lane.full.cap;
+    bool const opened = lane.at_cap.openings < std::max(lane.opened, memory->queues[lane.queue].all_opened);
+    return opened || std::abs(now - lane.at_cap.at) >= kCapKnownFor ? 0 : lane.at_cap.cap;
 }
 
 void forget_gaps(int queue) {

@@ -13,10 +13,10 @@ namespace fairq::pg::ring {
 
 constexpr int kQueues = 16;
 
-// As many jobs of a tenant are running as its cap allows, as a claim saw it that began at that number of the
-// queue's openings. It is so until the tenant opens, but is looked at again every second: somebody may have
+// As many jobs of a tenant are running as its cap allows, as a claim saw it that began at that number of
+// openings. It is so until the tenant opens, but is looked at again every second: somebody may have
 // gone past the API.
-struct Full {
+struct AtCap {
     int32 cap; // 0: nobody has found it so
     uint64 openings;
     TimestampTz at;
@@ -37,8 +37,8 @@ struct Lane {
     TimestampTz limited_at; // when a limit of the tenant's own last held it back
     int64 depth;            // its queued jobs, if counted_with is Queue::depths
     uint64 counted_with;
-    uint64 opened; // the queue's openings when a job of it last came, or one that counts for its cap ended
-    Full full;     // when a claim last found it at its cap
+    uint64 opened; // at which opening a job of it last came, or one that counts for its cap ended
+    AtCap at_cap;  // the last claim that found it so
     core::Gaps gaps;
     Bookmark mark; // where the last walk began
     int32 drawn;   // jobs that claims have drawn and not settled yet
@@ -57,8 +57,7 @@ struct Queue {
     Oid database, table; // InvalidOid: free
     uint64 used;
     uint64 clock;           // counts entries into lanes
-    uint64 openings;        // counts those, and the other events after which a tenant may run more
-    uint64 all_opened;      // when all of them did
+    uint64 all_opened;      // at which opening jobs of who knows which tenants ended
     bool complete;          // every lane with an entry in the index is known, or will be entered by a commit
     bool overflowed;        // there was no place for a lane
     TimestampTz claimed_at; // last, by anybody
@@ -79,6 +78,7 @@ struct Queue {
 struct Memory {
     LWLock *lock;
     uint64 clock;
+    uint64 openings; // counts what lets a tenant run more: jobs that enter its lane, or leave its cap
     int32 capacity;
     int32 used; // places beyond were never used
     int32 free; // index + 1
@@ -92,6 +92,7 @@ struct Memory {
 };
 
 extern Memory *memory; // null: not there
+bool has_news();       // this transaction brings something that the ring learns when it commits
 
 struct Exclusive : LockScope {
     Exclusive() : LockScope(memory->lock, LW_EXCLUSIVE) {}
@@ -106,8 +107,7 @@ int find_or_make_lane(int queue, std::string_view tenant); // or -1: there is no
 // there may be something to claim.
 void enter(int queue, std::string_view tenant, core::Stretch where);
 void open(int queue, std::string_view tenant); // it may run more than before
-int full_cap(int place, TimestampTz now);      // at which the tenant is known to be; 0: it may be below
-bool opens_some();                             // this transaction, when it commits
+int known_cap(int place, TimestampTz now);     // at which the tenant is; 0: it may be below
 // Makes gaps of what somebody passed in the lane, but for what was touched since that moment of the clock.
 void make_gaps(int place, const std::vector<core::Stretch> &passed, uint64 since);
 void forget_gaps(int queue); // nor does anybody who is claiming just now make any

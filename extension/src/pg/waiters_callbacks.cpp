@@ -12,8 +12,6 @@ namespace fairq::pg::waiters {
 
 namespace {
 
-constexpr size_t kBucketsKept = 1024;
-
 using Jobs = std::unordered_map<uint64, int64>; // by the hash of their tenant
 
 struct Pending {
@@ -27,11 +25,9 @@ struct Pending {
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
 
     void clear() {
-        if (at_commit.bucket_count() > kBucketsKept)
-            at_commit = Jobs(); // clearing costs as much as it once had room for
-        at_commit.clear();
+        clear_out(at_commit);
         at_abort = 0;
-        opened.clear();
+        clear_out(opened);
         brings = false;
         held.clear();
         everybody = false;

@@ -106,13 +106,13 @@ private:
     void judge(Known &lane, const TenantLimits &limits, Share &share) {
         if (lane.allowed >= 0)
             return;
-        if (share.full_cap > 0 && share.full_cap == limits.max_concurrency && !limits.settling) {
+        if (share.known_cap > 0 && share.known_cap == limits.max_concurrency && !limits.settling) {
             lane.allowed = 0;
             return;
         }
         Verdict const verdict = gate_.enter(lane.tenant, limits);
         if (verdict.reason == Verdict::Reason::at_cap && !limits.settling)
-            share.found_full = *limits.max_concurrency;
+            share.found_cap = *limits.max_concurrency;
         lane.busy = verdict.reason == Verdict::Reason::busy;
         lane.allowed = std::max(verdict.jobs, 0);
     }

@@ -111,8 +111,9 @@ Ids complete(Ids job_ids, int64 lock_token) {
         std::vector<RunStage> stages;
         int64 load_test = 0;
         FreedKeys keys;
+        CompletedJobs jobs = move_completed(job_ids, lock_token);
         bool const limited = limits_are_used();
-        for (pg::CompletedJob &job : move_completed(job_ids, lock_token)) {
+        for (pg::CompletedJob &job : jobs) {
             accepted.push_back(job.id);
             load_test += job.load_test ? 1 : 0;
             if (limited)

@@ -119,6 +119,8 @@ bool pending_is_used() {
 void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
     if (changes.weight)
         pg::ring::weigh_at_commit(pg::live_table_oid(pg::schema()), tenant, *changes.weight);
+    if (changes.max_concurrency) // while there is none, nobody tells which jobs end
+        pg::ring::open_at_commit(pg::live_table_oid(pg::schema()), tenant);
     pg::waiters::rules_changed(pg::live_table_oid(pg::schema()));
     pg::with_spi([&] {
         pg::Value const name = pg::of(tenant);
