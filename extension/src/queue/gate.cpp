@@ -33,10 +33,10 @@ Verdict Gate::judge(std::string_view tenant, const TenantLimits &limits, int unm
             verdict.reason = Verdict::Reason::at_cap;
     }
     if (verdict.jobs > 0 && limits.rate) {
-        int64 const arrival = arrival_of(probes_.claim_due_at(tenant, sight));
-        int const admitted = core::admitted(*limits.rate, arrival, now_, verdict.jobs);
+        verdict.arrival = arrival_of(probes_.claim_due_at(tenant, sight));
+        int const admitted = core::admitted(*limits.rate, verdict.arrival, now_, verdict.jobs);
         verdict.jobs = std::min(verdict.jobs, admitted);
-        verdict.admits_at = core::admits_at(*limits.rate, arrival, now_, 1);
+        verdict.admits_at = core::admits_at(*limits.rate, verdict.arrival, now_, 1);
         if (verdict.jobs <= 0)
             verdict.reason = Verdict::Reason::out_of_tokens;
     }
@@ -97,7 +97,10 @@ Verdict Gate::enter(const std::string &tenant, const TenantLimits &limits) {
             return verdict;
         }
     }
-    return noted(judge(tenant, limits, unmarked_[tenant]));
+    Verdict const verdict = judge(tenant, limits, unmarked_[tenant]);
+    if (limits.rate && verdict.jobs > 0)
+        arrivals_[tenant] = verdict.arrival;
+    return noted(verdict);
 }
 
 Verdict Gate::noted(const Verdict &verdict) {
@@ -109,11 +112,11 @@ Verdict Gate::noted(const Verdict &verdict) {
 void Gate::taken(const std::string &tenant, const TenantLimits &limits, int jobs) {
     if (!limits.rate || jobs == 0)
         return;
-    auto const known = due_.find(tenant);
-    int64 const arrival =
-        known == due_.end() ? arrival_of(probes_.claim_due_at(tenant)) : arrival_of(known->second);
-    TimestampTz const due = core::charged(*limits.rate, arrival, now_, jobs);
-    due_[tenant] = due;
+    auto known = arrivals_.find(tenant);
+    if (known == arrivals_.end()) // it had no rate when it was judged
+        known = arrivals_.emplace(tenant, arrival_of(probes_.claim_due_at(tenant))).first;
+    TimestampTz const due = core::charged(*limits.rate, known->second, now_, jobs);
+    known->second = due_[tenant] = due;
     TimestampTz const admits_at = core::admits_at(*limits.rate, due, now_, 1);
     if (admits_at > now_)
         opens_at_ = std::min(opens_at_, admits_at);

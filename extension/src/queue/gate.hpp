@@ -18,6 +18,7 @@ struct Verdict {
     int jobs = INT32_MAX;      // that may be claimed now
     int running = 0;           // of the tenant, when it has a cap
     TimestampTz admits_at = 0; // when the rate lets the next one through
+    int64 arrival = 0;         // the rate's state (see core/rate.hpp), if it was asked
 };
 
 class Gate {
@@ -54,7 +55,8 @@ private:
     Oid queue_;
     TimestampTz now_;
     std::unordered_set<std::string> locked_;
-    std::unordered_map<std::string, int> unmarked_; // jobs that run, but do not show in an index as such
+    std::unordered_map<std::string, int> unmarked_;   // jobs that run, but do not show in an index as such
+    std::unordered_map<std::string, int64> arrivals_; // the rates' states under the tenants' locks
     TimestampTz opens_at_ = DT_NOEND;
     std::map<std::string, TimestampTz> due_; // the rates' new arrival times, in the order of their rows
 };
