@@ -139,6 +139,24 @@ TEST_F(SharesOfAServer, go_on_after_a_restart) {
     EXPECT_EQ(unfair_shares(load.claimed(0, 1'400), kOneTwoFour, kTolerance), Findings{});
 }
 
+// Until all tenants are known each claim divides by itself.
+TEST_F(SharesOfAServer, have_all_tenants_again_soon_after_a_restart_however_much_is_finished) {
+    for (const auto &[tenant, weight] : kOneTwoFour)
+        database().query("SELECT enqueue_jobs(array_fill($1::text, ARRAY[11000]), 'mail')", {tenant});
+    for (int i = 0; i < 3; ++i) {
+        const ClaimedJobs jobs = claim(database(), 10'000);
+        complete(database(), jobs.ids, jobs.lock_token);
+    }
+    ASSERT_TRUE(restart_server());
+    for (int i = 0; i < 3; ++i)
+        ASSERT_EQ(claim(database(), 3).ids.size(), 3U);
+    EXPECT_TRUE(
+        database()
+            .scalar("SELECT why_not_running(min(id)) ->> 'tenants_ahead' FROM job_live WHERE status = "
+                    "'queued'")
+            .has_value());
+}
+
 class SharesWithoutPreload : public ServerTest {
     std::map<std::string, std::string> settings() const override {
         return {{"shared_preload_libraries", ""}};

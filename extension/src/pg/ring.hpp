@@ -108,8 +108,9 @@ public:
     // Where the survey of the lane index goes on, and over how many lanes at most: one a millisecond since
     // the last look (0: it is not time yet), but more until the ring is complete. Of the last lane that it
     // saw, the gaps from `key` on are still to be looked into; over how many entries, in this lane and the
-    // next ones: one each 50 microseconds. Then how far it came: `lanes` were found behind that place, `end`
-    // if there were no more. Lanes that are new to the ring enter it.
+    // next ones: one each 50 microseconds (0: only lanes, until it is complete). Then how far it came:
+    // `lanes` were found behind that place, `end` if there were no more. Lanes that are new to the ring enter
+    // it.
     struct Survey {
         std::string after;
         core::LaneKey key;

@@ -54,7 +54,7 @@ Ring::Survey Ring::next_survey() const {
     return {std::string(queue.survey, static_cast<size_t>(queue.survey_length)), queue.survey_key,
             static_cast<int>(
                 std::clamp<int64>(elapsed / kLaneEvery, known ? 1 : kSurveyedWhenNew, kMostSurveyed)),
-            static_cast<int>(std::clamp<int64>(elapsed / kEntryEvery, 1, kMostEntries))};
+            known ? static_cast<int>(std::clamp<int64>(elapsed / kEntryEvery, 1, kMostEntries)) : 0};
 }
 
 void Ring::surveyed(const std::vector<std::string> &lanes, bool end, core::LaneKey key) const {

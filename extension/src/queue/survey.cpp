@@ -8,12 +8,12 @@ namespace {
 class Step {
 public:
     Step(const pg::ring::Ring &ring, pg::LiveTable &table, pg::ring::Ring::Survey at)
-        : ring_(ring), table_(table), at_(std::move(at)) {}
+        : ring_(ring), table_(table), at_(std::move(at)), only_lanes_(at_.entries == 0) {}
 
     void run() {
         look_into_gaps();
         bool end = false;
-        while (!end && at_.entries > 0 && static_cast<int>(lanes_.size()) < at_.lanes) {
+        while (!end && (only_lanes_ || at_.entries > 0) && static_cast<int>(lanes_.size()) < at_.lanes) {
             std::optional<std::string> lane = table_.next_lane(at_.after);
             end = !lane;
             at_.key = end ? core::kLastKey : core::kFirstKey;
@@ -29,6 +29,8 @@ public:
 private:
     // A job in a gap is entered at once. Where others are claiming just now it may be a false alarm.
     void look_into_gaps() {
+        if (only_lanes_)
+            at_.key = core::kLastKey;
         if (at_.key == core::kLastKey)
             return;
         core::Gaps const gaps = ring_.gaps_of(at_.after);
@@ -42,6 +44,7 @@ private:
     const pg::ring::Ring &ring_;
     pg::LiveTable &table_;
     pg::ring::Ring::Survey at_;
+    bool only_lanes_;
     std::vector<std::string> lanes_;
 };
 
