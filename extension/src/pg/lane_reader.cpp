@@ -173,13 +173,15 @@ LaneReader::Spot LaneReader::find_position() {
     key_->scankeys[1].sk_argument = Int16GetDatum(behind_.priority);
     key_->scankeys[2].sk_argument = Int64GetDatum(behind_.position);
     key_->scantid = ItemPointerIsValid(&behind_.row) ? &behind_.row : nullptr;
-    Spot at = find_at_mark();
-    if (!BufferIsValid(at.page))
-        at = find();
+    Spot const at = find();
+    set_mark(at);
+    return at;
+}
+
+void LaneReader::set_mark(Spot at) {
     if (BufferIsValid(at.page))
         mark_ = {BufferGetBlockNumber(at.page), at.item};
     mark_is_of_lane_ = true;
-    return at;
 }
 
 // Spares the way down: on the marked page, or the next one. No page when it is on neither.
@@ -221,7 +223,9 @@ bool LaneReader::starts_at(Spot &at) const {
 // Where what the key asks for starts: the first item that is not less, or with nextkey the first that is
 // greater. No page when the index is empty.
 LaneReader::Spot LaneReader::find() {
-    Spot at{InvalidBuffer, InvalidOffsetNumber};
+    Spot at = find_at_mark();
+    if (BufferIsValid(at.page))
+        return at;
     pgstat_count_index_scan(index_);
     _bt_freestack(compat::bt_search(index_, table_, key_, &at.page, snapshot_));
     if (BufferIsValid(at.page))
@@ -312,9 +316,11 @@ text *LaneReader::first_tenant_behind(Datum tenant) {
     key_->nextkey = true;
     key_->scantid = nullptr;
     key_->scankeys[0].sk_argument = tenant;
+    mark_is_of_lane_ = true; // its own, or of the one before it
     Spot at = find();
     while (BufferIsValid(at.page) && at.item > PageGetMaxOffsetNumber(BufferGetPage(at.page)))
         step_right(index_, at);
+    set_mark(at);
     if (!BufferIsValid(at.page))
         return nullptr;
     text *const found =

@@ -35,7 +35,8 @@ public:
     // Where the last search ended.
     Bookmark mark() const { return mark_; }
 
-    // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none.
+    // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none. Then mark() is
+    // where its lane begins.
     std::optional<std::string> next_lane(std::string_view after);
 
     struct Spot {
@@ -63,6 +64,7 @@ private:
 
     void read();
     Spot find_position();
+    void set_mark(Spot at);
     Spot find_at_mark();
     bool starts_at(Spot &at) const;
     Spot find();

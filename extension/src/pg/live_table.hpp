@@ -77,7 +77,9 @@ public:
     LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows);
 
     // The first tenant after `after` (bytewise) that has an entry in the lane index, dead or alive; or none.
+    // Then mark() is where its lane begins.
     std::optional<std::string> next_lane(std::string_view after) { return reader_.next_lane(after); }
+    Bookmark mark() const { return reader_.mark(); }
     // The last tenant that has one; or none.
     std::optional<std::string> last_lane();
     // Takes queued jobs of the tenant, by priority, then position; skips rows that others have locked.

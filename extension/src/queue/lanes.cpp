@@ -17,6 +17,7 @@ std::optional<std::string> Walk::next() {
     if (ended_)
         return std::nullopt;
     at_ = *lane;
+    mark_ = table_->mark();
     return lane;
 }
 
@@ -32,6 +33,7 @@ void WalkedLanes::discover(int lanes) {
         if (!lane)
             return;
         tenants_.push_back(*std::move(lane));
+        marks_.push_back(walk_.mark());
         scheduled_.push_back({});
         taken_.push_back(0);
         schedule().enter(static_cast<int>(tenants_.size()) - 1, core::kLeastWeight);
@@ -47,8 +49,11 @@ std::vector<Share> WalkedLanes::draw(int jobs, const Room &room, const std::vect
     for (core::Part const &part : core::draw(lanes, jobs, room))
         shares.push_back({tenants_[static_cast<size_t>(part.lane)], part.lane, 0, part.jobs,
                           scheduled_[static_cast<size_t>(part.lane)].weight});
-    for (Share &share : shares)
+    for (Share &share : shares) {
         ring_.remember(share);
+        if (share.mark.page == 0)
+            share.mark = marks_[static_cast<size_t>(share.lane)];
+    }
     return shares;
 }
 

@@ -53,6 +53,7 @@ public:
     std::optional<std::string> next();
     bool saw_all() const { return ended_; }
     const std::string &position() const { return at_; }
+    pg::Bookmark mark() const { return mark_; } // where the lane begins
 
 private:
     std::optional<std::string> next_given();
@@ -60,6 +61,7 @@ private:
     pg::LiveTable *table_ = nullptr;
     std::vector<std::string> given_;
     std::string start_, at_;
+    pg::Bookmark mark_{};
     int left_ = 0;
     size_t given_at_ = 0;
     bool wrapped_ = false, ended_ = false;
@@ -83,6 +85,7 @@ private:
     const pg::ring::Ring &ring_; // knows gaps, also while it does not know all lanes
     Walk walk_;
     std::vector<std::string> tenants_;
+    std::vector<pg::Bookmark> marks_;
     std::vector<core::ScheduledLane> scheduled_;
     std::vector<int> taken_;
     core::ScheduleState state_{};
