@@ -1,7 +1,5 @@
 // A tenant that claims have found at its cap is not counted again until it may run more. Then it is, at once,
 // whatever made room.
-#include <memory>
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -18,10 +16,7 @@ constexpr Milliseconds kPatience{20'000};
 
 class FullTenant : public testing::Test {
 protected:
-    explicit FullTenant(std::unique_ptr<AlteredInstallation> installation = nullptr)
-        : installation_(std::move(installation)),
-          cluster_(installation_ ? installation_->make_cluster(options())
-                                 : std::make_unique<Cluster>(options())) {
+    explicit FullTenant(const std::string &rule_left_out = "") : cluster_(options(), rule_left_out) {
         set_cap(kCap);
         enqueue(database_, "mail", 20, 1);
         running_ = claim(database_, 10);
@@ -51,9 +46,8 @@ protected:
     std::string id(std::size_t number) const { return std::to_string(running_.ids.at(number)); }
     std::string ids(std::size_t number) const { return id_array({running_.ids.at(number)}); }
 
-    std::unique_ptr<AlteredInstallation> installation_; // or what the others run on
-    std::unique_ptr<Cluster> cluster_;
-    Database database_{cluster_->conninfo(), "full"}, other_{cluster_->conninfo(), "other"};
+    OwnCluster cluster_;
+    Database database_{cluster_.conninfo(), "full"}, other_{cluster_.conninfo(), "other"};
     ClaimedJobs running_;
 };
 
@@ -149,7 +143,7 @@ TEST_F(FullTenant, is_served_soon_when_somebody_went_past_the_api) {
 
 class FullTenantWithoutOpenings : public FullTenant {
 protected:
-    FullTenantWithoutOpenings() : FullTenant(std::make_unique<AlteredInstallation>("without_openings")) {}
+    FullTenantWithoutOpenings() : FullTenant("without_openings") {}
 };
 
 TEST_F(FullTenantWithoutOpenings, is_held_back_in_the_eyes_of_this_judge) {

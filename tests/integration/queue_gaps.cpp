@@ -252,10 +252,7 @@ private:
 
 class Gaps : public testing::Test {
 protected:
-    explicit Gaps(std::unique_ptr<AlteredInstallation> installation = nullptr)
-        : installation_(std::move(installation)),
-          cluster_(installation_ ? installation_->make_cluster(options())
-                                 : std::make_unique<Cluster>(options())) {}
+    explicit Gaps(const std::string &rule_left_out = "") : cluster_(options(), rule_left_out) {}
 
     static ClusterOptions options() {
         ClusterOptions made;
@@ -273,7 +270,7 @@ protected:
         for (int i = 0; i < kSessions; ++i)
             threads_.emplace_back([this, seed, i] {
                 try {
-                    Session(cluster_->conninfo(), world_, seed + static_cast<std::uint64_t>(i)).run();
+                    Session(cluster_.conninfo(), world_, seed + static_cast<std::uint64_t>(i)).run();
                 } catch (const std::exception &thrown) {
                     const std::lock_guard<std::mutex> lock(mutex_);
                     errors_.emplace_back(thrown.what());
@@ -333,9 +330,8 @@ protected:
         hold_snapshot();
     }
 
-    std::unique_ptr<AlteredInstallation> installation_; // or what the others run on
-    std::unique_ptr<Cluster> cluster_;
-    Database database_{cluster_->conninfo(), "judge"}, old_{cluster_->conninfo(), "old snapshot"};
+    OwnCluster cluster_;
+    Database database_{cluster_.conninfo(), "judge"}, old_{cluster_.conninfo(), "old snapshot"};
     World world_;
     std::vector<std::thread> threads_;
     std::mutex mutex_;
@@ -367,7 +363,7 @@ TEST_F(Gaps, hide_no_job_that_came_through_the_api_and_no_other_one_for_long) {
 
 class GapsWithoutHoles : public Gaps {
 protected:
-    GapsWithoutHoles() : Gaps(std::make_unique<AlteredInstallation>("without_holes_in_gaps")) {}
+    GapsWithoutHoles() : Gaps("without_holes_in_gaps") {}
 };
 
 TEST_F(GapsWithoutHoles, hide_jobs_in_the_eyes_of_this_judge) {

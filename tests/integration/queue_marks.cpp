@@ -1,7 +1,5 @@
 // Claims go to the page of the lane index where the last one began. Whatever has become of it since, they
 // give the jobs whose turn it is.
-#include <memory>
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -15,10 +13,7 @@ namespace {
 
 class Marks : public testing::Test {
 protected:
-    explicit Marks(std::unique_ptr<AlteredInstallation> installation = nullptr)
-        : installation_(std::move(installation)),
-          cluster_(installation_ ? installation_->make_cluster(options())
-                                 : std::make_unique<Cluster>(options())) {
+    explicit Marks(const std::string &rule_left_out = "") : cluster_(options(), rule_left_out) {
         // Neighbours of the lane in the index, with nothing to claim any more. Then ten pages of it, and
         // claims that have come to the fifth.
         enqueue_jobs_of("b", 50);
@@ -65,9 +60,8 @@ protected:
         return true;
     }
 
-    std::unique_ptr<AlteredInstallation> installation_; // or what the others run on
-    std::unique_ptr<Cluster> cluster_;
-    Database database_{cluster_->conninfo(), "marks"};
+    OwnCluster cluster_;
+    Database database_{cluster_.conninfo(), "marks"};
 };
 
 TEST_F(Marks, hide_nothing_that_comes_in_front_of_them) {
@@ -110,7 +104,7 @@ TEST_F(Marks, lead_from_lane_to_lane) {
 
 class BelievedMarks : public Marks {
 protected:
-    BelievedMarks() : Marks(std::make_unique<AlteredInstallation>("believing_marks")) {}
+    BelievedMarks() : Marks("believing_marks") {}
 };
 
 TEST_F(BelievedMarks, hide_jobs_in_the_eyes_of_this_judge) {

@@ -61,4 +61,8 @@ std::unique_ptr<Cluster> AlteredInstallation::make_cluster(const ClusterOptions 
     return cluster;
 }
 
+OwnCluster::OwnCluster(const ClusterOptions &options, const std::string &rule_left_out)
+    : installation_(rule_left_out.empty() ? nullptr : std::make_unique<AlteredInstallation>(rule_left_out)),
+      cluster_(installation_ ? installation_->make_cluster(options) : std::make_unique<Cluster>(options)) {}
+
 } // namespace fairq::test

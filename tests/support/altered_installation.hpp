@@ -21,4 +21,16 @@ private:
     std::string pg_config_;
 };
 
+/// A cluster of the test's own: of the PostgreSQL that all tests run on, or with a rule left out.
+class OwnCluster {
+public:
+    explicit OwnCluster(const driver::ClusterOptions &options, const std::string &rule_left_out = "");
+
+    std::string conninfo() const { return cluster_->conninfo(); }
+
+private:
+    std::unique_ptr<AlteredInstallation> installation_; ///< null: the usual one
+    std::unique_ptr<driver::Cluster> cluster_;
+};
+
 } // namespace fairq::test
