@@ -1,6 +1,7 @@
 // group_claims.cpp: claim + complete against the floors and against what a user would pick instead, by
 // connections, batch and commit mode.
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include <fmt/format.h>
@@ -40,19 +41,34 @@ long long jobs_of(const Contest &contest, const Contender &contender, const Sett
            setting.batch;
 }
 
-void play(const Contest &contest, Connection &admin, AllFigures &all) {
-    for (const Contender *contender : contest.contenders) {
-        long long queued = 0;
-        for (const Setting &setting : contest.settings)
-            queued += needed(setting, jobs_of(contest, *contender, setting));
-        admin.run("CHECKPOINT");
-        contender->load(admin, {std::max(queued, contest.queued), kTenants});
-        long long first = 1;
-        for (const Setting &setting : contest.settings)
+/// Loads each table once: with what all its contenders are going to take in all settings.
+void load(const Contest &contest, Connection &admin, const std::vector<Setting> &settings) {
+    std::map<std::string, long long> queued; // by table
+    std::map<std::string, const Contender *> loader;
+    for (const Contender *contender : contest.contenders)
+        for (const Setting &setting : settings) {
+            queued[contender->table] += needed(setting, jobs_of(contest, *contender, setting));
+            loader[contender->table] = contender;
+        }
+    admin.run("CHECKPOINT"); // now, so that nobody has to log whole pages later
+    for (const auto &[table, contender] : loader)
+        contender->load(admin, {std::max(queued[table], contest.queued), kTenants});
+}
+
+/// In each setting the contenders come right after one another, because they are compared with each other and
+/// the machine may be another a minute later.
+void play(const Contest &contest, Connection &admin, const std::vector<Setting> &settings,
+          const Contenders &order, AllFigures &all) {
+    load(contest, admin, settings);
+    std::map<std::string, long long> next; // by contender
+    for (const Setting &setting : settings)
+        for (const Contender *contender : order) {
+            long long &first = next.try_emplace(contender->name, 1).first->second;
             first = work_off(admin, contest.database, *contender, setting, first,
                              jobs_of(contest, *contender, setting), all[setting.name()][contender->name]);
+        }
+    for (const Contender *contender : order)
         contender->clear(admin);
-    }
 }
 
 std::string judge(Report &report, const Contest &contest, const Setting &setting, const Contender &contender,
@@ -100,8 +116,16 @@ AllFigures measure(const Contest &contest, int rounds) {
     make_database(contest.database);
     Connection admin(contest.database);
     AllFigures all;
-    for (int round = 0; round < rounds; ++round)
-        play(contest, admin, all);
+    Contenders order = contest.contenders;
+    for (int round = 0; round < rounds; ++round) {
+        for (const bool synchronous : {false, true}) { // all at once would not fit into shared_buffers
+            std::vector<Setting> settings;
+            std::copy_if(contest.settings.begin(), contest.settings.end(), std::back_inserter(settings),
+                         [&](const Setting &setting) { return setting.synchronous == synchronous; });
+            play(contest, admin, settings, order, all);
+        }
+        std::reverse(order.begin(), order.end()); // nobody is always the first
+    }
     return all;
 }
 

@@ -1,6 +1,6 @@
 // group_ticks.cpp: what ticks get done: no-op handlers (the price of a tick itself) and handlers that take 10
 // ms.
-#include <map>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -14,20 +14,23 @@ namespace {
 constexpr const char *kDatabase = "bench_ticks";
 constexpr int kUsualJobsPerWorker = 50;
 constexpr long long kOneByOne = 2'000;
+constexpr std::string_view kNoOp = "no-op";
 
 struct Tick {
-    const char *handler;
+    std::string_view handler;
     int workers, jobs_per_worker;
     int jobs() const { return workers * jobs_per_worker; }
     Samples rate{}, milliseconds{};
+    Figures external{}; ///< workers of another process on as many connections, right after it
+    bool has_external() const { return handler == kNoOp; }
 };
 
 std::vector<Tick> ticks(bool quick) {
     const int few = quick ? 100 : 1000;
-    return {{"no-op", 1, 2 * few},
-            {"no-op", 4, few / 2},
-            {"no-op", 1, kUsualJobsPerWorker},
-            {"no-op", 4, kUsualJobsPerWorker},
+    return {{kNoOp, 1, 2 * few},
+            {kNoOp, 4, few / 2},
+            {kNoOp, 1, kUsualJobsPerWorker},
+            {kNoOp, 4, kUsualJobsPerWorker},
             {"10 ms", 1, few / 20},
             {"10 ms", 4, few / 20}};
 }
@@ -58,17 +61,18 @@ void measure(Connection &connection, Tick &tick) {
     tick.milliseconds.add(seconds * 1000);
 }
 
-/// External workers that claim and complete one by one, on as many connections as the tick has workers.
-void measure_external(Connection &admin, int workers, long long jobs, Figures &figures) {
-    const Setting setting{workers, true, 1};
+/// External workers that claim and complete one by one.
+void measure_external(Connection &admin, Tick &tick, long long jobs) {
+    const Setting setting{tick.workers, true, 1};
     fairq_queue().load(admin, {needed(setting, jobs), 10});
-    work_off(admin, kDatabase, fairq_queue(), setting, 1, jobs, figures);
+    work_off(admin, kDatabase, fairq_queue(), setting, 1, jobs, tick.external);
 }
 
-Fields row(Report &report, const Tick &tick, const Samples &external) {
+Fields row(Report &report, const Tick &tick) {
+    const Samples &external = tick.external.rate;
     const Samples ratio = tick.rate.over(external);
     const bool judge = tick.jobs() >= kOneByOne;
-    return {{"handler", tick.handler},
+    return {{"handler", std::string(tick.handler)},
             {"workers", tick.workers},
             {"jobs in the tick", tick.jobs()},
             {"jobs/s", figure(tick.rate, 0)},
@@ -88,17 +92,15 @@ void measure_ticks(Report &report, const Size &size) {
     Connection connection(kDatabase);
     prepare(connection);
     std::vector<Tick> all = ticks(size.quick);
-    std::map<int, Figures> external; // by connections
-    for (int round = 0; round < size.rounds; ++round) {
-        for (Tick &tick : all)
+    for (int round = 0; round < size.rounds; ++round)
+        for (Tick &tick : all) {
             measure(connection, tick);
-        for (const int workers : {1, 4})
-            measure_external(connection, workers, size.jobs(kOneByOne), external[workers]);
-    }
+            if (tick.has_external())
+                measure_external(connection, tick, size.jobs(kOneByOne));
+        }
     std::vector<Fields> rows;
     for (const Tick &tick : all)
-        rows.push_back(row(report, tick,
-                           tick.handler == std::string("no-op") ? external[tick.workers].rate : Samples{}));
+        rows.push_back(row(report, tick));
     report.table(
         "ticks",
         "start of the workers included, synchronous commits, each job in a transaction of its own; external "
