@@ -105,3 +105,14 @@ UPDATE job_leases SET heartbeat_at = clock_timestamp() - interval '31 seconds', 
 SELECT run_job_queue_cron() -> 'claimed' AS claimed; -- nobody handles this type
 SELECT status, count(*) FROM job_live GROUP BY status;
 SELECT count(*) FROM job_leases;
+
+-- The ids of a large claim are compressed in its lease; it ends with its last job nevertheless, and not before.
+SELECT count(*) FROM enqueue_jobs(array_fill('c'::text, ARRAY[2000]), 'bulk');
+DELETE FROM job_leases;
+CREATE TEMP TABLE held AS SELECT id, lock_token FROM claim_queued_jobs('bulk', 1000, 1000);
+SELECT cardinality(job_ids), pg_column_compression(job_ids) IS NOT NULL AS compressed FROM job_leases;
+SELECT count(*) FROM (SELECT array_agg(id) AS ids, lock_token FROM held GROUP BY lock_token) AS h, complete_jobs(h.ids, h.lock_token);
+SELECT count(*) FROM job_leases;
+CREATE TEMP TABLE again AS SELECT id, lock_token FROM claim_queued_jobs('bulk', 1000, 1000);
+SELECT count(*) FROM (SELECT min(id) AS id, lock_token FROM again GROUP BY lock_token) AS h, complete_jobs(ARRAY[h.id], h.lock_token);
+SELECT cardinality(job_ids) FROM job_leases;

@@ -106,7 +106,7 @@ void HandlerCall::run(Datum job, int64 timeout, pg_atomic_uint32 *cut_off) const
         if (result < 0)
             elog(ERROR, "could not run a handler: %s", SPI_result_code_string(result));
         AfterTriggerFireDeferred(); // as a commit does: until none is left, also of those that these defer
-        SPI_execute("CLOSE ALL", false, 0);
+        PortalHashTableDeleteAll(); // CLOSE ALL
         end_time();
     });
     if (cancels > 0) // and it has caught them

@@ -23,13 +23,21 @@ bool is_plain(Relation table) {
     return row->constr->num_check == 0;
 }
 
+// How many jobs were claimed under the lease. The ids of a large claim are compressed: only the array's
+// header is unpacked, since a worker that completes them one by one asks here for each.
+int64 jobs_of(TupleTableSlot *lease) {
+    bool null = false;
+    constexpr int32 kHeader = ARR_OVERHEAD_NONULLS(1) - VARHDRSZ;
+    auto *const ids = reinterpret_cast<ArrayType *>(
+        PG_DETOAST_DATUM_SLICE(slot_getattr(lease, kJobIds, &null), 0, kHeader));
+    return ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids));
+}
+
 // True: the lease has ended, or is not one of so many jobs. False: somebody has its row, or has changed it
 // since the snapshot. Nobody is waited for: the order of locks is from leases to jobs, and here the jobs are
 // locked already. Runs inside call().
 bool end_in(Relation table, TupleTableSlot *lease, int64 jobs) {
-    bool null = false;
-    ArrayType *const ids = DatumGetArrayTypeP(slot_getattr(lease, kJobIds, &null));
-    if (ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)) != jobs)
+    if (jobs_of(lease) != jobs)
         return true;
     TM_FailureData failure;
     return table_tuple_delete(table, &lease->tts_tid, GetCurrentCommandId(true), GetActiveSnapshot(),
