@@ -1,6 +1,6 @@
 // group_churn.cpp: jobs come and go by the million and nobody vacuums, because autovacuum is off, or because
-// a session holds back what vacuum might remove. A queue that is vacuumed again and again is the
-// measure.
+// a session holds back what vacuum might remove. A queue that is vacuumed again and again is
+// the measure.
 #include <memory>
 
 #include <fmt/format.h>
