@@ -3,6 +3,7 @@
 
 #include "pg/async_commit.hpp"
 #include "pg/counters.hpp"
+#include "pg/live_columns.hpp"
 #include "pg/ring_depths.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
@@ -36,6 +37,7 @@ void _PG_init(void) {
         fairq::pg::depths::install_callbacks();
     }
     fairq::pg::table_cache::install_callbacks();
+    fairq::pg::install_name_callbacks();
     fairq::pg::async_commit::install_callbacks();
     fairq::pg::install_planner_hook();
 }

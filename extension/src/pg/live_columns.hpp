@@ -37,6 +37,8 @@ enum Column : AttrNumber {
 };
 constexpr std::string_view kLoadTest = "load_test";
 
+void install_name_callbacks(); // by _PG_init
+
 // A relation of the extension. Raises when it is gone.
 Oid relation_in(Oid schema, const char *name);
 

@@ -95,7 +95,9 @@ std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room, Tim
     if (memory->queues[queue_].table != table_)
         return shares; // another queue has taken our place
     core::Schedule schedule = schedule_of(queue_);
-    for (core::Part const &part : core::draw(schedule, jobs, room)) {
+    std::vector<core::Part> const parts = core::draw(schedule, jobs, room);
+    shares.reserve(parts.size());
+    for (core::Part const &part : parts) {
         Lane const &lane = memory->lane[part.lane];
         shares.push_back({std::string(lane.name()), part.lane, lane.generation, part.jobs,
                           memory->scheduled[part.lane].weight});

@@ -134,11 +134,16 @@ std::string_view clip(std::string_view text, size_t max_bytes) {
     return text.substr(0, static_cast<size_t>(bytes));
 }
 
+// Drawn many at once: a call of the generator costs more than the bits.
 std::uint64_t random_bits() {
-    std::uint64_t bits = 0;
-    if (!pg_strong_random(&bits, sizeof bits))
-        throw std::runtime_error("could not generate random bits");
-    return bits;
+    static std::uint64_t drawn[32];
+    static size_t left = 0;
+    if (left == 0) {
+        if (!pg_strong_random(drawn, sizeof drawn))
+            throw std::runtime_error("could not generate random bits");
+        left = std::size(drawn);
+    }
+    return std::exchange(drawn[--left], 0);
 }
 
 int64 random_token() {

@@ -137,6 +137,7 @@ private:
         if (share.empty) // even if it took none: should this be rolled back, some may be there again
             pg::ring::activate_at_abort(queue_, lane.tenant, {});
         lane.taken += share.got;
+        share.since.reserve(share.since.size() + static_cast<size_t>(share.got));
         for (auto job = claim_.jobs.end() - share.got; job != claim_.jobs.end(); ++job)
             share.since.push_back(job->since);
         gate_.taken(lane.tenant, limits, share.got);

@@ -43,6 +43,7 @@ core::LaneKey place_of(const NewJobs &common, int64 id) {
 void fill_lanes(const NewJobs &common, const pg::Value &tenants, const Ids &ids, const Ids &kept) {
     std::vector<std::string_view> const all = pg::texts_of(tenants.datum);
     std::vector<Placed> jobs;
+    jobs.reserve(all.size());
     for (size_t i = 0; i < all.size(); ++i)
         if (kept[i] == ids[i])
             jobs.push_back({all[i], place_of(common, ids[i])});

@@ -112,6 +112,7 @@ Ids complete(Ids job_ids, int64 lock_token) {
         int64 load_test = 0;
         FreedKeys keys;
         CompletedJobs jobs = move_completed(job_ids, lock_token);
+        accepted.reserve(jobs.size());
         bool const limited = limits_are_used();
         for (pg::CompletedJob &job : jobs) {
             accepted.push_back(job.id);
