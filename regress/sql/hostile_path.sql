@@ -102,6 +102,22 @@ SELECT public.get_load_test_metrics()::text ~ '"completed": 6,' AS six;
 SELECT public.clear_load_test_data();
 RESET SESSION AUTHORIZATION;
 
+-- Indexes of the owner's: their functions run with his rights, so the names in them have to mean what they meant to him.
+SET search_path = pg_catalog;
+CREATE FUNCTION public.small(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN lower($1); END';
+CREATE INDEX small_live ON public.job_live (public.small(tenant_id));
+CREATE INDEX small_history ON public.job_history (id) WHERE public.small(tenant_id) <> 'x';
+SET SESSION AUTHORIZATION regress_app;
+RESET search_path;
+SELECT public.small('A'); -- the rehearsal
+SELECT public.enqueue_jobs(ARRAY['A', 'B'], 'mail') IS NOT NULL AS enqueued;
+SELECT max(lock_token) AS token, array_agg(id) AS ids FROM public.claim_queued_jobs('w') \gset
+SELECT public.complete_jobs(:'ids', :token) IS NOT NULL AS completed;
+RESET SESSION AUTHORIZATION;
+SET search_path = pg_catalog;
+DROP INDEX public.small_live, public.small_history;
+DROP FUNCTION public.small;
+
 -- What ran is in our tables, nothing in theirs.
 SET search_path = pg_catalog;
 SELECT status, count(*) FROM public.job_queue WHERE status >= 'completed' GROUP BY status ORDER BY status;

@@ -95,6 +95,7 @@ public:
         begin();
         BatchInsert batch(partition_, command_);
         std::vector<CompletedJob> completed;
+        completed.reserve(sorted_ids.size());
         for (Id first = sorted_ids.begin(), end = first; first != sorted_ids.end(); first = end) {
             end = end_of_near(first, sorted_ids.end());
             move(first, end, batch, completed);
@@ -210,14 +211,21 @@ private:
     }
     Datum value(Column column) const { return job_->tts_values[column - 1]; }
 
-    // A payload out of line belongs to job_live: the insertion brings it back and stores it again.
+    // The row as it stands on its page, up to the last of history's columns: a third of the price of taking
+    // it apart and putting it together. Only two columns change, which are of fixed length and never NULL. (A
+    // payload out of line belongs to job_live: the insertion brings it back and stores it again.)
     void copy_into(BatchInsert &batch) {
-        TupleTableSlot *const row = batch.row();
-        memcpy(row->tts_values, job_->tts_values, sizeof(Datum) * kHistoryColumns);
-        memcpy(row->tts_isnull, job_->tts_isnull, sizeof(bool) * kHistoryColumns);
-        row->tts_values[kStatus - 1] = completed_;
-        row->tts_values[kFinishedAt - 1] = TimestampTzGetDatum(now_);
-        batch.add();
+        Assert(job_->tts_nvalid == kHistoryColumns);
+        HeapTupleData row = *ExecFetchSlotHeapTuple(job_, false, nullptr);
+        row.t_len = row.t_data->t_hoff + reinterpret_cast<HeapTupleTableSlot *>(job_)->off;
+        char const *const type = DatumGetPointer(value(kType));
+        size_t const behind_type =
+            static_cast<size_t>(type + VARSIZE_ANY(type) - reinterpret_cast<char *>(row.t_data));
+        HeapTupleHeader const copy = batch.add_copy(row);
+        HeapTupleHeaderSetNatts(copy, kHistoryColumns);
+        Oid const status = DatumGetObjectId(completed_);
+        memcpy(reinterpret_cast<char *>(copy) + INTALIGN(behind_type), &status, sizeof status);
+        memcpy(reinterpret_cast<char *>(copy) + row.t_len - sizeof now_, &now_, sizeof now_);
     }
 
     Datum completed_;

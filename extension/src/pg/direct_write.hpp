@@ -3,12 +3,42 @@
 #pragma once
 
 #include "pg/live_columns.hpp"
+#include "pg/transaction.hpp"
 
 namespace fairq::pg {
 
 // Whether writing to the table is no more than to change its rows: no trigger, rule or row security, nothing
 // that only the executor would do.
 bool fires_nothing(Relation table);
+
+// The indexes of a table, to be given entries for its new rows.
+class Indexes {
+public:
+    explicit Indexes(Relation table); // opens them
+    void close();
+
+    // Runs body inside call(), in memory that goes with it; for add(). An index of somebody's own may call
+    // functions of his, with our rights: the names in them must not mean what the caller's search_path says.
+    template <class F>
+    void write(F &&body) {
+        auto const in_own_memory = [&] {
+            MemoryContext const context = MemoryContextSwitchTo(GetPerTupleMemoryContext(executor_));
+            body();
+            MemoryContextSwitchTo(context);
+            ResetPerTupleExprContext(executor_);
+        };
+        if (may_call_functions_)
+            with_own_names([&] { call(in_own_memory); });
+        else
+            call(in_own_memory);
+    }
+    void add(TupleTableSlot *row, bool update, bool only_summarizing = false);
+
+private:
+    EState *executor_;
+    ResultRelInfo *indexes_;
+    bool may_call_functions_; // that are not PostgreSQL's
+};
 
 // Use: construct, row + add for each, finish. After an error the transaction's abort releases what it holds.
 class BatchInsert {
@@ -19,6 +49,9 @@ public:
     // the values point to may go.
     TupleTableSlot *row();
     void add();
+    // Instead of both: a row as it stands on its page, nothing of it out of line. Returns the copy that is
+    // going to be written, to be changed before the next row.
+    HeapTupleHeader add_copy(HeapTupleData row);
     void finish();
 
 private:
@@ -26,12 +59,12 @@ private:
     static constexpr int kMostRows = 200;
     static constexpr size_t kMostBytes = 65536;
 
-    void write(); // runs inside call()
+    TupleTableSlot *next();
+    void write();
 
     Relation table_;
     CommandId command_;
-    EState *executor_;
-    ResultRelInfo *indexes_;
+    Indexes indexes_;
     TupleTableSlot *rows_[kMostRows];
     int count_ = 0, made_ = 0;
     size_t bytes_ = 0;

@@ -128,14 +128,34 @@ std::optional<core::LaneKey> LaneReader::next() {
 }
 
 bool LaneReader::fetch(TupleTableSlot *slot) {
-    Entry const &entry = entries_[at_ - 1];
     return call([&] {
-        ItemPointerData row = entry.row;
+        ItemPointerData row = entries_[at_ - 1].row;
         bool more = false, dead = false;
         pgstat_count_heap_fetch(index_);
         bool const found = table_index_fetch_tuple(rows_, &row, snapshot_, slot, &more, &dead);
-        if (dead && entry.item != InvalidOffsetNumber)
-            dead_items_[dead_++] = entry.item;
+        note(dead);
+        return found;
+    });
+}
+
+// As heapam_index_fetch_tuple() does it, which would prune the page first.
+bool LaneReader::peek(TupleTableSlot *slot) {
+    return call([&] {
+        ItemPointerData row = entries_[at_ - 1].row;
+        ExecClearTuple(slot);
+        auto *const into = reinterpret_cast<BufferHeapTupleTableSlot *>(slot);
+        Buffer const page = ReadBuffer(table_, ItemPointerGetBlockNumber(&row));
+        LockBuffer(page, BUFFER_LOCK_SHARE);
+        pgstat_count_heap_fetch(index_);
+        bool dead = false;
+        bool const found =
+            heap_hot_search_buffer(&row, table_, page, snapshot_, &into->base.tupdata, &dead, true);
+        LockBuffer(page, BUFFER_LOCK_UNLOCK);
+        note(dead);
+        if (found)
+            ExecStorePinnedBufferHeapTuple(&into->base.tupdata, slot, page);
+        else
+            ReleaseBuffer(page);
         return found;
     });
 }
@@ -327,6 +347,11 @@ text *LaneReader::first_tenant_behind(Datum tenant) {
         DatumGetTextPCopy(PointerGetDatum(tenant_of(item_at(BufferGetPage(at.page), at.item))));
     _bt_relbuf(index_, at.page);
     return found;
+}
+
+void LaneReader::note(bool dead) {
+    if (OffsetNumber const item = entries_[at_ - 1].item; dead && item != InvalidOffsetNumber)
+        dead_items_[dead_++] = item;
 }
 
 // Whoever comes later need not look at them. Nothing else has happened to the page as long as its LSN is the

@@ -32,6 +32,8 @@ public:
     // The row of the entry, into the slot; false when the snapshot sees none. (Marks the entry when nobody
     // does.)
     bool fetch(TupleTableSlot *slot);
+    // The same for a look alone: leaves the row's page as untidy as it is.
+    bool peek(TupleTableSlot *slot);
     // Where the last search ended.
     Bookmark mark() const { return mark_; }
 
@@ -73,6 +75,7 @@ private:
     void read_page(Page page, OffsetNumber item);
     bool is_of_lane(IndexTuple tuple) const;
     void add(IndexTuple tuple, OffsetNumber item);
+    void note(bool dead);
     void mark_dead();
     text *first_tenant_behind(Datum tenant);
 

@@ -86,6 +86,14 @@ bool free_to_claim(TupleTableSlot *slot) {
            call([&] { return !TransactionIdDidCommit(HeapTupleHeaderGetRawXmax(header)); });
 }
 
+// The row that was written from the slot, as a row of job_queue, whose columns are the first ones of
+// job_live: behind them there may be more, only the row must not say so. Runs inside call().
+void put_version(TupleTableSlot *written, ReturnSetInfo *result) {
+    HeapTuple const row = ExecFetchSlotHeapTuple(written, false, nullptr);
+    HeapTupleHeaderSetNatts(row->t_data, result->setDesc->natts);
+    tuplestore_puttuple(result->setResult, row);
+}
+
 } // namespace
 
 LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows)
@@ -107,7 +115,8 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const JobTypes &types, KeyLocks
         reader_.open(table_, lane_, snapshot_);
         seen_ = table_slot_create(table_, nullptr);
         held_ = table_slot_create(table_, nullptr);
-        changed_ = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsVirtual);
+        changed_ =
+            MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsHeapTuple); // keeps what is written
     });
     direct_ = nothing_to_bypass(table_);
 }
@@ -253,7 +262,7 @@ core::LaneKey LiveTable::look_into(const std::string &tenant, const core::Gaps &
             return *entry;
         else if (key = gaps.next(*entry); key != *entry)
             start();
-        else if (--entries; reader_.fetch(seen_) && is_free())
+        else if (--entries; reader_.peek(seen_) && is_free())
             found.push_back(key);
         seen = key;
     }
@@ -268,20 +277,16 @@ bool LiveTable::is_free() {
 
 // Of the version in seen_. Without `wait` nobody may have it, not even we.
 TM_Result LiveTable::update(bool capped, bool wait) {
-    return call([&] {
+    compat::TU_UpdateIndexes indexes = compat::TU_None;
+    TM_Result const updated = call([&] {
         fill_changed(capped);
-        compat::TU_UpdateIndexes indexes = compat::TU_None;
-        TM_Result const updated =
-            compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, wait, &indexes);
-        if (updated != TM_Ok)
-            return updated;
-        if (indexes != compat::TU_None)
-            add_index_entries(indexes == compat::TU_Summarizing);
-        if (rows_)
-            tuplestore_putvalues(rows_->setResult, rows_->setDesc, changed_->tts_values,
-                                 changed_->tts_isnull);
-        return TM_Ok;
+        return compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, wait, &indexes);
     });
+    if (updated == TM_Ok && indexes != compat::TU_None)
+        add_index_entries(indexes == compat::TU_Summarizing);
+    if (updated == TM_Ok && rows_)
+        call([&] { put_version(changed_, rows_); });
+    return updated;
 }
 
 void LiveTable::fill_changed(bool capped) {
@@ -310,16 +315,11 @@ void LiveTable::fill_running() {
 }
 
 // Not HOT: the page had no room for the new version, or an index finds it by what has changed. Each index
-// that has the row needs an entry. (HOT, and only those do that summarize.) Runs inside update()'s call().
+// that has the row needs an entry. (HOT, and only those do that summarize.)
 void LiveTable::add_index_entries(bool only_summarizing) {
-    if (executor_ == nullptr) {
-        executor_ = CreateExecutorState();
-        indexes_ = makeNode(ResultRelInfo);
-        InitResultRelInfo(indexes_, table_, 0, nullptr, 0);
-        ExecOpenIndices(indexes_, false);
-    }
-    compat::insert_index_entries(indexes_, changed_, executor_, true, only_summarizing);
-    ResetPerTupleExprContext(executor_);
+    if (!indexes_)
+        indexes_.emplace(table_);
+    indexes_->write([&] { indexes_->add(changed_, true, only_summarizing); });
 }
 
 ClaimedJob LiveTable::claimed(int lane) const {
@@ -328,11 +328,9 @@ ClaimedJob LiveTable::claimed(int lane) const {
 }
 
 void LiveTable::finish() {
+    if (indexes_)
+        indexes_->close();
     call([&] {
-        if (executor_) {
-            ExecCloseIndices(indexes_);
-            FreeExecutorState(executor_);
-        }
         reader_.finish();
         ExecDropSingleTupleTableSlot(seen_);
         ExecDropSingleTupleTableSlot(held_);

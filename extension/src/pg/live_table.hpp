@@ -5,9 +5,9 @@
 
 #include "core/gaps.hpp"
 
+#include "pg/direct_write.hpp"
 #include "pg/job_types.hpp"
 #include "pg/lane_reader.hpp"
-#include "pg/live_columns.hpp"
 #include "pg/probes.hpp"
 
 #include <unordered_set>
@@ -133,8 +133,7 @@ private:
     Snapshot snapshot_;
     LaneReader reader_;
     TupleTableSlot *seen_, *held_, *changed_;
-    EState *executor_ = nullptr;
-    ResultRelInfo *indexes_ = nullptr;
+    std::optional<Indexes> indexes_;
     bool direct_;
     std::vector<int64> to_park_;
     std::unordered_set<int64> only_locked_; // by this claim, and not updated yet: parked, or for the executor

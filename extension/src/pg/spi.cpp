@@ -2,6 +2,7 @@
 #include "pg/spi.hpp"
 
 #include "pg/errors.hpp"
+#include "pg/transaction.hpp"
 
 namespace fairq::pg {
 
@@ -94,12 +95,15 @@ SPIPlanPtr plan_of(const Statement &statement) {
 }
 
 Rows run(const Statement &statement, Datum *values, const char *nulls, bool read_only) {
-    SPIPlanPtr const plan = plan_of(statement);
-    PlannerPins const pins(statement.plan);
-    call([&] {
-        int const result = SPI_execute_plan(plan, values, nulls, read_only, 0);
-        if (result < 0)
-            elog(ERROR, "could not run statement %d: %s", statement.number, SPI_result_code_string(result));
+    with_own_names([&] {
+        SPIPlanPtr const plan = plan_of(statement);
+        PlannerPins const pins(statement.plan);
+        call([&] {
+            int const result = SPI_execute_plan(plan, values, nulls, read_only, 0);
+            if (result < 0)
+                elog(ERROR, "could not run statement %d: %s", statement.number,
+                     SPI_result_code_string(result));
+        });
     });
     return Rows(SPI_tuptable, SPI_processed);
 }

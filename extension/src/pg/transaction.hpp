@@ -75,10 +75,14 @@ void with_setting(const char *name, const char *value, F &&body) {
     call([&] { AtEOXact_GUC(false, level); });
 }
 
-// In a procedure, which can have no SET clause: runs body with the names that our statements rely on.
+// Runs body with the names that our statements rely on, whatever the caller's search_path is.
 template <class F>
 void with_own_names(F &&body) {
-    with_setting("search_path", "pg_catalog, pg_temp", body);
+    constexpr char kPath[] = "pg_catalog, pg_temp";
+    if (namespace_search_path != nullptr && strcmp(namespace_search_path, kPath) == 0)
+        body();
+    else
+        with_setting("search_path", kPath, body);
 }
 
 // In a transaction that has done nothing yet, whatever the session's defaults are.
