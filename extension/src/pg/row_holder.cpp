@@ -1,7 +1,7 @@
 // Who has a row just now (see row_holder.hpp).
 #include "pg/row_holder.hpp"
 
-#include "pg/live_columns.hpp"
+#include "pg/job_row.hpp"
 
 namespace fairq::pg {
 
@@ -30,29 +30,11 @@ bool held_by_somebody(TupleTableSlot *slot) {
 }
 
 std::optional<int> holder_of_job(Oid schema, int64 job_id) {
-    Oid const table_oid = relation_in(schema, "job_live"), index_oid = relation_in(schema, "job_live_pkey");
-    Relation table = nullptr, index = nullptr;
-    IndexScanDesc scan = nullptr;
-    TupleTableSlot *slot = nullptr;
-    bool const found = call([&] {
-        table = table_open(table_oid, AccessShareLock);
-        index = index_open(index_oid, AccessShareLock);
-        slot = table_slot_create(table, nullptr);
-        scan = compat::index_beginscan(table, index, GetActiveSnapshot(), 1);
-        ScanKeyData key;
-        ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(job_id));
-        index_rescan(scan, &key, 1, nullptr, 0);
-        return index_getnext_slot(scan, ForwardScanDirection, slot);
-    });
+    JobRow job(schema, job_id);
     std::optional<int> holder;
-    if (found && held_by_somebody(slot))
-        holder = process_of(HeapTupleHeaderGetRawXmax(header_of(slot)));
-    call([&] {
-        index_endscan(scan);
-        ExecDropSingleTupleTableSlot(slot);
-        index_close(index, AccessShareLock);
-        table_close(table, AccessShareLock);
-    });
+    if (job.found() && held_by_somebody(job.slot()))
+        holder = process_of(HeapTupleHeaderGetRawXmax(header_of(job.slot())));
+    job.close();
     return holder;
 }
 

@@ -239,13 +239,6 @@ const Statement kHandlers{23, Plan::pinned, R"(
 SELECT DISTINCT ON (job_type) job_type, handler_schema::text, handler_name::text, run_as::text
   FROM @job_handlers ORDER BY job_type, builtin)"};
 
-// id, token → the row, its type, its timeout
-const Statement kFetchJob{24, Plan::pinned, R"(
-SELECT ROW()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, updated_at)::@job_queue,
-       job_type, timeout
-  FROM @job_live WHERE id = $1 AND lock_token = $2)",
-    2, {INT8OID, INT8OID}};
-
 // With its argument: a call that leaves it to the default could mean another function in the same schema.
 const Statement kMakePartitions{25, Plan::open, "SELECT @make_history_partitions(3)"};
 

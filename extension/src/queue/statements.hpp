@@ -35,8 +35,8 @@ using pg::Statement;
 extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote, kInsertLease,
     kClaimByExecutor, kComplete, kEndWholeLease, kLockJob, kIsInHistory, kBackOff, kMoveToHistory, kRelease,
     kRedrive, kHeartbeat, kStaleLeases, kLockLease, kJobsOfLease, kPutBack, kEndLease, kAddHandler,
-    kSetHandler, kHandlerOwner, kDropHandler, kHandlers, kFetchJob, kMakePartitions, kAudit, kAddTotals,
-    kCount, kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
+    kSetHandler, kHandlerOwner, kDropHandler, kHandlers, kMakePartitions, kAudit, kAddTotals, kCount,
+    kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
 // statements_limits.cpp
 extern const Statement kMarkRunning, kCountUnmarked, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark,
     kUnpark, kNextParkedKey, kNextParkedType, kUnparkType;

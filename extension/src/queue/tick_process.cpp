@@ -5,6 +5,7 @@
 #include "queue/statements.hpp"
 
 #include "pg/caller.hpp"
+#include "pg/job_row.hpp"
 
 #include <map>
 
@@ -257,17 +258,18 @@ private:
     }
 
     void run_handler(pg::TickJob &job) {
-        pg::Rows const fetched = pg::execute(sql::kFetchJob, {pg::of(job.id), pg::of(tick_.lock_token)});
-        if (fetched.empty())
+        if (!OidIsValid(row_type_))
+            row_type_ = pg::row_type_of_view(pg::schema(), "job_queue");
+        std::optional<pg::HandledJob> const handled =
+            pg::job_of_lease(pg::schema(), job.id, tick_.lock_token, row_type_);
+        if (!handled)
             pg::raise_lease_lost(job.id, tick_.lock_token);
-        Datum const row = fetched.datum(0, 1);
-        int64 const timeout = pg::microseconds_of(*DatumGetIntervalP(fetched.datum(0, 3)));
-        Handler const &handler = handler_of(fetched.text_at(0, 2));
+        Handler const &handler = handler_of(handled->type);
         pg::OuterRole const outer(handler.run_as.value_or(owner_));
         pg::as_role(handler.run_as.value_or(owner_), [&] {
             pg::with_setting("search_path", user_.search_path.c_str(), [&] {
                 pg::with_setting("lock_timeout", user_.lock_timeout.c_str(),
-                                 [&] { call_of(handler).run(row, timeout, &job.cut_off); });
+                                 [&] { call_of(handler).run(handled->row, handled->timeout, &job.cut_off); });
             });
         });
         pg::drop_temporary_tables();
@@ -287,11 +289,9 @@ private:
     const pg::HandlerCall &call_of(const Handler &handler) {
         auto found = calls_.find(handler.job_type);
         if (found == calls_.end())
-            found = calls_.emplace(handler.job_type, pg::HandlerCall(handler.function, row_type())).first;
+            found = calls_.emplace(handler.job_type, pg::HandlerCall(handler.function, row_type_)).first;
         return found->second;
     }
-
-    static Oid row_type() { return pg::row_type_of_view(pg::schema(), "job_queue"); }
 
     pg::JobResult record_failure(int64 id, const pg::ErrorText &error) {
         if (pg::is_lease_lost(error))
@@ -304,7 +304,7 @@ private:
     pg::TickSegment &tick_;
     uint32 const index_;
     pg::UserSettings const user_;
-    Oid owner_ = InvalidOid;
+    Oid owner_ = InvalidOid, row_type_ = InvalidOid;
     std::map<std::string, Handler> handlers_;
     std::map<std::string, pg::HandlerCall> calls_;
 };
