@@ -26,6 +26,21 @@ SELECT register_job_handler('x', 'is_procedure(job_queue)');
 DROP FUNCTION returns_text, takes_two, takes_live;
 DROP PROCEDURE is_procedure;
 
+-- It is given the job's row, a payload out of line included, and can keep it.
+CREATE TABLE kept (job job_queue, same boolean);
+CREATE FUNCTION keep(job job_queue) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO public.kept SELECT job, q = job FROM public.job_queue q WHERE q.id = job.id
+$$;
+SELECT register_job_handler('keep', 'keep(job_queue)');
+SELECT FROM enqueue_job('a', 'keep', '{"n": 1}', 3, timeout => '7 s');
+SELECT FROM enqueue_job('a', 'keep', to_jsonb((SELECT string_agg(md5(i::text), '') FROM generate_series(1, 700) i)));
+SELECT run_job_queue_cron() ->> 'completed' AS completed;
+VACUUM FULL job_live;
+SELECT (job).status, (job).attempts, (job).priority, (job).timeout, length((job).payload::text), same FROM kept ORDER BY (job).id;
+SELECT unregister_job_handler('keep');
+DROP FUNCTION keep;
+DROP TABLE kept;
+
 -- A role needs EXECUTE on what it registers, and runs it with its own rights.
 CREATE FUNCTION secret(job job_queue) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.seen (what) VALUES ('secret') $$;
 REVOKE EXECUTE ON FUNCTION secret FROM PUBLIC;
