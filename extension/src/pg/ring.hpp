@@ -102,8 +102,8 @@ public:
     // Takes back what was not given, lets go of lanes that are empty.
     void settle(const std::vector<Share> &shares, TimestampTz at) const;
     void set_weight(const Share &share, int weight) const;
-    // Of a lane that was not drawn, or between two looks at one: notes gaps and mark, and reads them.
-    void remember(Share &share) const;
+    // Of lanes that were not drawn, or between two looks at one: notes gaps and mark, and reads them.
+    void remember(Share *first, size_t count = 1) const;
 
     // Where the survey of the lane index goes on, and over how many lanes at most: one a millisecond since
     // the last look (0: it is not time yet), but more until the ring is complete. Of the last lane that it

@@ -169,6 +169,14 @@ int find_or_make_queue(Oid table) {
     return queue;
 }
 
+void prefetch_lane(int queue, std::string_view tenant, bool lane) {
+    int32 const &bucket = bucket_of(hash_of(queue, tenant));
+    if (!lane)
+        __builtin_prefetch(&bucket);
+    else if (bucket != 0)
+        __builtin_prefetch(&memory->lane[bucket - 1]);
+}
+
 int find_lane(int queue, std::string_view tenant) {
     uint32 const hash = hash_of(queue, tenant);
     for (int32 link = bucket_of(hash); link != 0; link = memory->lane[link - 1].next) {

@@ -99,10 +99,11 @@ struct Exclusive : LockScope {
 };
 
 // All that follows needs the lock.
-int find_queue(Oid table);                                 // or -1
-int find_or_make_queue(Oid table);                         // takes the least recently used one's place
-int find_lane(int queue, std::string_view tenant);         // or -1
-int find_or_make_lane(int queue, std::string_view tenant); // or -1: there is no place
+int find_queue(Oid table);                         // or -1
+int find_or_make_queue(Oid table);                 // takes the least recently used one's place
+int find_lane(int queue, std::string_view tenant); // or -1
+void prefetch_lane(int queue, std::string_view tenant, bool lane); // first the way to it, then itself
+int find_or_make_lane(int queue, std::string_view tenant);         // or -1: there is no place
 // Enters the lane, makes it if there is a place; without one the ring is not complete from here on. `where`
 // there may be something to claim.
 void enter(int queue, std::string_view tenant, core::Stretch where);

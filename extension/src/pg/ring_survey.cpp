@@ -22,23 +22,28 @@ int Ring::own_queue() const {
     return queue_ >= 0 && memory->queues[queue_].table == table_ ? queue_ : -1;
 }
 
-void Ring::remember(Share &share) const {
+void Ring::remember(Share *first, size_t count) const {
     if (!available())
         return;
     Exclusive const lock;
     if (own_queue() < 0)
         return;
-    int const place = share.looked_at < kWorthAPlace ? find_lane(queue_, share.tenant)
-                                                     : find_or_make_lane(queue_, share.tenant);
-    if (place < 0)
-        return;
-    make_gaps(place, share.passed, clock_);
-    share.gaps = memory->lane[place].gaps;
-    if (Bookmark &mark = memory->lane[place].mark; share.mark.page == 0)
-        share.mark = mark;
-    else
-        mark = share.mark;
-    share.passed.clear();
+    for (bool const lane : {false, true}) // one after the other they were as many waits for memory
+        for (Share const *share = first; count > 1 && share != first + count; ++share)
+            prefetch_lane(queue_, share->tenant, lane);
+    for (Share *share = first; share != first + count; ++share) {
+        int const place = share->looked_at < kWorthAPlace ? find_lane(queue_, share->tenant)
+                                                          : find_or_make_lane(queue_, share->tenant);
+        if (place < 0)
+            continue;
+        make_gaps(place, share->passed, clock_);
+        share->gaps = memory->lane[place].gaps;
+        if (Bookmark &mark = memory->lane[place].mark; share->mark.page == 0)
+            share->mark = mark;
+        else
+            mark = share->mark;
+        share->passed.clear();
+    }
 }
 
 // By the clock, not by when the claim began: it may have waited for its turn.

@@ -46,22 +46,23 @@ std::vector<Share> WalkedLanes::draw(int jobs, const Room &room, const std::vect
     auto const busy = std::count_if(full.begin(), full.end(), [&](int lane) { return known.contains(lane); });
     discover(jobs + static_cast<int>(busy));
     core::Schedule lanes = schedule();
-    for (core::Part const &part : core::draw(lanes, jobs, room))
+    std::vector<core::Part> const parts = core::draw(lanes, jobs, room);
+    shares.reserve(parts.size());
+    for (core::Part const &part : parts)
         shares.push_back({tenants_[static_cast<size_t>(part.lane)], part.lane, 0, part.jobs,
                           scheduled_[static_cast<size_t>(part.lane)].weight});
-    for (Share &share : shares) {
-        ring_.remember(share);
+    ring_.remember(shares.data(), shares.size());
+    for (Share &share : shares)
         if (share.mark.page == 0)
             share.mark = marks_[static_cast<size_t>(share.lane)];
-    }
     return shares;
 }
 
 // Whoever could not give his part leaves, so that the next draw looks further on; but for a moment's reason.
-void WalkedLanes::settle(const std::vector<Share> &shares) {
+void WalkedLanes::settle(std::vector<Share> &shares) {
     core::Schedule lanes = schedule();
-    for (Share share : shares) {
-        ring_.remember(share);
+    ring_.remember(shares.data(), shares.size());
+    for (Share const &share : shares) {
         lanes.give_back(share.lane, share.jobs - share.got);
         taken_[static_cast<size_t>(share.lane)] += share.got;
         if ((share.empty || share.closed) && !share.busy)

@@ -21,7 +21,7 @@ public:
     // known to have none.
     virtual std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) = 0;
     // What became of a draw.
-    virtual void settle(const std::vector<Share> &shares) = 0;
+    virtual void settle(std::vector<Share> &shares) = 0;
     virtual void set_weight(const Share &share, int weight) = 0;
     // Between two looks at one lane.
     virtual void remember(Share &share) = 0;
@@ -33,9 +33,9 @@ public:
     std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &) override {
         return ring_.draw(jobs, room, now_);
     }
-    void settle(const std::vector<Share> &shares) override { ring_.settle(shares, now_); }
+    void settle(std::vector<Share> &shares) override { ring_.settle(shares, now_); }
     void set_weight(const Share &share, int weight) override { ring_.set_weight(share, weight); }
-    void remember(Share &share) override { ring_.remember(share); }
+    void remember(Share &share) override { ring_.remember(&share); }
 
 private:
     const pg::ring::Ring &ring_;
@@ -71,9 +71,9 @@ class WalkedLanes : public Lanes {
 public:
     WalkedLanes(const pg::ring::Ring &ring, Walk walk) : ring_(ring), walk_(std::move(walk)) {}
     std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) override;
-    void settle(const std::vector<Share> &shares) override;
+    void settle(std::vector<Share> &shares) override;
     void set_weight(const Share &share, int weight) override;
-    void remember(Share &share) override { ring_.remember(share); }
+    void remember(Share &share) override { ring_.remember(&share); }
 
     // Behind which tenant the next claim's walk starts.
     std::string stopped_at() const;
