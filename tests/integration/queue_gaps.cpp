@@ -26,7 +26,7 @@ constexpr int kSessions = 16;
 constexpr int kTenants = 5;
 constexpr int kRounds = 10;
 constexpr Milliseconds kRound{900};
-constexpr Milliseconds kPatience{20'000};
+constexpr Milliseconds kPatience{60'000};
 constexpr const char *kClaimable =
     "SELECT count(*) FROM job_live WHERE status = 'queued' AND position IS NOT NULL";
 

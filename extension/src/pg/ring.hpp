@@ -18,7 +18,7 @@
 //     it roll back (activate_at_abort): there is no gap there any more;
 //   - what a claim saw becomes a gap only where nothing was touched since before its own snapshot;
 //   - a job that somebody has, but may give back without a word, is in no gap;
-//   - the survey looks into the gaps as well, at some 10 000 entries a second.
+//   - the survey looks into the gaps as well, at some 20 000 entries a second.
 //
 // And that a tenant is at its cap: nobody counts again until a job of it ends, or comes, or in a second.
 #pragma once
