@@ -49,8 +49,8 @@ public:
     // the values point to may go.
     TupleTableSlot *row();
     void add();
-    // Instead of both: a row as it stands on its page, nothing of it out of line. Returns the copy that is
-    // going to be written, to be changed before the next row.
+    // Instead of both: a row as it stands on its page. Returns the copy that is going to be written, to be
+    // changed before the next row.
     HeapTupleHeader add_copy(HeapTupleData row);
     void finish();
 
