@@ -40,6 +40,22 @@ SELECT now.updates - b.updates AS updates, (now.hot - b.hot) >= 0.95 * (now.upda
 COMMIT;
 SELECT status, count(*) FROM job_queue GROUP BY status;
 
+-- A claim logs what it changes, and not the payload, which stands in front of that. (Somebody else's records, or whole pages
+-- after a checkpoint, may come into one of the claims, not into all.)
+SELECT count(*) FROM enqueue_jobs(array_fill('payloads'::text, ARRAY[60]), 'mail',
+                                  array_fill(jsonb_build_object('body', repeat('x', 1000)), ARRAY[60]));
+CREATE FUNCTION pg_temp.logged_by_claim() RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+    start pg_lsn := pg_current_wal_insert_lsn();
+    claimed integer := (SELECT count(*) FROM claim_queued_jobs('w', 10, 10));
+BEGIN
+    RETURN (pg_current_wal_insert_lsn() - start) / claimed;
+END
+$$;
+SELECT min(pg_temp.logged_by_claim()) < 300 AS without_payload FROM generate_series(1, 5);
+SELECT count(*) FROM (SELECT complete_jobs(array_agg(id), lock_token) FROM job_live WHERE status = 'locked' GROUP BY lock_token) s;
+SELECT count(*) FROM (SELECT complete_jobs(array_agg(id), max(lock_token)) FROM claim_queued_jobs('w')) s;
+
 -- A job that counts for a cap is found as running by an index, so its claim is no HOT update and adds entries. But none to
 -- the lane, which the job leaves. (All in one transaction: no entry is dead yet.)
 SELECT set_tenant_limits('capped', max_concurrency => 1000);

@@ -14,7 +14,7 @@ constexpr const char *kDatabase = "bench_pages";
 constexpr int kBatches = 100;
 constexpr long long kJobs = kBatches * kBatch;
 constexpr double kLeastHotShare = 95;
-constexpr double kMostWal = 0.85; // of floor's; the target is less
+constexpr double kMostWal = 0.65; // of floor's; the target is 0.8
 
 // A claim changes what these have; and no index has what the last statement asks for.
 constexpr const char *kSpoil = "CREATE INDEX ON job_live (lock_token, updated_at, attempts, locked_by);"

@@ -9,7 +9,7 @@ namespace fairq::pg {
 
 namespace {
 
-constexpr int kHistoryColumns = 20; // those of job_live up to created_at, then finished_at
+constexpr int kHistoryColumns = 20; // those of job_live up to last_error, then finished_at
 constexpr int kFinishedAt = kUpdatedAt;
 constexpr int kHistoryChecks = 1;
 constexpr uint64 kNear = 32;
@@ -218,13 +218,14 @@ private:
         Assert(job_->tts_nvalid == kHistoryColumns);
         HeapTupleData row = *ExecFetchSlotHeapTuple(job_, false, nullptr);
         row.t_len = row.t_data->t_hoff + reinterpret_cast<HeapTupleTableSlot *>(job_)->off;
-        char const *const type = DatumGetPointer(value(kType));
-        size_t const behind_type =
-            static_cast<size_t>(type + VARSIZE_ANY(type) - reinterpret_cast<char *>(row.t_data));
+        static_assert(kStatus == kPayload + 1);
+        char const *const payload = DatumGetPointer(value(kPayload));
+        size_t const behind_payload =
+            static_cast<size_t>(payload + VARSIZE_ANY(payload) - reinterpret_cast<char *>(row.t_data));
         HeapTupleHeader const copy = batch.add_copy(row);
         HeapTupleHeaderSetNatts(copy, kHistoryColumns);
         Oid const status = DatumGetObjectId(completed_);
-        memcpy(reinterpret_cast<char *>(copy) + INTALIGN(behind_type), &status, sizeof status);
+        memcpy(reinterpret_cast<char *>(copy) + INTALIGN(behind_payload), &status, sizeof status);
         memcpy(reinterpret_cast<char *>(copy) + row.t_len - sizeof now_, &now_, sizeof now_);
     }
 

@@ -85,8 +85,8 @@ WITH gone AS (
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM gone)
                             FOR UPDATE SKIP LOCKED)
 )
-INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
-SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, $3 FROM gone
+INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, $3 FROM gone
 RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)",
     3, {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
@@ -122,8 +122,8 @@ const Statement kMoveToHistory{11, Plan::pinned, R"(
 WITH gone AS (
     DELETE FROM @job_live j USING unnest($1) AS a (id) WHERE j.id = a.id RETURNING j.*
 )
-INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
-SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), created_at, $4 FROM gone)",
+INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), $4 FROM gone)",
     4, {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
 // ids, token, now, run_at (NULL: to its old place at once) → a row for each tenant and priority: also its name,

@@ -7,10 +7,10 @@
 #include "pg/spi.hpp"
 
 // The columns that job_live and job_history share before the status and after it, in two runs around it.
-#define FAIRQ_BEFORE_STATUS "id, tenant_id, job_type"
-#define FAIRQ_AFTER_STATUS                                                                                   \
-    "priority, payload, run_at, attempts, max_attempts, timeout, idempotency_key, concurrency_key, run_id, " \
-    "stage, locked_by, locked_at, lock_token"
+#define FAIRQ_BEFORE_STATUS                                                                                  \
+    "id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, "   \
+    "run_id, stage, created_at, payload"
+#define FAIRQ_AFTER_STATUS "attempts, locked_by, locked_at, lock_token"
 // A job's place in its lane, as core::lane_key() makes it of its priority and position.
 #define FAIRQ_PLACE(position)                                                                                \
     "(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655))"

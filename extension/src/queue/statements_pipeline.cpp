@@ -104,8 +104,8 @@ WITH seen AS (
 ), gone AS (
     DELETE FROM @job_live j USING got WHERE j.id = got.id AND $8 IS NOT NULL RETURNING j.*
 ), cancelled AS (
-    INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, created_at, finished_at)
-    SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $8, created_at, $7 FROM gone
+    INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+    SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $8, $7 FROM gone
     RETURNING status, job_type, tenant_id, NULL::bigint
 ), next (choice, at, stage, priority, id) AS (
     SELECT 1, $7, $3, $4::smallint, $5 WHERE (SELECT count(*) FROM got) < (SELECT count(*) FROM seen)
