@@ -2,6 +2,7 @@
 // rows by their ids.
 #include "pg/live_table.hpp"
 
+#include "pg/claimed_rows.hpp"
 #include "pg/completion.hpp"
 #include "pg/direct_write.hpp"
 
@@ -97,6 +98,10 @@ public:
         std::vector<CompletedJob> completed;
         completed.reserve(sorted_ids.size());
         for (Id first = sorted_ids.begin(), end = first; first != sorted_ids.end(); first = end) {
+            check_interrupts();
+            end = first + 1;
+            if (move_claimed(*first, batch, completed))
+                continue;
             end = end_of_near(first, sorted_ids.end());
             move(first, end, batch, completed);
         }
@@ -121,21 +126,35 @@ private:
             PushActiveSnapshot(GetTransactionSnapshot());
             snapshot_ = GetActiveSnapshot();
             command_ = GetCurrentCommandId(true);
-            index_ = index_open(key_, RowExclusiveLock);
-            scan_ = compat::index_beginscan(live_, index_, snapshot_, 2);
-            scan_->xs_want_itup = true;
             job_ = table_slot_create(live_, nullptr);
+            blocks_ = RelationGetNumberOfBlocks(live_);
         });
     }
 
     void end() {
         call([&] {
-            index_endscan(scan_);
+            if (scan_ != nullptr) {
+                index_endscan(scan_);
+                index_close(index_, NoLock);
+            }
             ExecDropSingleTupleTableSlot(job_);
-            index_close(index_, NoLock);
             PopActiveSnapshot();
             CommandCounterIncrement();
         });
+    }
+
+    // Where this session has claimed it, if it is still there.
+    bool move_claimed(int64 id, BatchInsert &batch, std::vector<CompletedJob> &completed) {
+        ItemPointerData row = claimed_rows::find(RelationGetRelid(live_), token_, id, blocks_);
+        bool const moved =
+            ItemPointerIsValid(&row) && call([&] {
+                return table_tuple_fetch_row_version(live_, &row, snapshot_, job_) && holds(id) && remove();
+            });
+        if (moved) {
+            completed.push_back(job());
+            copy_into(batch);
+        }
+        return moved;
     }
 
     // One job may have several entries; one of them at most leads to a version that the snapshot sees.
@@ -153,6 +172,11 @@ private:
     }
 
     void start(int64 first, int64 last) {
+        if (scan_ == nullptr) {
+            index_ = index_open(key_, RowExclusiveLock);
+            scan_ = compat::index_beginscan(live_, index_, snapshot_, 2);
+            scan_->xs_want_itup = true;
+        }
         ScanKeyData keys[2];
         ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first));
         ScanKeyInit(&keys[1], 1, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
@@ -168,6 +192,11 @@ private:
     }
 
     bool fetch() { return index_fetch_heap(scan_, job_); }
+
+    bool holds(int64 id) {
+        bool null = false;
+        return DatumGetInt64(slot_getattr(job_, kId, &null)) == id;
+    }
 
     bool holds_token() {
         bool null = false;
@@ -233,11 +262,13 @@ private:
     Oid key_;
     int64 token_;
     TimestampTz now_;
-    Relation live_, history_, partition_, index_;
+    Relation live_, history_, partition_;
     Snapshot snapshot_;
     CommandId command_;
-    IndexScanDesc scan_;
+    Relation index_ = nullptr;
+    IndexScanDesc scan_ = nullptr; // once a job has to be looked up
     TupleTableSlot *job_;
+    BlockNumber blocks_; // of the live table
 };
 
 } // namespace

@@ -323,8 +323,15 @@ void LiveTable::add_index_entries(bool only_summarizing) {
 }
 
 ClaimedJob LiveTable::claimed(int lane) const {
-    return {id(), text_of(value(kType)) == kLoadTest, lane, DatumGetTimestampTz(value(kUpdatedAt)),
-            is_null(kRunId) ? 0 : DatumGetInt64(value(kRunId))};
+    ClaimedJob job{id(),
+                   text_of(value(kType)) == kLoadTest,
+                   lane,
+                   DatumGetTimestampTz(value(kUpdatedAt)),
+                   is_null(kRunId) ? 0 : DatumGetInt64(value(kRunId)),
+                   changed_->tts_tid};
+    if (!direct_)
+        ItemPointerSetInvalid(&job.row);
+    return job;
 }
 
 void LiveTable::finish() {

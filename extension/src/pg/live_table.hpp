@@ -41,9 +41,10 @@ private:
 struct ClaimedJob {
     int64 id;
     bool load_test;
-    int lane;          // which of the claim's lanes it came from
-    TimestampTz since; // when it came into its lane
-    int64 run;         // of a pipeline; 0: none
+    int lane;            // which of the claim's lanes it came from
+    TimestampTz since;   // when it came into its lane
+    int64 run;           // of a pipeline; 0: none
+    ItemPointerData row; // as the claim wrote it; invalid when the executor does
 };
 
 // What is asked of a lane.

@@ -6,6 +6,7 @@
 #include "queue/survey.hpp"
 #include "queue/wait.hpp"
 
+#include "pg/claimed_rows.hpp"
 #include "pg/front.hpp"
 #include "pg/leases.hpp"
 #include "pg/table_cache.hpp"
@@ -216,6 +217,7 @@ Claim claim(const ClaimRequest &request) {
     claim.lock_token = mark.lock_token;
     while (Attempt(request, mark, types).run(claim))
         claim.lanes.clear(), claim.capped.clear();
+    pg::claimed_rows::remember(pg::live_table_oid(pg::schema()), claim.lock_token, claim.jobs);
     claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
         claim.must_last = advance_runs(core::kRunStep, request.only_tenants) || claim.must_last;
