@@ -67,9 +67,10 @@ public:
 using Contenders = std::vector<const Contender *>;
 
 const Contender &fairq_queue();
-const Contender &fairq_one_call(); ///< complete_and_claim_jobs
-const Contender &floor_pair();     ///< what every queue in SQL pays at least
-const Contender &hot_pair();       ///< the limit: HOT updates and nothing else
+const Contender &fairq_one_call();    ///< complete_and_claim_jobs
+const Contender &floor_pair();        ///< what every queue in SQL pays at least
+const Contender &hot_pair();          ///< the limit: HOT updates and nothing else
+const Contender &hot_pair_in_order(); ///< the same with the columns that change behind those that do not
 const Contender &skip_locked();
 const Contender &window_claim();
 const Contender &loose_scan();

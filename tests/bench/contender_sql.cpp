@@ -10,14 +10,21 @@
 namespace fairq::bench {
 namespace {
 
-constexpr const char *kTable = R"(
-CREATE TABLE {} (
-    id bigint PRIMARY KEY, tenant_id text COLLATE "C" NOT NULL, job_type text COLLATE "C" NOT NULL,
-    status job_status NOT NULL, priority smallint NOT NULL, payload jsonb NOT NULL, run_at timestamptz NOT NULL,
-    attempts integer NOT NULL, max_attempts integer NOT NULL, timeout interval NOT NULL, idempotency_key text,
-    locked_by text, locked_at timestamptz, lock_token bigint, last_error text, created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL
-) WITH (fillfactor = {});)";
+/// The columns as one writes them down.
+constexpr const char *kAsWritten =
+    "id bigint PRIMARY KEY, tenant_id text COLLATE \"C\" NOT NULL, job_type text COLLATE \"C\" NOT NULL, "
+    "status job_status NOT NULL, priority smallint NOT NULL, payload jsonb NOT NULL, "
+    "run_at timestamptz NOT NULL, attempts integer NOT NULL, max_attempts integer NOT NULL, "
+    "timeout interval NOT NULL, idempotency_key text, locked_by text, locked_at timestamptz, "
+    "lock_token bigint, last_error text, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL";
+
+/// And as fairq's table has them. A HOT update logs what stands between the first change and the last.
+constexpr const char *kChangingLast =
+    "id bigint PRIMARY KEY, tenant_id text COLLATE \"C\" NOT NULL, job_type text COLLATE \"C\" NOT NULL, "
+    "priority smallint NOT NULL, run_at timestamptz NOT NULL, max_attempts integer NOT NULL, "
+    "timeout interval NOT NULL, idempotency_key text, created_at timestamptz NOT NULL, "
+    "payload jsonb NOT NULL, status job_status NOT NULL, attempts integer NOT NULL, locked_by text, "
+    "locked_at timestamptz, lock_token bigint, last_error text, updated_at timestamptz NOT NULL";
 
 constexpr const char *kQueuedByTenant =
     "CREATE INDEX ON {0} (tenant_id, priority, id) WHERE status = 'queued';"
@@ -76,9 +83,11 @@ public:
 
     void add(Connection &connection, const Jobs &jobs) const override {
         connection.run(fmt::format(
-            "INSERT INTO {0} SELECT n - {1} + 1 + (SELECT coalesce(max(id), 0) FROM {0}), "
-            "'tenant-' || 1 + (n - 1) % {2}, 'load_test', 'queued', 0, {3}, now(), 0, 5, '5 minutes', NULL, "
-            "NULL, NULL, NULL, NULL, now(), now() FROM generate_series({1}, {4}) AS n",
+            "INSERT INTO {0} (id, tenant_id, job_type, status, priority, payload, run_at, attempts, "
+            "max_attempts, timeout, created_at, updated_at) "
+            "SELECT n - {1} + 1 + (SELECT coalesce(max(id), 0) FROM {0}), 'tenant-' || 1 + (n - 1) % {2}, "
+            "'load_test', 'queued', 0, {3}, now(), 0, 5, '5 minutes', now(), now() "
+            "FROM generate_series({1}, {4}) AS n",
             table, jobs.first, jobs.tenants, kPayload, jobs.first + jobs.count - 1));
     }
 
@@ -116,8 +125,9 @@ public:
     bool may_be_short() const override { return true; }
 };
 
-std::string table(const char *name, int fillfactor, const char *indexes) {
-    return fmt::format(kTable, name, fillfactor) + fmt::format(fmt::runtime(indexes), name);
+std::string table(const char *name, int fillfactor, const char *indexes, const char *columns = kAsWritten) {
+    return fmt::format("CREATE TABLE {} ({}) WITH (fillfactor = {});", name, columns, fillfactor) +
+           fmt::format(fmt::runtime(indexes), name);
 }
 
 } // namespace
@@ -133,6 +143,13 @@ const Contender &hot_pair() {
     static const SqlQueue queue(
         "floor-hot", "the same with the primary key only, fillfactor 30: HOT updates and nothing else",
         "hot_job", table("hot_job", 30, ""), kById, Told::ids);
+    return queue;
+}
+
+const Contender &hot_pair_in_order() {
+    static const SqlQueue queue(
+        "hot-in-order", "floor-hot with what changes behind the payload, as fairq's table has it: less WAL",
+        "hot_in_order_job", table("hot_in_order_job", 30, "", kChangingLast), kById, Told::ids);
     return queue;
 }
 

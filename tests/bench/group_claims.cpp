@@ -171,7 +171,8 @@ void print_scaling(Report &report, AllFigures &all, const std::vector<int> &conn
 
 void compare_claims(Report &report, const Size &size) {
     const std::vector<int> connections = size.quick ? std::vector<int>{1, 4} : std::vector<int>{1, 4, 16, 64};
-    const Contenders contenders{&fairq_queue(), &floor_pair(), &hot_pair(), &skip_locked()};
+    const Contenders contenders{&fairq_queue(), &floor_pair(), &hot_pair(), &hot_pair_in_order(),
+                                &skip_locked()};
     const Contest contest{
         "claim + complete",
         "bench_claims",

@@ -130,7 +130,7 @@ void look_at_pages(Report &report, const Size &) {
     const Seen fairq = seen_of(fairq_queue(), metrics);
     rows.push_back(row("fairq", fairq, floor));
     rows.push_back(row("floor", floor, floor));
-    for (const Contender *contender : {&hot_pair(), &skip_locked(), &loose_scan()})
+    for (const Contender *contender : {&hot_pair(), &hot_pair_in_order(), &skip_locked(), &loose_scan()})
         rows.push_back(row(contender->name, seen_of(*contender, metrics), floor));
     rows[0]["target"] =
         report.target("WAL of claim + complete, x floor", fairq.wal() / floor.wal(), at_most(0.8));
