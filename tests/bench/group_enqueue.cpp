@@ -147,6 +147,12 @@ void compare_enqueue(Report &report, const Size &size) {
     make_database(kDatabase);
     Connection admin(kDatabase);
     admin.run("CREATE TABLE plain_live (LIKE job_live INCLUDING ALL)");
+    // LIKE leaves out how full the pages are to be.
+    admin.run(fmt::format("ALTER TABLE plain_live SET ({})",
+                          admin
+                              .run("SELECT array_to_string(reloptions, ', ') FROM pg_class "
+                                   "WHERE oid = 'job_live'::regclass")
+                              .text()));
     std::map<std::string, Rates> all;
     for (int round = 0; round < size.rounds; ++round)
         for (const Setting &setting : kSettings) {
