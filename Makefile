@@ -4,7 +4,7 @@
 EXTENSION  = extension/fairq
 EXTVERSION = 0.1.0
 MODULE_big = fairq
-OBJS       = $(patsubst %.cpp,%.o,$(sort $(wildcard extension/src/*.cpp extension/src/*/*.cpp)))
+OBJS       = $(patsubst %.cpp,%.o,$(sort $(wildcard extension/src/*.cpp extension/src/*/*.cpp extension/src/*/*/*.cpp)))
 DATA       = $(sort $(wildcard sql/*--*--*.sql))
 DATA_built = sql/fairq--$(EXTVERSION).sql
 
@@ -13,7 +13,7 @@ PG_CPPFLAGS = -Iextension/src -DFAIRQ_VERSION='"$(EXTVERSION)"'
 PG_CXXFLAGS = -std=c++17 -MMD -MP -Wall -Wextra -Wshadow -Wno-register -Wno-unused-parameter \
               -fvisibility=hidden -fvisibility-inlines-hidden $(WERROR)
 SHLIB_LINK  = -lstdc++ -Wl,--version-script=build/exports.map
-EXTRA_CLEAN = build $(wildcard extension/src/*.[od] extension/src/*/*.[od])
+EXTRA_CLEAN = build $(wildcard extension/src/*.[od] extension/src/*/*.[od] extension/src/*/*/*.[od])
 
 # PGXS's own installcheck cannot start a server as root, and writes into the source tree: ours is run-regress.
 NO_INSTALLCHECK = 1
@@ -56,10 +56,10 @@ build/$(1)/$(notdir $(2)).o: $(2).cpp $(2).o
 
 endef
 
-$(eval $(call altered_library,without_tenant_lock,extension/src/pg/tenant_lock,FAIRQ_TEST_WITHOUT_TENANT_LOCK))
-$(eval $(call altered_library,without_holes_in_gaps,extension/src/pg/ring_memory,FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS))
-$(eval $(call altered_library,believing_marks,extension/src/pg/lane_reader,FAIRQ_TEST_BELIEVING_MARKS))
-$(eval $(call altered_library,without_openings,extension/src/pg/ring_memory,FAIRQ_TEST_WITHOUT_OPENINGS))
+$(eval $(call altered_library,without_tenant_lock,extension/src/tables/tenant_lock,FAIRQ_TEST_WITHOUT_TENANT_LOCK))
+$(eval $(call altered_library,without_holes_in_gaps,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS))
+$(eval $(call altered_library,believing_marks,extension/src/tables/lane_reader,FAIRQ_TEST_BELIEVING_MARKS))
+$(eval $(call altered_library,without_openings,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_OPENINGS))
 
 build/exports.map: Makefile
 	@mkdir -p build

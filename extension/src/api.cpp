@@ -82,7 +82,7 @@ Datum return_claim(FunctionCallInfo fcinfo, const Arguments &arguments, int firs
     std::string_view const worker = arguments.name(first, "worker_id", kMaxNameBytes);
     int32 const max_jobs = arguments.int32_in(first + 1, "max_jobs", {1, core::kMaxJobsPerCall});
     int32 const tenant_cap = arguments.int32_in(first + 2, "tenant_cap", {1, INT32_MAX});
-    pg::JobTypes const any_type;
+    core::JobTypes const any_type;
     queue::Tenants const tenants = queue::bound_tenants(Capability::worker);
     queue::claim_for_worker(
         {worker, max_jobs, tenant_cap, any_type, result_set(fcinfo), tenants ? &*tenants : nullptr});
@@ -164,7 +164,7 @@ FAIRQ_API_FUNCTION(fairq_fail_job) {
     bool const retry = arguments.boolean(3, "retry");
     queue::check_job(Capability::worker, job_id);
     core::JobStatus const status = queue::fail(job_id, lock_token, error, retry);
-    PG_RETURN_DATUM(pg::status_datum(pg::schema(), core::name_of(status)));
+    PG_RETURN_DATUM(tables::status_datum(pg::schema(), core::name_of(status)));
 }
 
 FAIRQ_API_FUNCTION(fairq_release_jobs) {
@@ -294,7 +294,7 @@ FAIRQ_FUNCTION(fairq_run_job_queue_ticks) {
 extern "C" {
 PGDLLEXPORT void fairq_tick_process(Datum segment);
 void fairq_tick_process(Datum segment) {
-    pg::entry([&] { pg::process_main(segment, {queue::coordinate, queue::work}); });
+    pg::entry([&] { ticks::process_main(segment, {queue::coordinate, queue::work}); });
 }
 }
 

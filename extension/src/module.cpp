@@ -1,15 +1,15 @@
 // The library as PostgreSQL loads it: magic, settings, shared memory. Nothing here can throw.
-#include "pg/ring.hpp"
+#include "shared/ring/ring.hpp"
 
 #include "pg/async_commit.hpp"
-#include "pg/counters.hpp"
-#include "pg/live_columns.hpp"
-#include "pg/ring_depths.hpp"
+#include "shared/counters.hpp"
+#include "tables/live_columns.hpp"
+#include "shared/ring/queued_counts.hpp"
 #include "pg/settings.hpp"
-#include "pg/shared_state.hpp"
+#include "shared/queue_state.hpp"
 #include "pg/spi.hpp"
 #include "pg/table_cache.hpp"
-#include "pg/waiters.hpp"
+#include "shared/waiters/waiters.hpp"
 
 extern "C" {
 #if PG_VERSION_NUM >= 180000
@@ -23,21 +23,21 @@ PGDLLEXPORT void _PG_init(void);
 
 void _PG_init(void) {
     if (process_shared_preload_libraries_in_progress)
-        fairq::pg::ring::define_settings();
+        fairq::shared::ring::define_settings();
     fairq::pg::settings::define();
     if (IsBinaryUpgrade)
         return;
-    // Without the preload everything works, only slower: see pg/shared_state.hpp.
+    // Without the preload everything works, only slower: see shared/queue_state.hpp.
     if (process_shared_preload_libraries_in_progress) {
         fairq::pg::shared_memory::install_hooks(
-            {&fairq::pg::shared_state::segment, &fairq::pg::ring::segment, &fairq::pg::waiters::segment});
-        fairq::pg::waiters::install_callbacks(); // first: callbacks run in the opposite order
-        fairq::pg::ring::install_callbacks();
-        fairq::pg::counters::install_callbacks();
-        fairq::pg::depths::install_callbacks();
+            {&fairq::shared::queue_state::segment, &fairq::shared::ring::segment, &fairq::shared::waiters::segment});
+        fairq::shared::waiters::install_callbacks(); // first: callbacks run in the opposite order
+        fairq::shared::ring::install_callbacks();
+        fairq::shared::counters::install_callbacks();
+        fairq::shared::queued_counts::install_callbacks();
     }
     fairq::pg::table_cache::install_callbacks();
-    fairq::pg::install_name_callbacks();
+    fairq::tables::install_name_callbacks();
     fairq::pg::async_commit::install_callbacks();
     fairq::pg::install_planner_hook();
 }

@@ -28,4 +28,3 @@ inline std::string between(std::string_view first, std::string_view last, std::u
 
 } // namespace fairq::core
 
-#include "core/pure.hpp"

@@ -43,4 +43,3 @@ inline std::optional<double> wait_quantile(const double (&counts)[kWaitBuckets],
 
 } // namespace fairq::core
 
-#include "core/pure.hpp"

@@ -29,4 +29,3 @@ constexpr const char *name_of(JobStatus status) {
 
 } // namespace fairq::core
 
-#include "core/pure.hpp"

@@ -29,4 +29,3 @@ constexpr int kLanesPerJob = 20;
 
 } // namespace fairq::core
 
-#include "core/pure.hpp"

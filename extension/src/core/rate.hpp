@@ -36,4 +36,3 @@ std::int64_t admits_at(const Rate &rate, std::int64_t tat, std::int64_t now, int
 
 } // namespace fairq::core
 
-#include "core/pure.hpp"

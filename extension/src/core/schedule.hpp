@@ -122,4 +122,3 @@ std::vector<Part> draw(Schedule &schedule, int jobs, const std::function<int(int
 
 } // namespace fairq::core
 
-#include "core/pure.hpp"

@@ -12,4 +12,3 @@ std::size_t rotation_point(const std::vector<int> &parts);
 
 } // namespace fairq::core
 
-#include "core/pure.hpp"

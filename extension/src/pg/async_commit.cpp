@@ -5,7 +5,7 @@
 // pruned) the commit waits.
 #include "pg/async_commit.hpp"
 
-#include "pg/journal.hpp"
+#include "pg/transaction_end.hpp"
 #include "pg/settings.hpp"
 
 namespace fairq::pg::async_commit {

@@ -1,6 +1,4 @@
 // Transactions and roles (see transaction.hpp).
-#include "pg/live_table.hpp"
-
 #include "pg/transaction.hpp"
 
 namespace fairq::pg {
@@ -13,18 +11,6 @@ void fill(char *to, size_t size, const char *from) {
         strlcpy(to, from,
                 1 + static_cast<size_t>(
                         pg_mbcliplen(from, static_cast<int>(strlen(from)), static_cast<int>(size) - 1)));
-}
-
-// InvalidOid of one that is not there.
-Oid owner_of_relation(Oid relation) {
-    return call([&] {
-        HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-        if (!HeapTupleIsValid(tuple))
-            return InvalidOid;
-        Oid const owner = (reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)))->relowner;
-        ReleaseSysCache(tuple);
-        return owner;
-    });
 }
 
 } // namespace
@@ -127,18 +113,6 @@ UserSettings pin_settings(int lock_timeout_ms) {
 
 Oid current_role() {
     return GetUserId();
-}
-
-Oid owner_of_extension(Oid schema) {
-    Oid const owner = owner_of_relation(live_table_oid(schema));
-    if (!OidIsValid(owner))
-        raise_not_installed();
-    return owner;
-}
-
-bool extension_owns(Oid schema, const char *relation) {
-    Oid const owner = owner_of_relation(call([&] { return get_relname_relid(relation, schema); }));
-    return OidIsValid(owner) && owner == owner_of_extension(schema);
 }
 
 std::string role_name(Oid role) {

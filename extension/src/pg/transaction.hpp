@@ -47,9 +47,6 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
 // Who calls, in a SECURITY INVOKER function. Not the outer role: that is the superuser's, wherever one runs
 // somebody's code.
 Oid current_role();
-Oid owner_of_extension(Oid schema); // owner of job_live: the rights that our own statements need
-// Whether there is such a relation and it is the owner's: whatever else stands there, somebody has planted.
-bool extension_owns(Oid schema, const char *relation);
 std::string role_name(Oid role);
 std::optional<Oid> role_by_name(const std::string &name);
 bool role_is_superuser(Oid role);

@@ -2,8 +2,9 @@
 // a call costs a look at it.
 #include "queue/access.hpp"
 
+#include "tables/owner.hpp"
 #include "pg/caller.hpp"
-#include "pg/live_columns.hpp"
+#include "tables/live_columns.hpp"
 #include "pg/table_cache.hpp"
 #include "queue/statements.hpp"
 
@@ -35,7 +36,7 @@ bool covers(Capability granted, Capability needed) {
 
 Rows read_rows() {
     Rows rows;
-    pg::as_role(pg::owner_of_extension(pg::schema()), [&] {
+    pg::as_role(tables::owner_of_extension(pg::schema()), [&] {
         pg::with_spi([&] {
             pg::Rows const found = pg::read_as_of_snapshot(sql::kAccess);
             for (size_t i = 0; i < found.size(); ++i)
@@ -49,7 +50,7 @@ Rows read_rows() {
 
 const Rows &all_rows() {
     static pg::table_cache::Copy<Rows> copy;
-    return copy.get(pg::relation_in(pg::schema(), "queue_access"), read_rows);
+    return copy.get(tables::relation_in(pg::schema(), "queue_access"), read_rows);
 }
 
 std::string quoted_role(Oid role) {
@@ -77,7 +78,7 @@ bool contains(const Tenants &tenants, std::string_view tenant) {
 Tenants tenants_of(Capability capability, Oid role) {
     const Rows &rows = all_rows();
     if (rows.empty() || pg::role_is_superuser(role) ||
-        pg::has_rights_of(role, pg::owner_of_extension(pg::schema())))
+        pg::has_rights_of(role, tables::owner_of_extension(pg::schema())))
         return std::nullopt;
     bool has_rows = false;
     std::vector<std::string> tenants;

@@ -3,14 +3,14 @@
 #include "queue/division.hpp"
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
-#include "queue/survey.hpp"
+#include "queue/rescan.hpp"
 #include "queue/wait.hpp"
 
-#include "pg/claimed_rows.hpp"
-#include "pg/front.hpp"
-#include "pg/leases.hpp"
+#include "tables/claimed_rows.hpp"
+#include "tables/low_water_mark.hpp"
+#include "tables/leases.hpp"
 #include "pg/table_cache.hpp"
-#include "pg/waiters.hpp"
+#include "shared/waiters/waiters.hpp"
 
 namespace fairq::queue {
 
@@ -24,8 +24,8 @@ class Rotation {
 public:
     explicit Rotation(Oid queue) : queue_(queue) {}
 
-    std::string start(pg::LiveTable &table) const {
-        if (std::optional<std::string> shared = pg::shared_state::rotation(queue_))
+    std::string start(tables::LiveTable &table) const {
+        if (std::optional<std::string> shared = shared::queue_state::rotation(queue_))
             return *shared;
         if (own_queue == queue_ && own_length >= 0)
             return std::string(own_tenant, static_cast<size_t>(own_length));
@@ -34,7 +34,7 @@ public:
     }
 
     void stop(const std::string &tenant) const {
-        pg::shared_state::set_rotation(queue_, tenant);
+        shared::queue_state::set_rotation(queue_, tenant);
         own_queue = queue_;
         own_length = static_cast<int>(tenant.copy(own_tenant, sizeof own_tenant));
     }
@@ -48,8 +48,8 @@ private:
 
 // A role that is bound to tenants has a clock of its own: what it does not sweep is not to wait for it.
 bool sweep_is_due(OnlyTenants only) {
-    return only ? pg::shared_state::own_sweep_is_due(pg::now(), kSweepInterval)
-                : pg::shared_state::sweep_is_due(pg::live_table_oid(pg::schema()), pg::now(), kSweepInterval);
+    return only ? shared::queue_state::own_sweep_is_due(pg::now(), kSweepInterval)
+                : shared::queue_state::sweep_is_due(tables::live_table_oid(pg::schema()), pg::now(), kSweepInterval);
 }
 
 // Rides on every claim, so that external workers alone need no ticker. Returns whether it was time for a
@@ -74,7 +74,7 @@ Ids ids_of(const Claim &claim) {
 
 // The slow way to the same result: the rows are locked, the executor updates them, with all that hangs on the
 // table. A trigger that keeps a row from being updated keeps its job from being claimed.
-void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, Claim &claim) {
+void update_by_executor(const ClaimRequest &request, const tables::ClaimMark &mark, Claim &claim) {
     Ids capped;
     for (auto const &job : claim.jobs)
         if (claim.capped[static_cast<size_t>(job.lane)])
@@ -100,7 +100,7 @@ void update_by_executor(const ClaimRequest &request, const pg::ClaimMark &mark, 
 
 Ids runs_of(const Claim &claim) {
     Ids runs;
-    for (pg::ClaimedJob const &job : claim.jobs)
+    for (tables::ClaimedJob const &job : claim.jobs)
         if (job.run != 0)
             runs.push_back(job.run);
     std::sort(runs.begin(), runs.end());
@@ -108,9 +108,9 @@ Ids runs_of(const Claim &claim) {
     return runs;
 }
 
-void record(const pg::ClaimMark &mark, const Claim &claim) {
+void record(const tables::ClaimMark &mark, const Claim &claim) {
     Ids const ids = ids_of(claim);
-    if (!pg::insert_lease(pg::schema(), mark, ids))
+    if (!tables::insert_lease(pg::schema(), mark, ids))
         pg::execute(sql::kInsertLease,
                     {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids)});
     pending_claimed(claim);
@@ -128,7 +128,7 @@ void record(const pg::ClaimMark &mark, const Claim &claim) {
 
 // A cap may have come while this claim was under way, for a tenant that had none: whoever counts next has to
 // find these jobs. (See tenant_limits.settling for those that come later still.)
-void mark_newly_capped(const pg::ClaimMark &mark, const Claim &claim) {
+void mark_newly_capped(const tables::ClaimMark &mark, const Claim &claim) {
     std::vector<std::string_view> tenants;
     for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
         if (!claim.capped[lane] && limits_of(claim.lanes[lane]).max_concurrency)
@@ -141,15 +141,15 @@ void mark_newly_capped(const pg::ClaimMark &mark, const Claim &claim) {
 // the snapshot (see Ring::settle).
 class Attempt {
 public:
-    Attempt(const ClaimRequest &request, const pg::ClaimMark &mark, const pg::JobTypes &types)
-        : request_(request), mark_(mark), queue_(pg::live_table_oid(pg::schema())), ring_(queue_),
+    Attempt(const ClaimRequest &request, const tables::ClaimMark &mark, const core::JobTypes &types)
+        : request_(request), mark_(mark), queue_(tables::live_table_oid(pg::schema())), ring_(queue_),
           probes_(pg::schema()), keys_(queue_, probes_),
           table_(pg::schema(), mark, types, keys_, request.rows), gate_(probes_, queue_, mark.at) {}
 
     // True when all that it found had to be parked: there may be more behind.
     bool run(Claim &claim) {
         divide(claim);
-        pg::ring::leave();
+        shared::ring::leave();
         if (ring_.available())
             survey(ring_, table_);
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
@@ -192,12 +192,12 @@ private:
     }
 
     const ClaimRequest &request_;
-    pg::ClaimMark const mark_;
+    tables::ClaimMark const mark_;
     Oid const queue_;
-    pg::ring::Ring const ring_;
-    pg::Probes probes_;
-    pg::KeyLocks keys_;
-    pg::LiveTable table_;
+    shared::ring::Ring const ring_;
+    tables::Probes probes_;
+    tables::KeyLocks keys_;
+    tables::LiveTable table_;
     Gate gate_;
 };
 
@@ -207,17 +207,17 @@ Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
     pg::refuse_read_only("claim_queued_jobs()");
-    std::uint64_t const news = pg::waiters::news(pg::live_table_oid(pg::schema()));
+    std::uint64_t const news = shared::waiters::news(tables::live_table_oid(pg::schema()));
     bool const swept = keep_house(request);
-    pg::ring::activate_own();
-    pg::JobTypes types = request.types;
+    shared::ring::activate_own();
+    core::JobTypes types = request.types;
     types.pause(paused_types());
-    pg::ClaimMark const mark{request.worker, pg::random_token(), pg::now()};
+    tables::ClaimMark const mark{request.worker, pg::random_token(), pg::now()};
     Claim claim;
     claim.lock_token = mark.lock_token;
     while (Attempt(request, mark, types).run(claim))
         claim.lanes.clear(), claim.capped.clear();
-    pg::claimed_rows::remember(pg::live_table_oid(pg::schema()), claim.lock_token, claim.jobs);
+    tables::claimed_rows::remember(tables::live_table_oid(pg::schema()), claim.lock_token, claim.jobs);
     claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
         claim.must_last = advance_runs(core::kRunStep, request.only_tenants) || claim.must_last;
@@ -227,7 +227,7 @@ Claim claim(const ClaimRequest &request) {
 // What stands before the first due job of all is dead, whoever's it was.
 int64 promote(int max_jobs, OnlyTenants only) {
     TimestampTz const now = pg::now();
-    std::optional<TimestampTz> const from = pg::first_due_job(pg::schema(), now);
+    std::optional<TimestampTz> const from = tables::first_due_job(pg::schema(), now);
     if (!from)
         return 0;
     return pg::with_spi([&] {

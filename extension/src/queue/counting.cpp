@@ -1,7 +1,7 @@
 // How verbs tell the counters and the ring what they moved.
 #include "queue/queue.hpp"
 
-#include "pg/waiters.hpp"
+#include "shared/waiters/waiters.hpp"
 
 namespace fairq::queue {
 
@@ -14,7 +14,7 @@ int number_of(std::optional<JobStatus> status) {
 } // namespace
 
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test) {
-    pg::counters::moved(pg::live_table_oid(pg::schema()), number_of(from), number_of(to), jobs, load_test);
+    shared::counters::moved(tables::live_table_oid(pg::schema()), number_of(from), number_of(to), jobs, load_test);
 }
 
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
@@ -28,18 +28,18 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
 }
 
 void lane_filled(std::string_view tenant, int64 jobs, core::Stretch where) {
-    Oid const queue = pg::live_table_oid(pg::schema());
-    pg::ring::activate_at_commit(queue, tenant, where);
-    pg::waiters::jobs_came(queue, tenant, jobs);
+    Oid const queue = tables::live_table_oid(pg::schema());
+    shared::ring::activate_at_commit(queue, tenant, where);
+    shared::waiters::jobs_came(queue, tenant, jobs);
 }
 
 void lane_gained(std::string_view tenant, int64 jobs, core::Stretch where) {
-    pg::depths::changed(pg::live_table_oid(pg::schema()), tenant, jobs);
+    shared::queued_counts::changed(tables::live_table_oid(pg::schema()), tenant, jobs);
     lane_filled(tenant, jobs, where);
 }
 
 void lane_lost(std::string_view tenant, int64 jobs) {
-    pg::depths::changed(pg::live_table_oid(pg::schema()), tenant, -jobs);
+    shared::queued_counts::changed(tables::live_table_oid(pg::schema()), tenant, -jobs);
 }
 
 void lanes_gained(std::vector<Placed> jobs) {

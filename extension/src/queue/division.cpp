@@ -9,9 +9,9 @@ constexpr int kEnough = 100000; // entries: some 50 milliseconds
 
 class Division {
 public:
-    Division(const ClaimRequest &request, pg::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim)
+    Division(const ClaimRequest &request, tables::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim)
         : request_(request), table_(table), gate_(gate), lanes_(lanes), claim_(claim),
-          queue_(pg::live_table_oid(pg::schema())), visits_left_(core::kLanesPerJob * request.max_jobs) {}
+          queue_(tables::live_table_oid(pg::schema())), visits_left_(core::kLanesPerJob * request.max_jobs) {}
 
     void run() {
         take_round();
@@ -127,7 +127,7 @@ private:
         bool const capped = limits.max_concurrency.has_value();
         share.empty = true;
         // Behind what others are about to take; if that is not enough, there as well.
-        pg::Wanted look{lane.tenant,     lane.number,    wanted,      capped,    share.gaps,
+        tables::Wanted look{lane.tenant,     lane.number,    wanted,      capped,    share.gaps,
                         core::kFirstKey, core::kLastKey, share.ahead, share.mark};
         look.to = take_between(look, share);
         look.jobs = wanted - share.got;
@@ -135,7 +135,7 @@ private:
         if (look.jobs > 0 && look.to != core::kFirstKey)
             take_between(look, share);
         if (share.empty) // even if it took none: should this be rolled back, some may be there again
-            pg::ring::activate_at_abort(queue_, lane.tenant, {});
+            shared::ring::activate_at_abort(queue_, lane.tenant, {});
         lane.taken += share.got;
         share.since.reserve(share.since.size() + static_cast<size_t>(share.got));
         for (auto job = claim_.jobs.end() - share.got; job != claim_.jobs.end(); ++job)
@@ -144,10 +144,10 @@ private:
     }
 
     // Returns where it began.
-    core::LaneKey take_between(pg::Wanted look, Share &share) {
+    core::LaneKey take_between(tables::Wanted look, Share &share) {
         core::LaneKey began = look.from;
         for (bool first = true;; first = false) {
-            pg::Taken taken = table_.take(look, claim_.jobs);
+            tables::Taken taken = table_.take(look, claim_.jobs);
             if (first) {
                 began = taken.began;
                 share.mark = taken.mark;
@@ -163,7 +163,7 @@ private:
         }
     }
 
-    void note(pg::Taken &taken, const std::string &tenant, Share &share) {
+    void note(tables::Taken &taken, const std::string &tenant, Share &share) {
         share.got += taken.jobs;
         share.empty = share.empty && taken.empty;
         share.looked_at += taken.looked_at;
@@ -171,7 +171,7 @@ private:
         share.passed.insert(share.passed.end(), taken.passed.begin(), taken.passed.end());
         // Should this be rolled back, what it took is there again.
         for (core::Stretch const &own : taken.own)
-            pg::ring::activate_at_abort(queue_, tenant, own);
+            shared::ring::activate_at_abort(queue_, tenant, own);
     }
 
     bool reopen_busy() {
@@ -190,7 +190,7 @@ private:
     }
 
     const ClaimRequest &request_;
-    pg::LiveTable &table_;
+    tables::LiveTable &table_;
     Gate &gate_;
     Lanes &lanes_;
     Claim &claim_;
@@ -202,7 +202,7 @@ private:
 
 } // namespace
 
-void divide(const ClaimRequest &request, pg::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim) {
+void divide(const ClaimRequest &request, tables::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim) {
     Division(request, table, gate, lanes, claim).run();
 }
 

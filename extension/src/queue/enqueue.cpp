@@ -4,7 +4,7 @@
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
 
-#include "pg/live_insert.hpp"
+#include "tables/live_insert.hpp"
 
 namespace fairq::queue {
 
@@ -98,7 +98,7 @@ void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool pa
         pg::execute(sql::kDropKeys, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
 }
 
-pg::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus status) {
+tables::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus status) {
     return {common.job_type,
             core::name_of(status),
             common.priority,
@@ -115,8 +115,8 @@ pg::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus statu
 // Puts what each() adds into job_live below SQL. False: nothing was done, this has to go through the
 // executor.
 template <class Each>
-bool insert_directly(const pg::NewRows &rows, Each &&each) {
-    pg::LiveInsert live(pg::schema(), rows);
+bool insert_directly(const tables::NewRows &rows, Each &&each) {
+    tables::LiveInsert live(pg::schema(), rows);
     if (live.possible()) {
         each(live);
         live.finish();
@@ -125,8 +125,8 @@ bool insert_directly(const pg::NewRows &rows, Each &&each) {
     return live.possible();
 }
 
-void insert(const NewJob &job, int64 id, pg::NewRows rows) {
-    bool const inserted = insert_directly(rows, [&](pg::LiveInsert &live) {
+void insert(const NewJob &job, int64 id, tables::NewRows rows) {
+    bool const inserted = insert_directly(rows, [&](tables::LiveInsert &live) {
         live.add({id, pg::of(job.tenant), pg::of_datum(job.payload), pg::of(job.key),
                   pg::of(job.concurrency_key)});
     });
@@ -140,10 +140,10 @@ void insert(const NewJob &job, int64 id, pg::NewRows rows) {
 }
 
 // Those that keep their own ids; returns how many.
-int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, pg::NewRows rows) {
+int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, tables::NewRows rows) {
     int64 jobs = 0;
-    bool const inserted = insert_directly(rows, [&](pg::LiveInsert &live) {
-        pg::Elements const tenants(arrays.tenants, TEXTOID), payloads(arrays.payloads, JSONBOID),
+    bool const inserted = insert_directly(rows, [&](tables::LiveInsert &live) {
+        tables::Elements const tenants(arrays.tenants, TEXTOID), payloads(arrays.payloads, JSONBOID),
             keys(arrays.keys, TEXTOID), concurrency_keys(arrays.concurrency_keys, TEXTOID);
         for (size_t i = 0; i < ids.size(); ++i) {
             pg::check_interrupts();

@@ -4,14 +4,14 @@
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
 
-#include "pg/completion.hpp"
-#include "pg/leases.hpp"
+#include "tables/complete_rows.hpp"
+#include "tables/leases.hpp"
 
 namespace fairq::queue {
 
 namespace {
 
-using CompletedJobs = std::vector<pg::CompletedJob>;
+using CompletedJobs = std::vector<tables::CompletedJob>;
 
 void sort_unique(Ids &ids) {
     std::sort(ids.begin(), ids.end());
@@ -65,7 +65,7 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     // A claim in this very transaction would not see it any more; should it roll back, the job is there
     // again.
     if (job.status == JobStatus::queued && job.place)
-        pg::ring::activate_at_abort(pg::live_table_oid(pg::schema()), job.tenant,
+        shared::ring::activate_at_abort(tables::live_table_oid(pg::schema()), job.tenant,
                                     core::stretch_of(*job.place));
     if (job.status == JobStatus::locked)
         slot_freed(job.tenant);
@@ -79,7 +79,7 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
         pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
     CompletedJobs completed;
     for (size_t row = 0; row < rows.size(); ++row) {
-        pg::CompletedJob job{
+        tables::CompletedJob job{
             rows.int64_at(row, 1), rows.bool_at(row, 2), rows.text_at(row, 3), std::nullopt, 0, 0};
         if (!rows.is_null(row, 4))
             job.key = rows.text_at(row, 4);
@@ -93,11 +93,11 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
 // Moves to history what holds the token, and ends the lease with its last job.
 CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
     TimestampTz const now = pg::now();
-    std::optional<CompletedJobs> completed = pg::complete_directly(pg::schema(), job_ids, lock_token, now);
+    std::optional<CompletedJobs> completed = tables::complete_directly(pg::schema(), job_ids, lock_token, now);
     if (!completed)
         return complete_by_executor(job_ids, lock_token, now);
     auto const jobs = static_cast<int64>(completed->size());
-    if (jobs > 0 && !pg::end_lease(pg::schema(), lock_token, jobs))
+    if (jobs > 0 && !tables::end_lease(pg::schema(), lock_token, jobs))
         pg::execute(sql::kEndWholeLease, {pg::of(lock_token), pg::of(jobs)});
     return *std::move(completed);
 }
@@ -114,7 +114,7 @@ Ids complete(Ids job_ids, int64 lock_token) {
         CompletedJobs jobs = move_completed(job_ids, lock_token);
         accepted.reserve(jobs.size());
         bool const limited = limits_are_used();
-        for (pg::CompletedJob &job : jobs) {
+        for (tables::CompletedJob &job : jobs) {
             accepted.push_back(job.id);
             load_test += job.load_test ? 1 : 0;
             if (limited)

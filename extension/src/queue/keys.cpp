@@ -4,7 +4,7 @@
 #include "queue/statements.hpp"
 
 #include "pg/table_cache.hpp"
-#include "pg/tenant_lock.hpp"
+#include "tables/tenant_lock.hpp"
 
 namespace fairq::queue {
 
@@ -71,7 +71,7 @@ void unpark_types(OnlyTenants only) {
 
 const std::vector<std::string> &paused_types() {
     static pg::table_cache::Copy<std::vector<std::string>> copy;
-    return copy.get(pg::relation_in(pg::schema(), "paused_job_types"), [] {
+    return copy.get(tables::relation_in(pg::schema(), "paused_job_types"), [] {
         return pg::with_spi([] {
             pg::Rows const rows = pg::read_as_of_snapshot(sql::kPausedTypes);
             std::vector<std::string> types;
@@ -88,9 +88,9 @@ void free_keys(FreedKeys keys) {
     std::sort(keys.begin(), keys.end());
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
     keys.resize(std::min(keys.size(), kMostFreed));
-    Oid const queue = pg::live_table_oid(pg::schema());
+    Oid const queue = tables::live_table_oid(pg::schema());
     for (auto const &[tenant, key] : keys) {
-        if (!pg::try_lock_key(queue, tenant, key))
+        if (!tables::try_lock_key(queue, tenant, key))
             continue;
         pg::Rows const moved =
             pg::execute(sql::kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))});

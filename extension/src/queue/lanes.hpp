@@ -4,11 +4,11 @@
 
 #include "queue/queue.hpp"
 
-#include "pg/ring.hpp"
+#include "shared/ring/ring.hpp"
 
 namespace fairq::queue {
 
-using pg::ring::Share;
+using shared::ring::Share;
 using Room = std::function<int(int lane)>;
 
 class Lanes {
@@ -29,7 +29,7 @@ public:
 
 class RingLanes : public Lanes {
 public:
-    RingLanes(const pg::ring::Ring &ring, TimestampTz now) : ring_(ring), now_(now) {}
+    RingLanes(const shared::ring::Ring &ring, TimestampTz now) : ring_(ring), now_(now) {}
     std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &) override {
         return ring_.draw(jobs, room, now_);
     }
@@ -38,7 +38,7 @@ public:
     void remember(Share &share) override { ring_.remember(&share); }
 
 private:
-    const pg::ring::Ring &ring_;
+    const shared::ring::Ring &ring_;
     TimestampTz now_;
 };
 
@@ -46,22 +46,22 @@ private:
 // each once, up to a bound. Or over the tenants that are given.
 class Walk {
 public:
-    Walk(pg::LiveTable &table, std::string start, int most)
+    Walk(tables::LiveTable &table, std::string start, int most)
         : table_(&table), start_(std::move(start)), at_(start_), left_(most) {}
     explicit Walk(std::vector<std::string> tenants) : given_(std::move(tenants)) {}
 
     std::optional<std::string> next();
     bool saw_all() const { return ended_; }
     const std::string &position() const { return at_; }
-    pg::Bookmark mark() const { return mark_; } // where the lane begins
+    core::Bookmark mark() const { return mark_; } // where the lane begins
 
 private:
     std::optional<std::string> next_given();
 
-    pg::LiveTable *table_ = nullptr;
+    tables::LiveTable *table_ = nullptr;
     std::vector<std::string> given_;
     std::string start_, at_;
-    pg::Bookmark mark_{};
+    core::Bookmark mark_{};
     int left_ = 0;
     size_t given_at_ = 0;
     bool wrapped_ = false, ended_ = false;
@@ -69,7 +69,7 @@ private:
 
 class WalkedLanes : public Lanes {
 public:
-    WalkedLanes(const pg::ring::Ring &ring, Walk walk) : ring_(ring), walk_(std::move(walk)) {}
+    WalkedLanes(const shared::ring::Ring &ring, Walk walk) : ring_(ring), walk_(std::move(walk)) {}
     std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) override;
     void settle(std::vector<Share> &shares) override;
     void set_weight(const Share &share, int weight) override;
@@ -82,10 +82,10 @@ private:
     core::Schedule schedule() { return core::Schedule(scheduled_.data(), state_); }
     void discover(int lanes);
 
-    const pg::ring::Ring &ring_; // knows gaps, also while it does not know all lanes
+    const shared::ring::Ring &ring_; // knows gaps, also while it does not know all lanes
     Walk walk_;
     std::vector<std::string> tenants_;
-    std::vector<pg::Bookmark> marks_;
+    std::vector<core::Bookmark> marks_;
     std::vector<core::ScheduledLane> scheduled_;
     std::vector<int> taken_;
     core::ScheduleState state_{};

@@ -5,7 +5,7 @@
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
 
-#include "pg/front.hpp"
+#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 
@@ -125,7 +125,7 @@ Outcome put_back(const Lease &lease, int most) {
 class Stale {
 public:
     explicit Stale(int64 stale_after)
-        : before_(pg::now() - stale_after), behind_(pg::first_lease(pg::schema(), before_)) {}
+        : before_(pg::now() - stale_after), behind_(tables::first_lease(pg::schema(), before_)) {}
 
     std::optional<Lease> next() {
         if (!behind_)
@@ -154,7 +154,7 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
         TimestampTz locked_at;
         int64 token;
     } last = {DT_NOBEGIN, 0};
-    std::optional<TimestampTz> const first = pg::first_lease(pg::schema(), before);
+    std::optional<TimestampTz> const first = tables::first_lease(pg::schema(), before);
     if (!first)
         return false;
     if (last.locked_at < *first)
@@ -210,7 +210,7 @@ void sweep(int64 stale_after, OnlyTenants only) {
     pg::with_spi([&] {
         if (only) {
             if (sweep_for(*only, pg::now() - stale_after))
-                pg::shared_state::sweep_again(pg::live_table_oid(pg::schema()));
+                shared::queue_state::sweep_again(tables::live_table_oid(pg::schema()));
             return;
         }
         Stale stale(stale_after);
@@ -223,7 +223,7 @@ void sweep(int64 stale_after, OnlyTenants only) {
             any_ended = any_ended || outcome.ended;
         }
         if (any_ended)
-            pg::shared_state::sweep_again(pg::live_table_oid(pg::schema()));
+            shared::queue_state::sweep_again(tables::live_table_oid(pg::schema()));
     });
 }
 

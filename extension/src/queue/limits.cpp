@@ -3,10 +3,10 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
-#include "pg/limits_table.hpp"
-#include "pg/live_columns.hpp"
+#include "tables/limits_table.hpp"
+#include "tables/live_columns.hpp"
 #include "pg/table_cache.hpp"
-#include "pg/waiters.hpp"
+#include "shared/waiters/waiters.hpp"
 
 #include <memory>
 #include <unordered_map>
@@ -23,7 +23,7 @@ std::optional<core::Rate> rate_of(std::optional<double> per_second, std::optiona
     return per_second && burst ? std::optional<core::Rate>({*per_second, *burst}) : std::nullopt;
 }
 
-std::unique_ptr<TenantLimits> limits_in(const std::optional<pg::LimitsRow> &row) {
+std::unique_ptr<TenantLimits> limits_in(const std::optional<tables::LimitsRow> &row) {
     if (!row)
         return nullptr;
     return std::make_unique<TenantLimits>(
@@ -44,11 +44,11 @@ public:
             return;
         schema_ = InvalidOid; // until all is known: an error below leaves nothing half known
         tenants_.clear();
-        table_ = pg::relation_in(schema, "tenant_limits");
+        table_ = tables::relation_in(schema, "tenant_limits");
         generation_ = pg::table_cache::generation(table_);
-        index_ = pg::relation_in(schema, "tenant_limits_pkey");
+        index_ = tables::relation_in(schema, "tenant_limits_pkey");
         any_ = any_in(index_);
-        any_pending_ = any_ && any_in(pg::relation_in(schema, "tenant_limits_pending"));
+        any_pending_ = any_ && any_in(tables::relation_in(schema, "tenant_limits_pending"));
         schema_ = schema;
     }
 
@@ -70,14 +70,14 @@ public:
 
 private:
     bool any_in(Oid index) const {
-        pg::LimitsTable table(table_, index);
+        tables::LimitsTable table(table_, index);
         bool const any = table.any();
         table.finish();
         return any;
     }
 
     std::unique_ptr<TenantLimits> read(std::string_view tenant) const {
-        pg::LimitsTable table(table_, index_);
+        tables::LimitsTable table(table_, index_);
         std::unique_ptr<TenantLimits> limits = limits_in(table.find(tenant));
         table.finish();
         return limits;
@@ -118,10 +118,10 @@ bool pending_is_used() {
 
 void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
     if (changes.weight)
-        pg::ring::weigh_at_commit(pg::live_table_oid(pg::schema()), tenant, *changes.weight);
+        shared::ring::weigh_at_commit(tables::live_table_oid(pg::schema()), tenant, *changes.weight);
     if (changes.max_concurrency) // while there is none, nobody tells which jobs end
-        pg::ring::open_at_commit(pg::live_table_oid(pg::schema()), tenant);
-    pg::waiters::rules_changed(pg::live_table_oid(pg::schema()));
+        shared::ring::open_at_commit(tables::live_table_oid(pg::schema()), tenant);
+    shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
     pg::with_spi([&] {
         pg::Value const name = pg::of(tenant);
         pg::execute(sql::kAddLimits, {name});
@@ -152,7 +152,7 @@ bool resume_job_type(std::string_view job_type) {
     return pg::with_spi([&] {
         pg::execute(sql::kResumeType, {pg::of(job_type)});
         bool const resumed = SPI_processed > 0;
-        pg::waiters::rules_changed(pg::live_table_oid(pg::schema()));
+        shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
         unpark_type(job_type); // the first of its jobs; housekeeping does the rest
         return resumed;
     });

@@ -35,8 +35,8 @@ int64 clear_load_test() {
         int64 const cleared = count_moves(moves, std::nullopt);
         if (by_tenant)
             pending_moved(moves, -1);
-        pg::ring::forget_gaps_at_abort(pg::live_table_oid(pg::schema()));
-        pg::ring::open_all_at_commit(pg::live_table_oid(pg::schema()));
+        shared::ring::forget_gaps_at_abort(tables::live_table_oid(pg::schema()));
+        shared::ring::open_all_at_commit(tables::live_table_oid(pg::schema()));
         pg::execute(sql::kClearLeases);
         pg::execute(sql::kClearTicks);
         pg::execute(sql::kClearTotals);

@@ -69,7 +69,7 @@ void pending_claimed(const Claim &claim) {
         return;
     std::vector<std::string_view> const tenants(claim.lanes.begin(), claim.lanes.end());
     Ids changes(tenants.size());
-    for (const pg::ClaimedJob &job : claim.jobs)
+    for (const tables::ClaimedJob &job : claim.jobs)
         --changes[static_cast<size_t>(job.lane)];
     pending_changed(tenants, changes);
 }

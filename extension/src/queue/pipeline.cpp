@@ -6,7 +6,7 @@
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
 
-#include "pg/front.hpp"
+#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 
@@ -140,7 +140,7 @@ Ids busy_runs(const Ids &runs) {
 bool advance_runs(int max_jobs, OnlyTenants only) {
     if (IsolationUsesXactSnapshot())
         return false;
-    std::optional<TimestampTz> const from = pg::first_advancing_run(pg::schema());
+    std::optional<TimestampTz> const from = tables::first_advancing_run(pg::schema());
     if (!from)
         return false;
     return pg::with_spi([&] {

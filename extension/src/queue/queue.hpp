@@ -5,7 +5,7 @@
 
 #include "core/backoff.hpp"
 #include "core/between.hpp"
-#include "core/gaps.hpp"
+#include "core/skip_ranges.hpp"
 #include "core/histogram.hpp"
 #include "core/job_status.hpp"
 #include "core/limits.hpp"
@@ -13,17 +13,17 @@
 #include "core/schedule.hpp"
 #include "core/share.hpp"
 
-#include "pg/counters.hpp"
+#include "shared/counters.hpp"
 #include "pg/errors.hpp"
-#include "pg/handler_call.hpp"
-#include "pg/live_columns.hpp"
-#include "pg/live_table.hpp"
-#include "pg/oldest.hpp"
-#include "pg/ring.hpp"
-#include "pg/ring_depths.hpp"
+#include "ticks/handler_call.hpp"
+#include "tables/live_columns.hpp"
+#include "tables/live_table.hpp"
+#include "tables/oldest.hpp"
+#include "shared/ring/ring.hpp"
+#include "shared/ring/queued_counts.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
-#include "pg/tick_segment.hpp"
+#include "ticks/tick_segment.hpp"
 #include "pg/transaction.hpp"
 
 namespace fairq::queue {
@@ -63,13 +63,13 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial);
 struct ClaimRequest {
     std::string_view worker;
     int max_jobs, tenant_cap;
-    const pg::JobTypes &types;
+    const core::JobTypes &types;
     ReturnSetInfo *rows; // where the claimed rows go, or null
     OnlyTenants only_tenants = nullptr;
 };
 struct Claim {
     int64 lock_token = 0;
-    std::vector<pg::ClaimedJob> jobs;
+    std::vector<tables::ClaimedJob> jobs;
     std::vector<std::string> lanes;  // the tenants, numbered as ClaimedJob::lane
     std::vector<bool> capped;        // whether each has a cap
     bool busy = false;               // somebody had the lock of a tenant
@@ -123,7 +123,7 @@ void register_handler(std::string_view job_type, Oid function);
 bool unregister_handler(std::string_view job_type);
 struct Handler {
     std::string job_type;
-    pg::FunctionName function;
+    ticks::FunctionName function;
     std::optional<Oid> run_as; // none: the owner of the extension
 };
 // The handlers that a tick of this role may run: they exist, and the role may become the one they run as.
@@ -133,8 +133,8 @@ std::vector<Handler> runnable_handlers(Oid role);
 
 std::string tick(int workers);                      // one tick's summary (JSON)
 void ticks(int workers, int64 every, int64 during); // in a procedure; microseconds
-void coordinate(pg::TickSegment &tick);             // process 0 of a tick
-void work(pg::TickSegment &tick, int index);        // processes 1 … n
+void coordinate(ticks::TickSegment &tick);             // process 0 of a tick
+void work(ticks::TickSegment &tick, int index);        // processes 1 … n
 
 // ------------------------------------------------------------------------------------------ metrics
 
@@ -147,4 +147,4 @@ int64 clear_load_test();
 
 } // namespace fairq::queue
 
-#include "queue/shared.hpp"
+#include "queue/internal.hpp"

@@ -4,8 +4,9 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 
+#include "tables/owner.hpp"
 #include "pg/transaction.hpp"
-#include "pg/waiters.hpp"
+#include "shared/waiters/waiters.hpp"
 
 namespace fairq::queue {
 
@@ -17,11 +18,11 @@ constexpr int64 kMoment = 10 * core::kMillisecond; // until the next claim after
 constexpr int kPromotedAtOnce = 1000;
 
 Oid own_queue() {
-    return pg::live_table_oid(pg::schema());
+    return tables::live_table_oid(pg::schema());
 }
 
 void sleep_until(TimestampTz at) {
-    pg::sleep_interruptibly(static_cast<long>(std::max<int64>(0, at - pg::now()) / 1000 + 1));
+    ticks::sleep_interruptibly(static_cast<long>(std::max<int64>(0, at - pg::now()) / 1000 + 1));
 }
 
 // When the next scheduled job is due, of those that are not overdue: somebody else is promoting these.
@@ -33,33 +34,33 @@ TimestampTz next_due(TimestampTz now) {
 }
 
 void tidy_up(Oid queue) {
-    pg::waiters::begin_look();
+    shared::waiters::begin_look();
     TimestampTz const now = pg::now();
     bool const more = promote(kPromotedAtOnce) == kPromotedAtOnce;
-    if (pg::shared_state::sweep_is_due(queue, now, kHouseInterval)) {
+    if (shared::queue_state::sweep_is_due(queue, now, kHouseInterval)) {
         sweep(pg::settings::lease_timeout());
         unpark();
         advance_runs(core::kRunStep);
     }
-    pg::waiters::end_look(more ? now : next_due(now));
+    shared::waiters::end_look(more ? now : next_due(now));
 }
 
 // What claims do on the side, while there are none; it wakes whom it brings jobs, like every commit.
 void keep_house(Oid queue) {
     pg::use_read_committed();
-    pg::as_role(pg::owner_of_extension(pg::schema()), [&] { pg::with_own_names([&] { tidy_up(queue); }); });
+    pg::as_role(tables::owner_of_extension(pg::schema()), [&] { pg::with_own_names([&] { tidy_up(queue); }); });
     pg::commit_and_chain(); // nothing pins the horizon during the next sleep
 }
 
 // Until this session is woken, or the time has come. True: it was woken.
 bool wait_until(Oid queue, TimestampTz end) {
     for (TimestampTz kept_house = pg::now();;) {
-        pg::waiters::Watch const watch = pg::waiters::watch();
+        shared::waiters::Watch const watch = shared::waiters::watch();
         TimestampTz const now = pg::now(), next_house = kept_house + kHouseInterval;
         if (watch.woken)
-            pg::waiters::check_client();
+            shared::waiters::check_client();
         if (watch.woken || now >= end)
-            return pg::waiters::leave();
+            return shared::waiters::leave();
         if (!watch.lookout) {
             sleep_until(end);
         } else if (std::min(watch.due_at, next_house) <= now) {
@@ -73,14 +74,14 @@ bool wait_until(Oid queue, TimestampTz end) {
 
 // What the session has not seen yet, it need not wait for.
 bool is_old_news(Oid queue, TimestampTz end) {
-    switch (pg::waiters::seen(queue)) {
-    case pg::waiters::Saw::all:
+    switch (shared::waiters::seen(queue)) {
+    case shared::waiters::Saw::all:
         return false;
-    case pg::waiters::Saw::stopped:
+    case shared::waiters::Saw::stopped:
         sleep_until(std::min(end, pg::now() + kMoment));
         return true;
-    case pg::waiters::Saw::full:
-        pg::waiters::told(queue);
+    case shared::waiters::Saw::full:
+        shared::waiters::told(queue);
         return true;
     }
     return true;
@@ -92,17 +93,17 @@ bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) 
     Oid const queue = own_queue();
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
     TimestampTz const end = pg::now() + timeout;
-    if (!pg::waiters::enter(queue, only_tenants)) {
+    if (!shared::waiters::enter(queue, only_tenants)) {
         sleep_until(std::min(end, pg::now() + kPollInterval));
         return true; // nobody knows
     }
     if (is_old_news(queue, end)) {
-        pg::waiters::leave();
+        shared::waiters::leave();
         return true;
     }
     bool const woken = wait_until(queue, end);
     if (woken)
-        pg::waiters::told(queue);
+        shared::waiters::told(queue);
     return woken;
 }
 
@@ -115,7 +116,7 @@ namespace {
 bool left_something(const ClaimRequest &request, const Claim &claim) {
     constexpr size_t kLocksOfClaim = 64;
     std::vector<int> from_lane(claim.lanes.size());
-    for (pg::ClaimedJob const &job : claim.jobs)
+    for (tables::ClaimedJob const &job : claim.jobs)
         ++from_lane[static_cast<size_t>(job.lane)];
     bool const capped =
         std::any_of(from_lane.begin(), from_lane.end(), [&](int jobs) { return jobs == request.tenant_cap; });
@@ -125,45 +126,45 @@ bool left_something(const ClaimRequest &request, const Claim &claim) {
 
 int lanes_of(const ClaimRequest &request) {
     return request.only_tenants ? static_cast<int>(request.only_tenants->size())
-                                : pg::ring::lanes(own_queue()).value_or(INT_MAX);
+                                : shared::ring::lanes(own_queue()).value_or(INT_MAX);
 }
 
 } // namespace
 
 void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t news) {
-    using pg::waiters::Saw;
+    using shared::waiters::Saw;
     Oid const queue = own_queue();
     auto const jobs = static_cast<int64>(claim.jobs.size());
     bool const full = left_something(request, claim);
     if (jobs > 0)
-        pg::waiters::jobs_come_back(queue, jobs);
+        shared::waiters::jobs_come_back(queue, jobs);
     if (claim.opens_at != DT_NOEND)
-        pg::waiters::rate_opens(queue, claim.opens_at);
+        shared::waiters::rate_opens(queue, claim.opens_at);
     // Others may have found its tenants' locks taken. Who left nothing has for them what has come since. Who
     // took nothing does not tell: idle claims would go on waking each other.
     for (std::string const &tenant : claim.lanes) {
         if (!has_claim_limits(limits_of(tenant)))
             continue;
         if (full)
-            pg::waiters::tenant_opens(queue, tenant);
+            shared::waiters::tenant_opens(queue, tenant);
         else if (jobs > 0)
-            pg::waiters::tenant_held(queue, tenant, news);
+            shared::waiters::tenant_held(queue, tenant, news);
     }
     Saw const saw = full ? Saw::full : claim.stopped ? Saw::stopped : Saw::all;
-    pg::waiters::claimed(queue, news, saw, claim.visited, saw == Saw::stopped ? lanes_of(request) : 0);
+    shared::waiters::claimed(queue, news, saw, claim.visited, saw == Saw::stopped ? lanes_of(request) : 0);
     if (saw == Saw::all && !claim.busy && request.types.any() && request.only_tenants == nullptr)
-        pg::waiters::own_jobs_seen();
+        shared::waiters::own_jobs_seen();
 }
 
 void slot_freed(std::string_view tenant) {
     if (!limits_are_used() || !limits_of(tenant).max_concurrency)
         return;
-    pg::ring::open_at_commit(own_queue(), tenant);
-    pg::waiters::tenant_opens(own_queue(), tenant);
+    shared::ring::open_at_commit(own_queue(), tenant);
+    shared::waiters::tenant_opens(own_queue(), tenant);
 }
 
 void job_due(TimestampTz at) {
-    pg::waiters::job_due(own_queue(), at);
+    shared::waiters::job_due(own_queue(), at);
 }
 
 } // namespace fairq::queue

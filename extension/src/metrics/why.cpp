@@ -1,0 +1,368 @@
+// Why a job is not running: the one reason that stands in the way now. Where several do, the one that is told
+// is the first of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited,
+// key_busy, in_transaction, housekeeping, no_worker, waiting: what has to end before the next can matter; of
+// what can only end by somebody's command before what ends by itself.
+#include "queue/limit_check.hpp"
+#include "queue/statements.hpp"
+#include "metrics/why_answer.hpp"
+
+#include "tables/owner.hpp"
+#include "tables/row_holder.hpp"
+#include "pg/table_cache.hpp"
+#include "tables/tenant_lock.hpp"
+
+namespace fairq::metrics {
+
+namespace {
+
+using Time = std::optional<TimestampTz>;
+
+std::string quoted(std::string_view text) {
+    return "\"" + std::string(text) + "\"";
+}
+
+std::string at(TimestampTz time) {
+    std::string const json = pg::json_time(time);
+    return json.substr(1, json.size() - 2);
+}
+
+template <class T>
+std::optional<T> if_set(const pg::Rows &rows, int column, T value) {
+    return rows.is_null(0, column) ? std::nullopt : std::optional<T>(std::move(value));
+}
+std::optional<std::string> text_or_none(const pg::Rows &rows, int column) {
+    return rows.is_null(0, column) ? std::nullopt : std::optional(rows.text_at(0, column));
+}
+
+struct LiveJob {
+    int64 id;
+    std::string version; // another one: somebody has changed the job
+    core::JobStatus status;
+    std::string tenant, type;
+    int32 priority;
+    std::optional<int64> position; // none: not in its lane
+    Time due_at;
+    TimestampTz since;
+    int32 attempts, max_attempts;
+    std::optional<std::string> error, key;
+    std::optional<int64> run;
+    std::optional<int32> stage;
+    std::optional<std::string> worker;
+    Time heartbeat_at;
+    std::optional<std::string> run_status;
+    std::optional<int32> run_stage;
+};
+
+std::optional<LiveJob> find_live(int64 id) {
+    pg::Rows const row = pg::read_as_of_snapshot(queue::sql::kExplainLive, {pg::of(id)});
+    if (row.empty())
+        return std::nullopt;
+    return LiveJob{id,
+                   row.text_at(0, 1),
+                   static_cast<core::JobStatus>(row.int32_at(0, 2)),
+                   row.text_at(0, 3),
+                   row.text_at(0, 4),
+                   row.int32_at(0, 5),
+                   if_set(row, 6, row.int64_at(0, 6)),
+                   if_set(row, 7, row.time_at(0, 7)),
+                   row.time_at(0, 8),
+                   row.int32_at(0, 9),
+                   row.int32_at(0, 10),
+                   text_or_none(row, 11),
+                   text_or_none(row, 12),
+                   if_set(row, 13, row.int64_at(0, 13)),
+                   if_set(row, 14, row.int32_at(0, 14)),
+                   text_or_none(row, 15),
+                   if_set(row, 16, row.time_at(0, 16)),
+                   text_or_none(row, 17),
+                   if_set(row, 18, row.int32_at(0, 18))};
+}
+
+bool is_visible(const std::string &tenant, const std::vector<std::string> *only_tenants) {
+    return only_tenants == nullptr || std::binary_search(only_tenants->begin(), only_tenants->end(), tenant);
+}
+
+// ------------------------------------------------------------------------------------------ finished jobs
+
+std::optional<std::string> explain_finished(int64 id, const pg::Statement &table, bool archived,
+                                            const std::vector<std::string> *only_tenants) {
+    pg::Rows const row = pg::read_as_of_snapshot(table, {pg::of(id)});
+    if (row.empty() || !is_visible(row.text_at(0, 2), only_tenants))
+        return std::nullopt;
+    std::string const status = row.text_at(0, 1);
+    const char *const change = status != "dead" ? "Nothing: it is final."
+                               : archived       ? "Nothing: it was archived."
+                                                : "redrive_dead_jobs queues it again.";
+    return Answer(id, status, "done", "It is " + status + " since " + at(row.time_at(0, 3)) + ".", change)
+        .with("finished_at", row.time_at(0, 3))
+        .number("attempts", row.int32_at(0, 4))
+        .number("max_attempts", row.int32_at(0, 5))
+        .with("last_error", text_or_none(row, 6))
+        .with("archived", archived)
+        .json();
+}
+
+std::optional<std::string> explain_past(int64 id, const std::vector<std::string> *only_tenants) {
+    std::optional<std::string> answer = explain_finished(id, queue::sql::kExplainFinished, false, only_tenants);
+    if (!answer && tables::extension_owns(pg::schema(), "job_archive"))
+        answer = explain_finished(id, queue::sql::kExplainArchived, true, only_tenants);
+    return answer;
+}
+
+// ------------------------------------------------------------------------------------------ unfinished jobs
+
+// Judges one job as of the active snapshot; limits, keys and locks as they are a moment later.
+class Inquiry {
+public:
+    Inquiry(LiveJob job, bool of_all_tenants)
+        : job_(std::move(job)), of_all_tenants_(of_all_tenants), now_(pg::now()),
+          queue_(tables::live_table_oid(pg::schema())), probes_(pg::schema()), gate_(probes_, queue_, now_) {}
+
+    std::string explain() {
+        Answer const answer = judge();
+        probes_.finish();
+        return answer.json();
+    }
+
+private:
+    Answer judge() {
+        switch (job_.status) {
+        case core::JobStatus::locked:
+            return running();
+        case core::JobStatus::blocked:
+            return blocked();
+        case core::JobStatus::scheduled:
+            if (*job_.due_at > now_)
+                return scheduled();
+            break;
+        default:
+            break;
+        }
+        queue::TenantLimits const limits = queue::limits_of(job_.tenant);
+        queue::Verdict const verdict = gate_.foresee(job_.tenant, limits);
+        std::optional<Answer> answer = limited(verdict, limits);
+        if (!answer)
+            answer = in_transaction(verdict);
+        if (!answer)
+            answer = job_.position ? waiting() : aside();
+        return *std::move(answer);
+    }
+
+    Answer answer(const char *reason, const std::string &message, const char *change,
+                  Time until = std::nullopt) const {
+        return {job_.id, core::name_of(job_.status), reason, message, change, until};
+    }
+
+    Answer running() const {
+        std::string const worker = job_.worker.value_or("");
+        int64 const silent = now_ - job_.heartbeat_at.value_or(job_.since);
+        bool const stale = silent > pg::settings::lease_timeout();
+        return answer("running", "Worker " + quoted(worker) + " has it since " + at(job_.since) + ".",
+                      stale ? "Its lease is stale: the next claim or tick takes it back."
+                            : "Its worker completes, fails or releases it; without a heartbeat for "
+                              "fairq.lease_timeout it is taken back.")
+            .with("worker", worker)
+            .with("since", job_.since)
+            .number("heartbeat_age_seconds", std::max<int64>(silent, 0) / core::kSecond)
+            .with("stale", stale)
+            .number("attempts", job_.attempts)
+            .number("max_attempts", job_.max_attempts);
+    }
+
+    Answer scheduled() const {
+        bool const backs_off = job_.error && job_.attempts > 0;
+        return answer("scheduled",
+                      (backs_off ? "It failed and is to be tried again at " : "It is to run at ") +
+                          at(*job_.due_at) + ".",
+                      "Time.", job_.due_at)
+            .with("back_off", backs_off)
+            .number("attempts", job_.attempts)
+            .number("max_attempts", job_.max_attempts)
+            .with("last_error", job_.error);
+    }
+
+    Answer blocked() const {
+        std::string const run = "pipeline run " + std::to_string(job_.run.value_or(0));
+        if (job_.run_status == "failed")
+            return housekeeping("Its " + run + " has failed, so it will be cancelled.");
+        int32 const current = job_.run_stage.value_or(0);
+        if (*job_.stage <= current)
+            return housekeeping("Stage " + std::to_string(current) + " of its " + run + " has begun.");
+        int64 const left =
+            pg::read_as_of_snapshot(queue::sql::kJobsOfStage, {pg::of(*job_.run), pg::of(current)}).int64_at(0, 1);
+        return answer("blocked",
+                      "Its stage " + std::to_string(*job_.stage) + " begins when stage " +
+                          std::to_string(current) + " of " + run + ", and all between, have completed.",
+                      "The jobs of the earlier stages complete; a dead or cancelled one fails the run.")
+            .number("run_id", *job_.run)
+            .number("stage", *job_.stage)
+            .number("current_stage", current)
+            .counted("jobs_left", left, left <= kMostCounted);
+    }
+
+    // What the tenant's limits, a paused type or a concurrency key keep back.
+    std::optional<Answer> limited(const queue::Verdict &verdict, const queue::TenantLimits &limits) {
+        if (verdict.reason == queue::Verdict::Reason::paused)
+            return answer("tenant_paused", "Its tenant " + quoted(job_.tenant) + " is paused.",
+                          "set_tenant_limits(tenant_id, paused => false).")
+                .with("tenant_id", job_.tenant);
+        std::vector<std::string> const &paused = queue::paused_types();
+        if (std::binary_search(paused.begin(), paused.end(), job_.type))
+            return answer("type_paused", "Jobs of its type " + quoted(job_.type) + " are paused.",
+                          "resume_job_type(job_type).")
+                .with("job_type", job_.type);
+        if (verdict.reason == queue::Verdict::Reason::at_cap)
+            return at_cap(verdict, limits);
+        if (verdict.reason == queue::Verdict::Reason::out_of_tokens)
+            return rate_limited(verdict, limits);
+        return key_busy();
+    }
+
+    Answer at_cap(const queue::Verdict &verdict, const queue::TenantLimits &limits) const {
+        return answer("at_cap",
+                      "Its tenant " + quoted(job_.tenant) + " has " + std::to_string(verdict.running) +
+                          " of " + std::to_string(*limits.max_concurrency) + " jobs running.",
+                      "One of them ends, or set_tenant_limits raises max_concurrency.")
+            .with("tenant_id", job_.tenant)
+            .number("running", verdict.running)
+            .number("max_concurrency", *limits.max_concurrency);
+    }
+
+    Answer rate_limited(const queue::Verdict &verdict, const queue::TenantLimits &limits) const {
+        return answer("rate_limited",
+                      "The rate of its tenant " + quoted(job_.tenant) + " lets the next job go at " +
+                          at(verdict.admits_at) + ".",
+                      "Time, or set_tenant_limits raises rate_per_second or burst.", verdict.admits_at)
+            .with("tenant_id", job_.tenant)
+            .number("burst", limits.rate->burst);
+    }
+
+    std::optional<Answer> key_busy() {
+        if (!job_.key)
+            return std::nullopt;
+        std::optional<int64> const holder = probes_.key_holder(job_.tenant, *job_.key);
+        if (!holder)
+            return std::nullopt;
+        return answer("key_busy",
+                      "Job " + std::to_string(*holder) + " is running with its concurrency key " +
+                          quoted(*job_.key) + ".",
+                      "That job ends; the jobs of a key run one after the other.")
+            .with("concurrency_key", *job_.key)
+            .number("busy_job", *holder);
+    }
+
+    // What a transaction in progress has locked is passed over by every claim.
+    std::optional<Answer> in_transaction(const queue::Verdict &verdict) const {
+        std::optional<int> const process = tables::holder_of_job(pg::schema(), job_.id);
+        if (process)
+            return locked("the job", *process > 0 ? std::optional<int64>(*process) : std::nullopt);
+        if (job_.key && tables::key_is_locked(queue_, job_.tenant, *job_.key))
+            return locked("its concurrency key", std::nullopt);
+        if (verdict.reason == queue::Verdict::Reason::busy)
+            return locked("the limits of its tenant", std::nullopt);
+        return std::nullopt;
+    }
+
+    Answer locked(const std::string &what, std::optional<int64> process) const {
+        return answer("in_transaction", "A transaction in progress has locked " + what + ".",
+                      "It commits or rolls back.")
+            .number("pid", process);
+    }
+
+    Answer aside() const {
+        if (job_.due_at)
+            return housekeeping("It is due since " + at(*job_.due_at) + ".");
+        return housekeeping(job_.key ? "It stands aside behind a job with its concurrency key " +
+                                           quoted(*job_.key) + "."
+                                     : "Its type " + quoted(job_.type) + " was paused, and is not any more.");
+    }
+
+    Answer housekeeping(const std::string &message) const {
+        return answer(
+            "housekeeping", message,
+            "The housekeeping of claims and ticks, which moves a bounded number of jobs at a time.");
+    }
+
+    Answer waiting() const {
+        pg::Rows const ahead =
+            pg::read_as_of_snapshot(queue::sql::kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority),
+                                                      pg::of(*job_.position), array_of(queue::paused_types())});
+        int64 const position = ahead.int64_at(0, 1);
+        bool const exact = ahead.int64_at(0, 2) <= kMostCounted;
+        Time const last_claim = shared::ring::last_claim(queue_);
+        std::optional<Answer> answer;
+        if (nobody_claims(last_claim))
+            answer = this->answer("no_worker", "Nobody has claimed jobs for a while.",
+                                  "Start a worker, or a tick.");
+        else if (position == 0)
+            answer = this->answer("waiting", "It is the next of its tenant.", "The next claims, or ticks.");
+        else
+            answer = this->answer("waiting", "Other jobs of its tenant go first.",
+                                  "Claims, or ticks; more workers, if they are all busy.");
+        answer->counted("position", position, exact);
+        if (of_all_tenants_) {
+            std::optional<shared::ring::Turn> const turn = shared::ring::turn_of(queue_, job_.tenant);
+            answer->number("tenants_ahead", turn ? std::optional<int64>(turn->ahead) : std::nullopt)
+                .with("last_claim", last_claim);
+        }
+        return *std::move(answer);
+    }
+
+    // For as long as a silent worker would be given up twice, and this job has been there. Who has no shared
+    // memory, or none of the primary's, does not know.
+    bool nobody_claims(Time last_claim) const {
+        if (!shared::ring::available() || RecoveryInProgress())
+            return false;
+        TimestampTz const seen = std::max(last_claim.value_or(PgStartTime), job_.since);
+        return now_ - seen > 2 * pg::settings::lease_timeout();
+    }
+
+    static pg::Value array_of(const std::vector<std::string> &texts) {
+        return pg::of(std::vector<std::string_view>(texts.begin(), texts.end()));
+    }
+
+    LiveJob const job_;
+    bool const of_all_tenants_;
+    TimestampTz const now_;
+    Oid const queue_;
+    tables::Probes probes_;
+    queue::Gate gate_;
+};
+
+template <class F>
+auto with_latest_snapshot(F &&body) -> decltype(body()) {
+    pg::table_cache::push_latest_snapshot();
+    auto result = body();
+    pg::table_cache::pop_snapshot();
+    return result;
+}
+
+} // namespace
+
+// What is read one after the other may change in between: an answer counts when the job is what it was.
+std::string why_not_running(int64 job_id, const std::vector<std::string> *only_tenants) {
+    return pg::with_spi([&] {
+        for (;;) {
+            pg::check_interrupts();
+            std::string version;
+            std::string const answer = with_latest_snapshot([&]() -> std::string {
+                std::optional<LiveJob> job = find_live(job_id);
+                if (job && !is_visible(job->tenant, only_tenants))
+                    pg::raise_unknown_job(job_id);
+                if (job) {
+                    version = job->version;
+                    return Inquiry(*std::move(job), only_tenants == nullptr).explain();
+                }
+                std::optional<std::string> past = explain_past(job_id, only_tenants);
+                if (!past)
+                    pg::raise_unknown_job(job_id);
+                return *std::move(past);
+            });
+            std::optional<LiveJob> const job = with_latest_snapshot([&] { return find_live(job_id); });
+            if ((job ? job->version : "") == version)
+                return answer;
+        }
+    });
+}
+
+} // namespace fairq::metrics

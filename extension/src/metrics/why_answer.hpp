@@ -1,0 +1,54 @@
+// An answer of why_not_running, as JSON.
+#pragma once
+
+#include "pg/values.hpp"
+
+namespace fairq::metrics {
+
+constexpr int64 kMostCounted = 10000; // jobs; see statements_why.cpp
+
+// The same keys in every answer, and a reason's figures behind them.
+class Answer {
+public:
+    Answer(int64 job, std::string_view status, const char *reason, const std::string &message,
+           const char *change, std::optional<TimestampTz> until = std::nullopt) {
+        add("job_id", std::to_string(job));
+        with("status", status);
+        with("reason", std::string_view(reason));
+        with("message", std::string_view(message));
+        with("until", until);
+        with("change", std::string_view(change));
+    }
+
+    template <class T>
+    Answer &with(const char *key, const std::optional<T> &value) {
+        if (value)
+            return with(key, *value);
+        add(key, "null");
+        return *this;
+    }
+    Answer &with(const char *key, std::string_view text) { return add(key, pg::json_string(text)); }
+    Answer &with(const char *key, const std::string &text) { return with(key, std::string_view(text)); }
+    Answer &with(const char *key, TimestampTz time) { return add(key, pg::json_time(time)); }
+    Answer &with(const char *key, bool value) { return add(key, value ? "true" : "false"); }
+    Answer &number(const char *key, int64 value) { return add(key, std::to_string(value)); }
+    Answer &number(const char *key, std::optional<int64> value) {
+        return add(key, value ? std::to_string(*value) : "null");
+    }
+    // A number of jobs that was counted up to a bound.
+    Answer &counted(const char *key, int64 jobs, bool exact) {
+        return number(key, std::min(jobs, kMostCounted)).with("exact", exact);
+    }
+
+    std::string json() const { return "{" + json_ + "}"; }
+
+private:
+    Answer &add(const char *key, const std::string &value) {
+        json_ += (json_.empty() ? "\"" : ", \"") + std::string(key) + "\": " + value;
+        return *this;
+    }
+
+    std::string json_;
+};
+
+} // namespace fairq::metrics

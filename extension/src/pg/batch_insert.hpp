@@ -1,0 +1,73 @@
+// Rows written below SQL, many at a time: what an INSERT does without its executor, and with one record of
+// the log for each page instead of each row.
+#pragma once
+
+#include "tables/live_columns.hpp"
+#include "pg/transaction.hpp"
+
+namespace fairq::pg {
+
+// Whether writing to the table is no more than to change its rows: no trigger, rule or row security, nothing
+// that only the executor would do.
+bool fires_nothing(Relation table);
+
+// The indexes of a table, to be given entries for its new rows.
+class Indexes {
+public:
+    explicit Indexes(Relation table); // opens them
+    void close();
+
+    // Runs body inside call(), in memory that goes with it; for add(). An index of somebody's own may call
+    // functions of his, with our rights: the names in them must not mean what the caller's search_path says.
+    template <class F>
+    void write(F &&body) {
+        auto const in_own_memory = [&] {
+            MemoryContext const context = MemoryContextSwitchTo(GetPerTupleMemoryContext(executor_));
+            body();
+            MemoryContextSwitchTo(context);
+            ResetPerTupleExprContext(executor_);
+        };
+        if (may_call_functions_)
+            with_own_names([&] { call(in_own_memory); });
+        else
+            call(in_own_memory);
+    }
+    void add(TupleTableSlot *row, bool update, bool only_summarizing = false);
+
+private:
+    EState *executor_;
+    ResultRelInfo *indexes_;
+    bool may_call_functions_; // that are not PostgreSQL's
+};
+
+// Use: construct, row + add for each, finish. After an error the transaction's abort releases what it holds.
+class BatchInsert {
+public:
+    BatchInsert(Relation table, CommandId command); // the table stays open and locked until finish()
+
+    // The next row, all NULL: its tts_values and tts_isnull are to be filled. Then add() copies it, and what
+    // the values point to may go.
+    TupleTableSlot *row();
+    void add();
+    // Instead of both: a row as it stands on its page. Returns the copy that is going to be written, to be
+    // changed before the next row.
+    HeapTupleHeader add_copy(HeapTupleData row);
+    void finish();
+
+private:
+    // As COPY does: enough for many rows a page, little enough to stay in the processor's cache.
+    static constexpr int kMostRows = 200;
+    static constexpr size_t kMostBytes = 65536;
+
+    TupleTableSlot *next();
+    void write();
+
+    Relation table_;
+    CommandId command_;
+    Indexes indexes_;
+    TupleTableSlot *rows_[kMostRows];
+    int count_ = 0, made_ = 0;
+    size_t bytes_ = 0;
+};
+
+} // namespace fairq::pg

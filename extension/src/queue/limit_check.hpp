@@ -1,0 +1,64 @@
+// What a tenant's limits let through: one judgement, for the claim, and for why_not_running, which therefore
+// cannot disagree.
+#pragma once
+
+#include "queue/limits.hpp"
+
+#include "tables/limit_lookups.hpp"
+
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace fairq::queue {
+
+struct Verdict {
+    enum class Reason { open, paused, at_cap, out_of_tokens, busy };
+    Reason reason = Reason::open;
+    int jobs = INT32_MAX;      // that may be claimed now
+    int running = 0;           // of the tenant, when it has a cap
+    TimestampTz admits_at = 0; // when the rate lets the next one through
+    int64 arrival = 0;         // the rate's state (see core/rate.hpp), if it was asked
+};
+
+class Gate {
+public:
+    Gate(tables::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
+
+    // What the limits say to a snapshot of this claim. Without the lock it may be different a moment later.
+    Verdict look(std::string_view tenant, const TenantLimits &limits) const {
+        return judge(tenant, limits, 0, tables::Probes::Sight::recent);
+    }
+    // What enter() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
+    Verdict foresee(std::string_view tenant, const TenantLimits &limits) const;
+    // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks
+    // the jobs that were claimed before there was a cap, for all of them in one reading of the leases.
+    void prepare(const std::vector<std::string_view> &settling);
+    // The same as look() for a claim: under the tenant's lock, so that it stays true until this transaction
+    // ends. busy: others have the lock, or this claim has as many locks as it may.
+    Verdict enter(const std::string &tenant, const TenantLimits &limits);
+    // So many were taken through it.
+    void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
+    // Writes down what the claim took by rate.
+    void finish();
+    // When a rate that it met lets the next job through; DT_NOEND: it met none that does not now.
+    TimestampTz opens_at() const { return opens_at_; }
+
+private:
+    // unmarked: running jobs that the index of those under the cap does not have yet
+    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked,
+                  tables::Probes::Sight sight = tables::Probes::Sight::latest) const;
+    bool lock(const std::string &tenant);
+    Verdict noted(const Verdict &verdict);
+
+    tables::Probes &probes_;
+    Oid queue_;
+    TimestampTz now_;
+    std::unordered_set<std::string> locked_;
+    std::unordered_map<std::string, int> unmarked_;   // jobs that run, but do not show in an index as such
+    std::unordered_map<std::string, int64> arrivals_; // the rates' states under the tenants' locks
+    TimestampTz opens_at_ = DT_NOEND;
+    std::map<std::string, TimestampTz> due_; // the rates' new arrival times, in the order of their rows
+};
+
+} // namespace fairq::queue

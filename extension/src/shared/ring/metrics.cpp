@@ -1,0 +1,185 @@
+// What lanes did, for metrics and for who asks when it is his turn (see ring.hpp).
+#include "core/schedule_position.hpp"
+
+#include "shared/ring/ring.hpp"
+
+#include "shared/ring/memory.hpp"
+
+namespace fairq::shared::ring {
+
+namespace {
+
+constexpr int kFiguresAtOnce = 1024; // lanes, for one hold of the lock
+constexpr double kBelow = 0.9;       // of the share, so that rounding does not count
+
+struct Minutes {
+    double jobs[2]; // this minute's, and those of the one before
+};
+
+Minutes minutes_of(const Lane &lane, const double (&of)[2], int64 minute) {
+    if (lane.minute == minute)
+        return {{of[0], of[1]}};
+    return {{0, lane.minute == minute - 1 ? of[0] : 0}};
+}
+
+void roll_minute(Lane &lane, int64 minute) {
+    Minutes const got = minutes_of(lane, lane.got, minute), due = minutes_of(lane, lane.due, minute);
+    for (int i = 0; i < 2; ++i) {
+        lane.got[i] = got.jobs[i];
+        lane.due[i] = due.jobs[i];
+    }
+    lane.minute = minute;
+}
+
+// Its share of what the queue has done since the last look: virtual time runs by a job for each unit of
+// weight. None for a lane that was passed over: it could not have been served.
+Minutes due_since(int place, const Queue &queue) {
+    core::ScheduledLane const &scheduled = memory->scheduled[place];
+    if (scheduled.passed_over > 0)
+        return {};
+    double const since = memory->lane[place].due_since, now = queue.schedule.now;
+    auto const share = [&](double from, double to) {
+        return std::max(0.0, to - std::max(from, since)) * scheduled.weight;
+    };
+    return {{share(queue.began[0], now), share(queue.began[1], std::min(now, queue.began[0]))}};
+}
+
+// How much of the minute before still counts.
+double part_left(TimestampTz now) {
+    return 1.0 - static_cast<double>(now % USECS_PER_MINUTE) / USECS_PER_MINUTE;
+}
+
+double last_minute(const Minutes &of, double left) {
+    return of.jobs[0] + left * of.jobs[1];
+}
+
+LaneFigures figures_of(int place, bool waiting, const Queue &queue, double left) {
+    Lane const &lane = memory->lane[place];
+    Minutes due = minutes_of(lane, lane.due, queue.minute);
+    if (waiting) {
+        Minutes const more = due_since(place, queue);
+        due.jobs[0] += more.jobs[0];
+        due.jobs[1] += more.jobs[1];
+    }
+    return {std::string(lane.name()),
+            lane.served,
+            last_minute(minutes_of(lane, lane.got, queue.minute), left),
+            last_minute(due, left),
+            std::max(memory->scheduled[place].weight, 1),
+            lane.counted_with == queue.depths ? lane.depth : 0,
+            waiting};
+}
+
+} // namespace
+
+void begin_minute(int queue, TimestampTz now) {
+    Queue &of = memory->queues[queue];
+    int64 const minute = now / USECS_PER_MINUTE;
+    if (minute == of.minute || minute == of.minute - 1) // or whoever waited for the lock longer than we
+        return;
+    bool const next = of.minute == minute - 1;
+    of.began[1] = next ? of.began[0] : of.schedule.now;
+    of.began[0] = of.schedule.now;
+    if (next)
+        memcpy(of.dwell[1], of.dwell[0], sizeof of.dwell[0]);
+    else
+        memset(of.dwell[1], 0, sizeof of.dwell[1]);
+    memset(of.dwell[0], 0, sizeof of.dwell[0]);
+    of.minute = minute;
+}
+
+void account(int place, int got) {
+    Lane &lane = memory->lane[place];
+    Queue const &queue = memory->queues[lane.queue];
+    roll_minute(lane, queue.minute);
+    lane.got[0] += got;
+    lane.served += got;
+    if (!schedule_of(lane.queue).contains(place))
+        return;
+    Minutes const due = due_since(place, queue);
+    lane.due[0] += due.jobs[0];
+    lane.due[1] += due.jobs[1];
+    lane.due_since = std::max(lane.due_since, queue.schedule.now); // the clock can go back
+}
+
+bool at_first_turn(int place) {
+    return memory->lane[place].served == memory->lane[place].served_before;
+}
+
+// A lane of its weight that always had work would have got by more than a job more.
+bool below_share(int place, TimestampTz now) {
+    Lane const &lane = memory->lane[place];
+    Queue const &queue = memory->queues[lane.queue];
+    double const left = part_left(now);
+    Minutes const whole{{queue.schedule.now - queue.began[0], queue.began[0] - queue.began[1]}};
+    return last_minute({{lane.got[0], lane.got[1]}}, left) + 1 <
+           kBelow * memory->scheduled[place].weight * last_minute(whole, left);
+}
+
+bool available() {
+    return memory != nullptr;
+}
+
+bool depths_known(Oid table) {
+    if (memory == nullptr)
+        return false;
+    Exclusive const lock;
+    int const queue = find_queue(table);
+    return queue >= 0 && memory->queues[queue].depths != 0 && memory->queues[queue].depths_counted;
+}
+
+Figures figures(Oid table) {
+    Figures all;
+    TimestampTz const now = GetCurrentTimestamp();
+    double const left = part_left(now);
+    for (int from = 0; memory != nullptr; from += kFiguresAtOnce) {
+        Exclusive const lock;
+        int const queue = find_queue(table);
+        if (queue < 0 || (from > 0 && from >= memory->used))
+            break;
+        begin_minute(queue, now);
+        Queue const &of = memory->queues[queue];
+        core::Schedule const schedule = schedule_of(queue);
+        for (int place = from; place < std::min(from + kFiguresAtOnce, memory->used); ++place)
+            if (memory->lane[place].queue == queue)
+                all.lanes.push_back(figures_of(place, schedule.contains(place), of, left));
+        if (from > 0)
+            continue;
+        for (int bucket = 0; bucket < core::kWaitBuckets; ++bucket)
+            all.dwell[bucket] = of.dwell[0][bucket] + left * of.dwell[1][bucket];
+        all.depths_known = of.depths != 0 && of.depths_counted;
+        all.depths_whole = of.depths_whole;
+    }
+    return all;
+}
+
+std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
+    std::vector<core::ScheduledLane> lanes; // a copy: the lock is not held for the count
+    core::ScheduleState state;
+    int own = -1;
+    if (memory == nullptr)
+        return std::nullopt;
+    {
+        Exclusive const lock;
+        int const queue = find_queue(table);
+        own = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
+        if (own < 0 || !schedule_of(queue).contains(own))
+            return std::nullopt;
+        lanes.assign(memory->scheduled, memory->scheduled + memory->used);
+        state = memory->queues[queue].schedule;
+    }
+    int const all = state.lanes;
+    return Turn{all, core::lanes_before(own, std::move(lanes), state)};
+}
+
+std::optional<TimestampTz> last_claim(Oid table) {
+    if (memory == nullptr)
+        return std::nullopt;
+    Exclusive const lock;
+    int const queue = find_queue(table);
+    if (queue < 0 || memory->queues[queue].claimed_at == 0)
+        return std::nullopt;
+    return memory->queues[queue].claimed_at;
+}
+
+} // namespace fairq::shared::ring

@@ -1,0 +1,25 @@
+// Completing jobs below SQL: from job_live to job_history, as DELETE and INSERT would, without planning and
+// executor.
+#pragma once
+
+#include "pg/values.hpp"
+
+namespace fairq::tables {
+
+struct CompletedJob {
+    int64 id;
+    bool load_test;
+    std::string tenant;
+    std::optional<std::string> key; // concurrency key
+    int64 run;                      // of a pipeline; 0: none
+    int32 stage;
+};
+
+// Moves those of the jobs that hold the token, in the order of their ids, and returns them; waits for whoever
+// has one of them, then looks again. none: nothing was done, because one of the tables carries what this
+// would bypass (a trigger, a rule, a CHECK of somebody's own), or a snapshot is to hold for the whole
+// transaction: the caller uses SQL.
+std::optional<std::vector<CompletedJob>> complete_directly(Oid schema, const std::vector<int64> &sorted_ids,
+                                                           int64 lock_token, TimestampTz now);
+
+} // namespace fairq::tables

@@ -1,0 +1,101 @@
+// The entries of the lane index, read straight from its leaf pages, a few at a time. An index scan would read
+// whole pages and compare each of their entries with its keys: a claim that wants one job of each of fifty
+// lanes would look at ten thousand entries for them.
+//
+// What it relies on is what README and nbtree.h of PostgreSQL's nbtree say: entries stand in the order of
+// their keys and then of their rows, a page that was split has its right half to its right, and under an
+// MVCC snapshot nobody needs to pin the page that he has read entries from.
+#pragma once
+
+#include "core/skip_ranges.hpp"
+
+#include "core/page_hint.hpp"
+#include "pg/values.hpp"
+
+namespace fairq::tables {
+
+class LaneReader {
+public:
+    // Whether it is the index that this can read. Runs inside call().
+    static bool reads(Relation index, Relation table);
+    // Both stay open and locked until finish(). Runs inside call().
+    void open(Relation table, Relation index, Snapshot snapshot);
+    void finish();
+
+    // From that place of the lane on. Dead entries too: those that nobody's snapshot sees a row behind. The
+    // caller expects to look at that many. mark: where that place may be.
+    void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too, core::Bookmark mark = {});
+    // The place of the next entry; a job may have several. None at the end of the lane.
+    std::optional<core::LaneKey> next();
+    // Whether there are dead ones in front of it that were left out.
+    bool is_behind_dead() const { return entries_[at_ - 1].behind_dead; }
+    // The row of the entry, into the slot; false when the snapshot sees none. (Marks the entry when nobody
+    // does.)
+    bool fetch(TupleTableSlot *slot);
+    // The same for a look alone: leaves the row's page as untidy as it is.
+    bool peek(TupleTableSlot *slot);
+    // Where the last search ended.
+    core::Bookmark mark() const { return mark_; }
+
+    // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none. Then mark() is
+    // where its lane begins.
+    std::optional<std::string> next_lane(std::string_view after);
+
+    struct Spot {
+        Buffer page; // locked for reading
+        OffsetNumber item;
+    };
+
+private:
+    static constexpr int kMost = 512; // entries; a page has some 200
+    static constexpr int kKeys = 3;
+
+    struct Entry {
+        core::LaneKey place;
+        ItemPointerData row;
+        OffsetNumber item; // InvalidOffsetNumber: one of a list, which cannot be marked alone
+        bool behind_dead;
+    };
+    // Behind which entry to go on: its key and its row; without a row, at the key.
+    struct Position {
+        Datum tenant;
+        int16 priority;
+        int64 position;
+        ItemPointerData row;
+    };
+
+    void read();
+    Spot find_position();
+    void set_mark(Spot at);
+    Spot find_at_mark();
+    bool starts_at(Spot &at) const;
+    Spot find();
+    OffsetNumber first_item(Page page, int guess = 0) const;
+    int compare(Page page, OffsetNumber item) const;
+    void read_page(Page page, OffsetNumber item);
+    bool is_of_lane(IndexTuple tuple) const;
+    void add(IndexTuple tuple, OffsetNumber item);
+    void note(bool dead);
+    void mark_dead();
+    text *first_tenant_behind(Datum tenant);
+
+    Relation table_, index_;
+    Snapshot snapshot_;
+    IndexFetchTableData *rows_;
+    BTScanInsert key_;
+    BlockNumber pages_; // that the index has at least
+
+    core::Bookmark mark_{};
+    bool mark_is_of_lane_;           // else of the one read before it
+    bool lanes_are_in_order_ = true; // those without a mark stand where the last one was
+    Position behind_{};
+    bool dead_too_, ended_;
+    bool skipped_; // dead entries, since the last one
+    int wanted_, count_ = 0, at_ = 0, dead_ = 0;
+    BlockNumber page_; // the entries are from here, and this is what it was
+    XLogRecPtr page_lsn_;
+    Entry entries_[kMost];
+    OffsetNumber dead_items_[kMost];
+};
+
+} // namespace fairq::tables

@@ -1,0 +1,81 @@
+// New rows of job_live (see live_insert.hpp).
+#include "tables/live_table.hpp"
+
+#include "tables/live_insert.hpp"
+
+namespace fairq::tables {
+
+namespace {
+
+constexpr int kOurChecks = 9;
+constexpr int kOurNotNulls = 12;
+
+// Whether rows as ours meet all that an INSERT would check.
+bool takes_our_rows(Relation table) {
+    TupleDesc const row = RelationGetDescr(table);
+    int not_null = 0;
+    for (int i = 0; i < row->natts; ++i)
+        not_null += TupleDescAttr(row, i)->attnotnull ? 1 : 0;
+    return pg::fires_nothing(table) && row->natts == kColumns && row->constr->num_check == kOurChecks &&
+           not_null == kOurNotNulls;
+}
+
+} // namespace
+
+Elements::Elements(const pg::Value &array, Oid type) {
+    if (array.null)
+        return;
+    pg::call([&] {
+        int count = 0;
+        deconstruct_array(DatumGetArrayTypeP(array.datum), type, -1, false, TYPALIGN_INT, &values_, &nulls_,
+                          &count);
+    });
+}
+
+LiveInsert::LiveInsert(Oid schema, const NewRows &common)
+    : common_(common), status_(status_datum(schema, common.status)), type_(pg::of(common.type).datum),
+      empty_(pg::of_jsonb("{}").datum) {
+    Oid const table = live_table_oid(schema);
+    table_ = pg::call([&] { return table_open(table, RowExclusiveLock); });
+    possible_ = takes_our_rows(table_);
+    if (possible_)
+        batch_.emplace(table_, pg::call([] { return GetCurrentCommandId(true); }));
+}
+
+void LiveInsert::add(const NewRow &row) {
+    TupleTableSlot *const slot = batch_->row();
+    auto const set = [slot](Column column, const pg::Value &value) {
+        slot->tts_values[column - 1] = value.datum;
+        slot->tts_isnull[column - 1] = value.null;
+    };
+    set(kId, pg::of(row.id));
+    set(kTenant, row.tenant);
+    set(kType, pg::of_datum(type_));
+    set(kStatus, pg::of_datum(status_));
+    set(kPriority, pg::of_datum(Int16GetDatum(static_cast<int16>(common_.priority))));
+    set(kPayload, row.payload.null ? pg::of_datum(empty_) : row.payload);
+    set(kRunAt, pg::of_time(common_.run_at));
+    set(kAttempts, pg::of(int32{0}));
+    set(kMaxAttempts, pg::of(common_.max_attempts));
+    set(kTimeout, pg::of_datum(IntervalPGetDatum(&common_.timeout)));
+    set(kKey, row.key);
+    set(kConcurrencyKey, row.concurrency_key);
+    set(kRunId, pg::of(common_.run));
+    set(kStage, pg::of(common_.stage));
+    set(kCreatedAt, pg::of_time(common_.now));
+    set(kUpdatedAt, pg::of_time(common_.now));
+    set(kPosition, common_.in_lane ? pg::of(row.id) : pg::Value{});
+    set(kDueAt, common_.due ? pg::of_time(common_.run_at) : pg::Value{});
+    batch_->add();
+}
+
+void LiveInsert::finish() {
+    batch_->finish();
+    pg::call([] { CommandCounterIncrement(); });
+}
+
+void LiveInsert::close() {
+    pg::call([&] { table_close(table_, NoLock); });
+}
+
+} // namespace fairq::tables

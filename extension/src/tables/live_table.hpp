@@ -1,0 +1,149 @@
+// job_live below SQL: the walk over its lane index, and the claim of a row. This is what SQL cannot do: skip
+// from tenant to tenant by one index descent each, and update a tuple that is locked already without
+// planning, without an executor.
+#pragma once
+
+#include "core/skip_ranges.hpp"
+
+#include "pg/batch_insert.hpp"
+#include "core/job_types.hpp"
+#include "tables/lane_reader.hpp"
+#include "tables/limit_lookups.hpp"
+
+#include <unordered_set>
+
+namespace fairq::tables {
+
+// How a claim changes a row.
+struct ClaimMark {
+    std::string_view worker;
+    int64 lock_token;
+    TimestampTz at;
+};
+
+// Which concurrency keys a claim may take: one job a key.
+class KeyLocks {
+public:
+    enum class State { free, busy, unknown };
+    KeyLocks(Oid queue, Probes &probes) : queue_(queue), probes_(probes) {}
+    // free: nobody has it, and nobody can take it until this transaction ends. busy: somebody has it.
+    // unknown: this claim has as many locks as it may.
+    State take(std::string_view tenant, std::string_view key);
+    bool any() const { return locks_ > 0; }
+
+private:
+    Oid queue_;
+    Probes &probes_;
+    int locks_ = 0;
+    std::unordered_set<std::string> busy_; // tenant, a zero byte, key; ours too
+};
+
+struct ClaimedJob {
+    int64 id;
+    bool load_test;
+    int lane;            // which of the claim's lanes it came from
+    TimestampTz since;   // when it came into its lane
+    int64 run;           // of a pipeline; 0: none
+    ItemPointerData row; // as the claim wrote it; invalid when the executor does
+};
+
+// What is asked of a lane.
+struct Wanted {
+    const std::string &tenant;
+    int lane; // its number in the claim
+    int jobs;
+    bool capped;            // the jobs count for the tenant's cap
+    const core::Gaps &gaps; // to step over
+    core::LaneKey from, to; // where to look; to: not included
+    int ahead;              // entries to leave to others, who are about to take those jobs
+    core::Bookmark mark;          // where the last walk began
+};
+
+// What a lane gave. empty: it has no other job that could be claimed, as far as the claim's snapshot sees.
+struct Taken {
+    int jobs = 0;
+    bool empty = true;
+    int looked_at = 0;                      // entries
+    core::LaneKey began = core::kFirstKey;  // behind those that it left to others
+    std::optional<core::LaneKey> next = {}; // it stopped, for the claim to note how far it came: ask again
+    std::vector<core::Stretch> passed = {}; // where the claim has left nothing to claim
+    core::Touched own = {};                 // where it has taken jobs, or will park them
+    core::Bookmark mark = {};                     // where the walk began
+};
+
+// A claim in progress. Use: construct, next_lane/take as often as needed, finish. After an error the
+// transaction's abort releases what it holds; nothing here has a destructor to do it.
+class LiveTable {
+public:
+    LiveTable(Oid schema, ClaimMark mark, const core::JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows);
+
+    // The first tenant after `after` (bytewise) that has an entry in the lane index, dead or alive; or none.
+    // Then mark() is where its lane begins.
+    std::optional<std::string> next_lane(std::string_view after) { return reader_.next_lane(after); }
+    core::Bookmark mark() const { return reader_.mark(); }
+    // The last tenant that has one; or none.
+    std::optional<std::string> last_lane();
+    // Takes queued jobs of the tenant, by priority, then position; skips rows that others have locked.
+    // Appends them to `taken` and their rows to the tuplestore (when there is one).
+    Taken take(const Wanted &wanted, std::vector<ClaimedJob> &taken);
+    // Looks from `key` on into the gaps of a lane for jobs that could be claimed and adds them to `found`;
+    // `entries` is how many it may look at, and then how many are left. Returns where to go on, or kLastKey.
+    core::LaneKey look_into(const std::string &tenant, const core::Gaps &gaps, core::LaneKey key,
+                            int &entries, std::vector<core::LaneKey> &found);
+    void finish();
+
+    // Jobs that stood in the way, because their key is busy or their type is paused: locked, to be parked.
+    const std::vector<int64> &to_park() const { return to_park_; }
+    bool parks_all_it_may() const { return to_park_.size() >= kMostParked; }
+
+    // False when job_live carries what a direct update would bypass (a trigger, rule, CHECK, index or row
+    // security that is not ours): then take() only locks, and the caller updates the same rows through the
+    // executor.
+    bool direct() const { return direct_; }
+
+private:
+    enum class Look { taken, passed, parked, others }; // others: somebody has the job, or may have it
+    static constexpr size_t kMostParked = 1000;        // by one claim, and one a lane: some 20 ms
+    static constexpr int kMostAtOnce = 10000;          // entries, until somebody notes how far we came
+
+    bool is_free();
+    Look look(const std::string &tenant, bool capped);
+    static void note(Look seen, core::LaneKey key, core::Passed &passed, Taken &result);
+    Look look_at_key(const std::string &tenant);
+    Look park();
+    bool lock();
+    TM_Result update(bool capped, bool wait);
+    void fill_changed(bool capped);
+    void fill_running();
+    void add_index_entries(bool only_summarizing);
+    Datum value(Column column) const { return seen_->tts_values[column - 1]; }
+    bool is_null(Column column) const { return seen_->tts_isnull[column - 1]; }
+    void change(Column column, Datum value, bool null) {
+        changed_->tts_values[column - 1] = value;
+        changed_->tts_isnull[column - 1] = null;
+    }
+    int64 id() const { return DatumGetInt64(value(kId)); }
+    ClaimedJob claimed(int lane) const;
+
+    ClaimMark mark_;
+    const core::JobTypes &types_;
+    KeyLocks &keys_;
+    ReturnSetInfo *rows_;
+    Datum queued_, locked_, worker_;
+    Relation table_, lane_;
+    Snapshot snapshot_;
+    LaneReader reader_;
+    TupleTableSlot *seen_, *held_, *changed_;
+    std::optional<pg::Indexes> indexes_;
+    bool direct_;
+    std::vector<int64> to_park_;
+    std::unordered_set<int64> only_locked_; // by this claim, and not updated yet: parked, or for the executor
+};
+
+// A value of the enum job_status.
+Datum status_datum(Oid schema, const char *label);
+
+// Identity of the queue: its table. Raises when the extension's tables are gone.
+Oid live_table_oid(Oid schema);
+
+} // namespace fairq::tables

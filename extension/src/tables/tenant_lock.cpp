@@ -1,0 +1,80 @@
+// Tenant locks (see tenant_lock.hpp): advisory lock tags that no SQL function can make (field 4 is 1 or 2
+// there), on a hash of 64 bits. Two names with one hash only keep each other waiting.
+#include "tables/live_table.hpp"
+
+#include "tables/tenant_lock.hpp"
+
+namespace fairq::tables {
+
+namespace {
+
+constexpr uint16 kLockKind = 3;
+constexpr int kMostKeyLocks = 256; // of one claim: the server's lock table is everybody's
+
+uint64 hash_of(std::string_view text, uint64 seed) {
+    return hash_bytes_extended(reinterpret_cast<const unsigned char *>(text.data()),
+                               static_cast<int>(text.size()), seed);
+}
+
+LOCKTAG tag_of(uint64 hash) {
+    LOCKTAG tag;
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<uint32>(hash >> 32), static_cast<uint32>(hash),
+                         kLockKind);
+    return tag;
+}
+
+uint64 hash_of_key(Oid queue, std::string_view tenant, std::string_view key) {
+    return hash_of(key, hash_of(tenant, uint64{queue} << 32));
+}
+
+bool try_lock(uint64 hash) {
+    return pg::call([&] {
+        LOCKTAG const tag = tag_of(hash);
+        return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+    });
+}
+
+bool others_have(uint64 hash) {
+    return pg::call([&] {
+        LOCKTAG const tag = tag_of(hash);
+        int others = 0;
+        GetLockConflicts(&tag, ExclusiveLock, &others);
+        return others > 0;
+    });
+}
+
+} // namespace
+
+bool try_lock_tenant(Oid queue, std::string_view tenant) {
+#ifdef FAIRQ_TEST_WITHOUT_TENANT_LOCK
+    return true; // of a library that only tests load: their hammer has to find what this lets through
+#endif
+    return try_lock(hash_of(tenant, queue));
+}
+
+bool try_lock_key(Oid queue, std::string_view tenant, std::string_view key) {
+    return try_lock(hash_of_key(queue, tenant, key));
+}
+
+bool tenant_is_locked(Oid queue, std::string_view tenant) {
+    return others_have(hash_of(tenant, queue));
+}
+
+bool key_is_locked(Oid queue, std::string_view tenant, std::string_view key) {
+    return others_have(hash_of_key(queue, tenant, key));
+}
+
+KeyLocks::State KeyLocks::take(std::string_view tenant, std::string_view key) {
+    std::string name(tenant);
+    name.append(1, '\0').append(key);
+    if (busy_.count(name) > 0)
+        return State::busy;
+    if (locks_ == kMostKeyLocks)
+        return State::unknown;
+    bool const locked = try_lock_key(queue_, tenant, key);
+    locks_ += locked ? 1 : 0;
+    busy_.insert(std::move(name));
+    return locked && !probes_.key_holder(tenant, key) ? State::free : State::busy;
+}
+
+} // namespace fairq::tables

@@ -1,0 +1,128 @@
+// Users' functions (see handler_call.hpp).
+#include "ticks/handler_call.hpp"
+
+namespace fairq::ticks {
+
+namespace {
+
+constexpr int kCancelEveryMs = 100, kGraceMs = 5000;
+
+// The time of the handler that is running; what the signal handler below works with.
+TimeoutId overtime = MAX_TIMEOUTS; // not registered yet
+volatile sig_atomic_t cancels = 0;
+pg_atomic_uint32 *cut_off_word = nullptr;
+
+// In a signal handler: the handler's time is up. The cancel is the statement timeout's, with its message. Who
+// catches it has not got more time by that: the next one comes soon, and nothing catches the last.
+void cancel_again() {
+    cancels = cancels + 1;
+    if (cancels > kGraceMs / kCancelEveryMs) {
+        pg_atomic_write_u32(cut_off_word, 1);
+        kill(MyProcPid, SIGTERM);
+        return;
+    }
+    enable_timeout_after(STATEMENT_TIMEOUT, 1);
+    enable_timeout_after(overtime, kCancelEveryMs);
+}
+
+// These two run inside call().
+void start_time(int64 timeout, pg_atomic_uint32 *cut_off) {
+    if (overtime == MAX_TIMEOUTS)
+        overtime = RegisterTimeout(USER_TIMEOUT, cancel_again);
+    cancels = 0;
+    cut_off_word = cut_off;
+    enable_timeout_after(overtime, static_cast<int>(std::max<int64>(1, timeout / 1000)));
+}
+
+void end_time() {
+    disable_timeout(overtime, false);
+    disable_timeout(STATEMENT_TIMEOUT, true); // a cancel that is pending is still by it
+    CHECK_FOR_INTERRUPTS();
+}
+
+} // namespace
+
+Oid row_type_of_view(Oid schema, const char *view) {
+    return pg::call([&] { return get_rel_type_id(get_relname_relid(view, schema)); });
+}
+
+Oid find_function(const FunctionName &function, Oid argument) {
+    return pg::call([&] {
+        Oid const schema = get_namespace_oid(function.schema.c_str(), true);
+        if (!OidIsValid(schema))
+            return InvalidOid;
+        oidvector *const arguments = buildoidvector(&argument, 1);
+        return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(function.name.c_str()),
+                               PointerGetDatum(arguments), ObjectIdGetDatum(schema));
+    });
+}
+
+std::string handler_defect(Oid function, Oid argument) {
+    return pg::call([&] {
+        HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+        if (!HeapTupleIsValid(tuple))
+            return "does not exist";
+        auto const *const proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+        const char *defect = "";
+        if (proc->prokind != PROKIND_FUNCTION)
+            defect = "is no plain function";
+        else if (proc->pronargs != 1 || proc->proargtypes.values[0] != argument)
+            defect = "does not take exactly one argument of type job_queue";
+        else if (proc->prorettype != VOIDOID)
+            defect = "does not return void";
+        ReleaseSysCache(tuple);
+        return defect;
+    });
+}
+
+FunctionName name_of_function(Oid function) {
+    const char *name = nullptr, *schema = nullptr;
+    pg::call([&] {
+        name = get_func_name(function);
+        schema = get_namespace_name(get_func_namespace(function));
+    });
+    return {schema, name};
+}
+
+bool may_execute(Oid function, Oid role) {
+    return pg::call([&] { return pg::compat::may_execute(function, role); });
+}
+
+HandlerCall::HandlerCall(const FunctionName &function, Oid argument) {
+    plan_ = pg::call([&] {
+        const char *const name = quote_qualified_identifier(function.schema.c_str(), function.name.c_str());
+        SPIPlanPtr const plan = SPI_prepare(psprintf("SELECT %s($1)", name), 1, &argument);
+        if (plan == nullptr)
+            elog(ERROR, "could not prepare handler %s: %s", name, SPI_result_code_string(SPI_result));
+        SPI_keepplan(plan);
+        return plan;
+    });
+}
+
+void HandlerCall::run(Datum job, int64 timeout, pg_atomic_uint32 *cut_off) const {
+    pg::call([&] {
+        start_time(timeout, cut_off);
+        int const result = SPI_execute_plan(plan_, &job, nullptr, false, 0);
+        if (result < 0)
+            elog(ERROR, "could not run a handler: %s", SPI_result_code_string(result));
+        AfterTriggerFireDeferred(); // as a commit does: until none is left, also of those that these defer
+        PortalHashTableDeleteAll(); // CLOSE ALL
+        end_time();
+    });
+    if (cancels > 0) // and it has caught them
+        pg::raise_timed_out();
+}
+
+void drop_temporary_tables() {
+    pg::call([] { ResetTempTableNamespace(); });
+}
+
+void forget_session_state() {
+    pg::call([] {
+        DropAllPreparedStatements();
+        LockReleaseAll(USER_LOCKMETHOD, true);
+        ResetSequenceCaches();
+    });
+}
+
+} // namespace fairq::ticks

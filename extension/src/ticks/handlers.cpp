@@ -1,0 +1,101 @@
+// Which function runs a job type inside the server, and as whom.
+#include "queue/access.hpp"
+#include "tables/owner.hpp"
+#include "queue/statements.hpp"
+
+namespace fairq::ticks {
+
+namespace {
+
+Oid job_row_type() {
+    return row_type_of_view(pg::schema(), "job_queue");
+}
+
+// These two functions are SECURITY INVOKER, so that the caller is who he seems, even inside of somebody's
+// SECURITY DEFINER function or a handler; only the table is touched with the owner's rights.
+template <class F>
+void as_owner(F &&body) {
+    pg::as_role(tables::owner_of_extension(pg::schema()), body);
+}
+
+// Only who may become the role that a handler runs as can replace it or take it back.
+void check_owner(const pg::Value &job_type, const std::string &type) {
+    std::string owner;
+    as_owner([&] {
+        pg::Rows const rows = pg::execute(queue::sql::kHandlerOwner, {job_type});
+        owner = rows.empty() || rows.is_null(0, 1) ? "" : rows.text_at(0, 1);
+    });
+    std::optional<Oid> const role = pg::role_by_name(owner);
+    if (role && !pg::may_become(pg::current_role(), *role))
+        pg::raise_not_allowed("the handler of job type \"" + type + "\" belongs to role \"" + owner + "\"",
+                              "Ask that role, or a superuser, to change it.");
+}
+
+// A type that the extension handles itself can be taken over by a superuser only.
+void check_builtin(const std::string &type) {
+    if (type == "load_test" && !pg::role_is_superuser(pg::current_role()))
+        pg::raise_not_allowed("only a superuser replaces the built-in handler of job type \"" + type + "\"",
+                              "Use a job type of your own.");
+}
+
+} // namespace
+
+void register_handler(std::string_view job_type, Oid function) {
+    std::string const type(job_type);
+    queue::check_unbound(queue::Capability::worker); // a handler is given jobs of all tenants
+    std::string const defect = handler_defect(function, job_row_type());
+    if (!defect.empty())
+        pg::raise_bad_argument("handler " + std::to_string(function) + " " + defect,
+                               "A handler is a function f(job job_queue) RETURNS void.");
+    FunctionName const name = name_of_function(function);
+    if (!may_execute(function, pg::current_role()))
+        pg::raise_not_allowed(
+            "permission denied for function " + name.schema + "." + name.name,
+            "The handler runs as the role that registers it; that role needs EXECUTE on it.");
+    check_builtin(type);
+    std::string const role = pg::role_name(pg::current_role());
+    pg::Value const values[] = {pg::of(job_type), pg::of(std::string_view(name.schema)),
+                                pg::of(std::string_view(name.name)), pg::of(std::string_view(role))};
+    pg::with_spi([&] {
+        // Adding first: whoever adds the same type at this moment is waited for, and then found to own it.
+        as_owner([&] { pg::execute(queue::sql::kAddHandler, {values[0], values[1], values[2], values[3]}); });
+        check_owner(values[0], type);
+        as_owner([&] { pg::execute(queue::sql::kSetHandler, {values[0], values[1], values[2], values[3]}); });
+    });
+}
+
+bool unregister_handler(std::string_view job_type) {
+    return pg::with_spi([&] {
+        check_owner(pg::of(job_type), std::string(job_type));
+        uint64 dropped = 0;
+        as_owner([&] {
+            pg::execute(queue::sql::kDropHandler, {pg::of(job_type)});
+            dropped = SPI_processed;
+        });
+        return dropped > 0;
+    });
+}
+
+// A handler whose role has been bound to tenants since is given no jobs: they would be of all tenants.
+std::vector<queue::Handler> runnable_handlers(Oid role) {
+    Oid const row_type = job_row_type();
+    return pg::with_spi([&] {
+        pg::Rows const rows = pg::execute(queue::sql::kHandlers);
+        std::vector<queue::Handler> handlers;
+        for (size_t row = 0; row < rows.size(); ++row) {
+            queue::Handler handler{rows.text_at(row, 1), {rows.text_at(row, 2), rows.text_at(row, 3)}, std::nullopt};
+            if (!OidIsValid(find_function(handler.function, row_type)))
+                continue;
+            if (!rows.is_null(row, 4)) {
+                handler.run_as = pg::role_by_name(rows.text_at(row, 4));
+                if (!handler.run_as || !pg::may_become(role, *handler.run_as) ||
+                    !queue::is_unbound(queue::Capability::worker, *handler.run_as))
+                    continue;
+            }
+            handlers.push_back(std::move(handler));
+        }
+        return handlers;
+    });
+}
+
+} // namespace fairq::ticks

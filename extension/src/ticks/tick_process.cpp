@@ -1,0 +1,326 @@
+// The processes of a tick. Process 0 coordinates: it promotes, reclaims, claims once for all, keeps the lease
+// alive, gives back what nobody did, and writes the tick's row. The others run handlers: a job's effect and
+// its completion commit together, fenced by the lease, and a failing handler fails its job alone.
+#include "queue/queue.hpp"
+#include "queue/statements.hpp"
+
+#include "tables/owner.hpp"
+#include "pg/caller.hpp"
+#include "tables/job_row.hpp"
+
+#include <map>
+
+namespace fairq::ticks {
+
+namespace {
+
+constexpr int kLockTimeoutMs =
+    5000; // of our own statements: nobody waits for ever for a caller that waits for us
+constexpr int64 kHeartbeat = 10 * core::kSecond;
+
+JobResult result_of(TickJob &job) {
+    return static_cast<JobResult>(pg_atomic_read_u32(&job.result));
+}
+void set_result(TickJob &job, JobResult result) {
+    pg_atomic_write_u32(&job.result, static_cast<uint32>(result));
+}
+
+// Until the tick has come to this phase, or its caller has gone.
+void await(TickSegment &tick, TickPhase phase) {
+    while (tick.phase_now() < phase && !tick.stopping())
+        tick.wait(1000);
+    tick.end_wait();
+}
+
+// ------------------------------------------------------------------------------------------ coordinator
+
+class Coordinator {
+public:
+    explicit Coordinator(TickSegment &tick)
+        : tick_(tick), worker_id_("tick " + std::to_string(MyProcPid)) {}
+
+    void run() {
+        await(tick_, TickPhase::claiming);
+        if (tick_.stopping())
+            return;
+        auto failed = pg::try_transaction([&] { owner_ = tables::owner_of_extension(pg::schema()); });
+        if (!failed) {
+            keep_house();
+            failed = as_owner([&] { take(); });
+        }
+        if (!failed) {
+            publish();
+            wait_for_workers();
+            fail_cut_off();
+            failed = as_owner([&] { give_back(); });
+        }
+        if (!failed)
+            failed = as_owner([&] { audit(); });
+        if (failed)
+            tick_.error = *failed;
+        tick_.enter(failed ? TickPhase::failed : TickPhase::done);
+    }
+
+private:
+    template <class F>
+    std::optional<pg::ErrorText> as_owner(F &&body) {
+        return pg::try_transaction([&] { pg::as_role(owner_, body); });
+    }
+
+    int capacity() const { return static_cast<int>(tick_.capacity()); }
+
+    // Each in a transaction of its own: what cannot be done now is done by the next tick, and does not cost
+    // this one.
+    void keep_house() {
+        as_owner([&] { queue::promote(std::max(capacity(), core::kMaxJobsPerCall)); });
+        as_owner([&] { queue::reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall); });
+        as_owner([&] { queue::advance_runs(core::kRunStep); });
+        as_owner([&] { pg::with_spi([&] { pg::execute(queue::sql::kMakePartitions); }); });
+    }
+
+    void take() {
+        std::vector<std::string> types;
+        for (queue::Handler const &handler : queue::runnable_handlers(tick_.request.role))
+            types.push_back(handler.job_type);
+        std::sort(types.begin(), types.end());
+        core::JobTypes const accepted(std::move(types));
+        claim_ = queue::claim({worker_id_, capacity(), tick_.request.tenant_cap, accepted, nullptr});
+    }
+
+    void publish() {
+        started_ = pg::now();
+        tick_.lock_token = claim_.lock_token;
+        for (size_t i = 0; i < claim_.jobs.size(); ++i)
+            tick_.job[i].id = claim_.jobs[i].id;
+        tick_.jobs = static_cast<uint32>(claim_.jobs.size());
+        tick_.enter(TickPhase::working);
+    }
+
+    bool workers_ended() const {
+        for (int i = 1; i <= tick_.request.workers; ++i) {
+            ProcessState const state = tick_.state_of(i);
+            // Without the caller nobody tells us of one that never came up; should it still, it finds the
+            // stop.
+            if (state == ProcessState::running ||
+                (state == ProcessState::starting && !tick_.stopping()))
+                return false;
+        }
+        return true;
+    }
+
+    void wait_for_workers() {
+        int64 const interval = std::min(kHeartbeat, pg::settings::lease_timeout() / 3);
+        TimestampTz beat = pg::now();
+        while (!workers_ended()) {
+            tick_.wait(static_cast<long>(interval / 1000));
+            if (pg::now() - beat < interval)
+                continue;
+            tick_.end_wait();
+            as_owner([&] { queue::heartbeat(claim_.lock_token); });
+            beat = pg::now();
+        }
+        tick_.end_wait();
+    }
+
+    // Where a handler took its worker along, the attempt ends as any other that takes too long.
+    void fail_cut_off() {
+        for (uint32 i = 0; i < tick_.jobs; ++i) {
+            TickJob &job = tick_.job[i];
+            if (result_of(job) == JobResult::running && pg_atomic_read_u32(&job.cut_off) != 0 &&
+                !as_owner([&] { queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true); }))
+                set_result(job, JobResult::failed);
+        }
+    }
+
+    // Jobs that no worker came to do cost no attempt; one that was in the hands of a worker when it died
+    // does.
+    void give_back() {
+        queue::Ids waiting;
+        for (uint32 i = 0; i < tick_.jobs; ++i)
+            if (result_of(tick_.job[i]) == JobResult::waiting)
+                waiting.push_back(tick_.job[i].id);
+        if (!waiting.empty())
+            queue::release(waiting, claim_.lock_token, std::nullopt);
+        if (tick_.jobs > 0)
+            queue::reclaim_lease(claim_.lock_token);
+    }
+
+    struct Sums {
+        queue::Ids claimed, completed, failed;
+        explicit Sums(size_t size) : claimed(size), completed(size), failed(size) {}
+        void add(size_t at, JobResult result) {
+            claimed[at] += 1;
+            completed[at] += result == JobResult::completed ? 1 : 0;
+            failed[at] += result == JobResult::failed ? 1 : 0;
+        }
+    };
+
+    Sums by_worker(bool load_test_only) const {
+        Sums sums(static_cast<size_t>(tick_.request.workers));
+        for (uint32 i = 0; i < tick_.jobs; ++i)
+            if (tick_.job[i].worker > 0 && (!load_test_only || claim_.jobs[i].load_test))
+                sums.add(tick_.job[i].worker - 1, result_of(tick_.job[i]));
+        return sums;
+    }
+
+    Sums by_tenant(bool load_test_only) const {
+        Sums sums(claim_.lanes.size());
+        for (uint32 i = 0; i < tick_.jobs; ++i)
+            if (!load_test_only || claim_.jobs[i].load_test)
+                sums.add(static_cast<size_t>(claim_.jobs[i].lane), result_of(tick_.job[i]));
+        return sums;
+    }
+
+    static void add_totals(std::string_view kind, const std::vector<std::string_view> &names,
+                           const Sums &sums) {
+        pg::execute(queue::sql::kAddTotals, {pg::of(kind), pg::of(names), pg::of(sums.claimed),
+                                      pg::of(sums.completed), pg::of(sums.failed)});
+    }
+
+    // What the load test's workers and tenants did, summed over all ticks.
+    void add_load_test_totals() const {
+        std::vector<std::string> workers;
+        for (int i = 1; i <= tick_.request.workers; ++i)
+            workers.push_back("worker " + std::to_string(i));
+        add_totals("worker", {workers.begin(), workers.end()}, by_worker(true));
+        add_totals("tenant", {claim_.lanes.begin(), claim_.lanes.end()}, by_tenant(true));
+    }
+
+    pg::Rows write_row(bool load_test) const {
+        Sums const workers = by_worker(false), tenants = by_tenant(false);
+        std::vector<std::string_view> served;
+        queue::Ids served_jobs;
+        for (size_t i = 0; i < claim_.lanes.size(); ++i)
+            if (tenants.claimed[i] > 0) {
+                served.push_back(claim_.lanes[i]);
+                served_jobs.push_back(tenants.claimed[i]);
+            }
+        return pg::execute(queue::sql::kAudit, {pg::of(workers.claimed), pg::of(workers.completed),
+                                         pg::of(workers.failed), pg::of(served), pg::of(served_jobs),
+                                         pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
+    }
+
+    void audit() {
+        auto const load_test = static_cast<size_t>(
+            std::count_if(claim_.jobs.begin(), claim_.jobs.end(), [](auto &job) { return job.load_test; }));
+        pg::with_spi([&] {
+            if (load_test > 0)
+                add_load_test_totals();
+            pg::Rows const row = write_row(load_test > 0 && load_test == claim_.jobs.size());
+            std::string summary = row.text_at(0, 1);
+            if (summary.size() >= tick_.summary_size)
+                summary = row.text_at(0, 2);
+            strlcpy(tick_.summary(), summary.c_str(), tick_.summary_size);
+        });
+    }
+
+    TickSegment &tick_;
+    std::string const worker_id_;
+    Oid owner_ = InvalidOid;
+    queue::Claim claim_;
+    TimestampTz started_ = 0;
+};
+
+// ------------------------------------------------------------------------------------------ worker
+
+class Worker {
+public:
+    Worker(TickSegment &tick, int index, pg::UserSettings user)
+        : tick_(tick), index_(static_cast<uint32>(index)), user_(std::move(user)) {}
+
+    void run() {
+        await(tick_, TickPhase::working);
+        if (tick_.phase_now() != TickPhase::working)
+            return;
+        for (uint32 i = next(); i < tick_.jobs && !tick_.stopping(); i = next())
+            attempt(tick_.job[i]);
+    }
+
+private:
+    // One job after the other, whoever is free: a long job holds up nobody's share.
+    uint32 next() { return pg_atomic_fetch_add_u32(&tick_.next_job, 1); }
+
+    void attempt(TickJob &job) {
+        job.worker = index_;
+        set_result(job, JobResult::running);
+        std::optional<pg::ErrorText> const error = pg::try_transaction([&] { run_and_complete(job); });
+        forget_session_state();
+        set_result(job, error ? record_failure(job.id, *error) : JobResult::completed);
+    }
+
+    void run_and_complete(TickJob &job) {
+        if (!OidIsValid(owner_))
+            owner_ = tables::owner_of_extension(pg::schema());
+        pg::as_role(owner_, [&] {
+            pg::with_spi([&] { run_handler(job); });
+            if (queue::complete({job.id}, tick_.lock_token).empty())
+                pg::raise_lease_lost(job.id, tick_.lock_token);
+        });
+    }
+
+    void run_handler(TickJob &job) {
+        if (!OidIsValid(row_type_))
+            row_type_ = row_type_of_view(pg::schema(), "job_queue");
+        std::optional<tables::HandledJob> const handled =
+            tables::job_of_lease(pg::schema(), job.id, tick_.lock_token, row_type_);
+        if (!handled)
+            pg::raise_lease_lost(job.id, tick_.lock_token);
+        queue::Handler const &handler = handler_of(handled->type);
+        pg::OuterRole const outer(handler.run_as.value_or(owner_));
+        pg::as_role(handler.run_as.value_or(owner_), [&] {
+            pg::with_setting("search_path", user_.search_path.c_str(), [&] {
+                pg::with_setting("lock_timeout", user_.lock_timeout.c_str(),
+                                 [&] { call_of(handler).run(handled->row, handled->timeout, &job.cut_off); });
+            });
+        });
+        drop_temporary_tables();
+    }
+
+    const queue::Handler &handler_of(const std::string &type) {
+        if (handlers_.empty())
+            for (queue::Handler &handler : queue::runnable_handlers(tick_.request.role))
+                handlers_.emplace(handler.job_type, std::move(handler));
+        auto const found = handlers_.find(type);
+        if (found == handlers_.end())
+            pg::raise_bad_argument("no handler for job type \"" + type + "\"",
+                                   "Register one with register_job_handler.");
+        return found->second;
+    }
+
+    const HandlerCall &call_of(const queue::Handler &handler) {
+        auto found = calls_.find(handler.job_type);
+        if (found == calls_.end())
+            found = calls_.emplace(handler.job_type, HandlerCall(handler.function, row_type_)).first;
+        return found->second;
+    }
+
+    JobResult record_failure(int64 id, const pg::ErrorText &error) {
+        if (pg::is_lease_lost(error))
+            return JobResult::lost;
+        auto const unrecorded = pg::try_transaction(
+            [&] { pg::as_role(owner_, [&] { queue::fail(id, tick_.lock_token, error.message, true); }); });
+        return unrecorded ? JobResult::lost : JobResult::failed;
+    }
+
+    TickSegment &tick_;
+    uint32 const index_;
+    pg::UserSettings const user_;
+    Oid owner_ = InvalidOid, row_type_ = InvalidOid;
+    std::map<std::string, queue::Handler> handlers_;
+    std::map<std::string, HandlerCall> calls_;
+};
+
+} // namespace
+
+void coordinate(TickSegment &tick) {
+    pg::use_schema(tick.request.schema);
+    pg::pin_settings(kLockTimeoutMs);
+    Coordinator(tick).run();
+}
+
+void work(TickSegment &tick, int index) {
+    pg::use_schema(tick.request.schema);
+    Worker(tick, index, pg::pin_settings(kLockTimeoutMs)).run();
+}
+
+} // namespace fairq::ticks

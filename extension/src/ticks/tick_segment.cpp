@@ -1,0 +1,215 @@
+// Processes of a tick (see tick_segment.hpp). The caller polls its processes' slots for such as never came
+// up: it alone has their handles.
+#include "ticks/tick_segment.hpp"
+
+namespace fairq::ticks {
+
+namespace {
+
+constexpr long kPollMilliseconds = 1000;
+
+struct Processes {
+    dsm_segment *segment;
+    TickSegment *tick;
+    int started; // coordinator included
+    BackgroundWorkerHandle *handle[kMaxProcesses];
+};
+
+// The caller lets go of the segment, after the tick or because of an error: whoever still runs has to end.
+// The coordinator ends by itself, after it gave back what no worker did; a worker in the midst of a handler
+// has to be told.
+void on_caller_detached(dsm_segment *, Datum argument) {
+    auto *const processes = reinterpret_cast<Processes *>(DatumGetPointer(argument));
+    TickSegment &tick = *processes->tick;
+    bool const over = tick.over();
+    pg_atomic_write_u32(&tick.stop, 1);
+    for (int i = 1; i < processes->started && !over; ++i)
+        TerminateBackgroundWorker(processes->handle[i]);
+    ConditionVariableBroadcast(&tick.changed);
+    for (int i = 0; i < processes->started; ++i)
+        pfree(processes->handle[i]);
+    pfree(processes);
+}
+
+Processes *make_segment(const TickRequest &request, uint32 summary_size) {
+    return pg::call([&] {
+        Size const size = offsetof(TickSegment, job) +
+                          sizeof(TickJob) * static_cast<Size>(request.workers) *
+                              static_cast<Size>(request.jobs_per_worker) +
+                          summary_size;
+        dsm_segment *const segment = dsm_create(size, 0);
+        auto *const tick = static_cast<TickSegment *>(dsm_segment_address(segment));
+        memset(static_cast<void *>(tick), 0, size);
+        tick->request = request;
+        tick->summary_size = summary_size;
+        ConditionVariableInit(&tick->changed);
+        for (pg_atomic_uint32 *word : {&tick->phase, &tick->stop, &tick->next_job})
+            pg_atomic_init_u32(word, 0);
+        for (pg_atomic_uint32 &state : tick->state)
+            pg_atomic_init_u32(&state, 0);
+        for (uint32 i = 0; i < tick->capacity(); ++i)
+            for (pg_atomic_uint32 *word : {&tick->job[i].result, &tick->job[i].cut_off})
+                pg_atomic_init_u32(word, 0);
+        auto *const processes =
+            static_cast<Processes *>(MemoryContextAllocZero(TopMemoryContext, sizeof(Processes)));
+        processes->segment = segment;
+        processes->tick = tick;
+        on_dsm_detach(segment, on_caller_detached, PointerGetDatum(processes));
+        return processes;
+    });
+}
+
+bool start(Processes &processes, dsm_handle handle, int index) {
+    return pg::call([&] {
+        BackgroundWorker worker{};
+        worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+        worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+        worker.bgw_restart_time = BGW_NEVER_RESTART;
+        worker.bgw_notify_pid = MyProcPid;
+        worker.bgw_main_arg = UInt32GetDatum(handle);
+        strlcpy(worker.bgw_library_name, "fairq", sizeof worker.bgw_library_name);
+        strlcpy(worker.bgw_function_name, "fairq_tick_process", sizeof worker.bgw_function_name);
+        strlcpy(worker.bgw_type, index == 0 ? "fairq coordinator" : "fairq worker", sizeof worker.bgw_type);
+        if (index == 0)
+            strlcpy(worker.bgw_name, "fairq coordinator", sizeof worker.bgw_name);
+        else
+            snprintf(worker.bgw_name, sizeof worker.bgw_name, "fairq worker %d", index);
+        memcpy(worker.bgw_extra, &index, sizeof index);
+        MemoryContext const previous = MemoryContextSwitchTo(TopMemoryContext);
+        bool const started = RegisterDynamicBackgroundWorker(&worker, &processes.handle[index]);
+        MemoryContextSwitchTo(previous);
+        processes.started += started ? 1 : 0;
+        return started;
+    });
+}
+
+void start_all(Processes &processes, dsm_handle handle) {
+    int const wanted = processes.tick->request.workers;
+    if (!start(processes, handle, 0) || !start(processes, handle, 1))
+        pg::raise_no_worker_slot();
+    int workers = 1;
+    while (workers < wanted && start(processes, handle, workers + 1))
+        ++workers;
+    for (int i = workers + 1; i <= wanted; ++i)
+        processes.tick->mark(i, ProcessState::ended);
+    if (workers < wanted)
+        pg::warn_fewer_workers(workers, wanted);
+}
+
+bool has_slot(const Processes &processes, int index) {
+    pid_t pid = 0;
+    return GetBackgroundWorkerPid(processes.handle[index], &pid) != BGWH_STOPPED;
+}
+
+// Notes processes that ended, or never came up; false when the coordinator is among them.
+bool coordinator_lives(Processes &processes) {
+    for (int i = 0; i < processes.started; ++i)
+        if (!has_slot(processes, i)) {
+            if (i == 0)
+                return false;
+            if (processes.tick->state_of(i) != ProcessState::ended)
+                processes.tick->mark(i, ProcessState::ended);
+        }
+    return true;
+}
+
+// Workers that have nothing more to do are on their way out: the next tick is to find their slots free.
+void await_free_slots(const Processes &processes) {
+    for (int i = 1; i < processes.started; ++i)
+        while (has_slot(processes, i))
+            sleep_interruptibly(kPollMilliseconds);
+}
+
+// A cancel is for a handler, the coordinator has to clean up. But a lock timeout is a SIGINT to oneself, too.
+void heed_lock_timeout_only(SIGNAL_ARGS) {
+    if (get_timeout_indicator(LOCK_TIMEOUT, false))
+        StatementCancelHandler(postgres_signal_arg);
+}
+
+int index_in_tick = 0;
+void mark_end(int, Datum segment) {
+    auto *const tick = reinterpret_cast<TickSegment *>(DatumGetPointer(segment));
+    tick->mark(index_in_tick, ProcessState::ended);
+}
+
+} // namespace
+
+void TickSegment::enter(TickPhase next) {
+    pg_write_barrier();
+    pg_atomic_write_u32(&phase, static_cast<uint32>(next));
+    ConditionVariableBroadcast(&changed);
+}
+
+void TickSegment::mark(int index, ProcessState now) {
+    pg_atomic_write_u32(&state[index], static_cast<uint32>(now));
+    ConditionVariableBroadcast(&changed);
+}
+
+void TickSegment::wait(long milliseconds) {
+    pg::call([&] { ConditionVariableTimedSleep(&changed, milliseconds, PG_WAIT_EXTENSION); });
+}
+
+void TickSegment::end_wait() {
+    ConditionVariableCancelSleep();
+}
+
+std::string run_processes(const TickRequest &request, uint32 summary_size) {
+    Processes *const processes = make_segment(request, summary_size);
+    TickSegment &tick = *processes->tick;
+    start_all(*processes, dsm_segment_handle(processes->segment));
+    tick.enter(TickPhase::claiming); // not before: a tick that cannot have its workers does nothing at all
+    while (coordinator_lives(*processes))
+        sleep_interruptibly(kPollMilliseconds);
+    TickPhase const phase = tick.phase_now();
+    pg::ErrorText const error = tick.error;
+    std::string summary = phase == TickPhase::done ? tick.summary() : "";
+    if (tick.over())
+        await_free_slots(*processes);
+    pg::call([&] { dsm_detach(processes->segment); });
+    if (phase == TickPhase::failed)
+        pg::raise_copied(error);
+    if (phase != TickPhase::done)
+        pg::raise_worker_ended();
+    return summary;
+}
+
+void process_main(Datum handle, const TickDuties &duties) {
+    int index = 0;
+    memcpy(&index, MyBgworkerEntry->bgw_extra, sizeof index);
+    TickSegment *tick = nullptr;
+    pg::call([&] {
+        pqsignal(SIGTERM, die);
+        if (index == 0)
+            pqsignal(SIGINT, heed_lock_timeout_only);
+        BackgroundWorkerUnblockSignals();
+        CurrentResourceOwner = ResourceOwnerCreate(nullptr, "fairq tick");
+        dsm_segment *const segment = dsm_attach(DatumGetUInt32(handle));
+        if (segment == nullptr)
+            return; // the caller has gone already
+        dsm_pin_mapping(segment);
+        tick = static_cast<TickSegment *>(dsm_segment_address(segment));
+    });
+    if (tick == nullptr)
+        return;
+    index_in_tick = index;
+    pg::call([&] {
+        // Before the connection is made: this runs last, when a transaction in progress has been rolled back.
+        before_shmem_exit(mark_end, PointerGetDatum(tick));
+        BackgroundWorkerInitializeConnectionByOid(tick->request.database, tick->request.session_role, 0);
+    });
+    tick->mark(index, ProcessState::running);
+    if (index == 0)
+        duties.coordinate(*tick);
+    else
+        duties.work(*tick, index);
+}
+
+void sleep_interruptibly(long milliseconds) {
+    pg::call([&] {
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
+} // namespace fairq::ticks
