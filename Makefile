@@ -57,8 +57,8 @@ build/$(1)/$(notdir $(2)).o: $(2).cpp $(2).o
 endef
 
 $(eval $(call altered_library,without_tenant_lock,extension/src/tables/tenant_lock,FAIRQ_TEST_WITHOUT_TENANT_LOCK))
-$(eval $(call altered_library,without_holes_in_gaps,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS))
-$(eval $(call altered_library,believing_marks,extension/src/tables/lane_reader,FAIRQ_TEST_BELIEVING_MARKS))
+$(eval $(call altered_library,without_invalidation,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_INVALIDATION))
+$(eval $(call altered_library,believing_page_hints,extension/src/tables/lane_reader,FAIRQ_TEST_BELIEVING_PAGE_HINTS))
 $(eval $(call altered_library,without_openings,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_OPENINGS))
 
 build/exports.map: Makefile

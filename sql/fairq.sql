@@ -44,10 +44,10 @@ CREATE TABLE @extschema@.job_live (
     held_key text COLLATE "C",    -- the concurrency key, while locked
     parked_position bigint,       -- its place, while queued but out of the lane: its key is busy, or its type is paused
     running_since timestamptz,    -- while locked, when its tenant has a max_concurrency
-    kept_position bigint,         -- its place, while locked and out of the lane: claimed for a tenant with a max_concurrency
+    running_position bigint,         -- its place, while locked and out of the lane: claimed for a tenant with a max_concurrency
     CONSTRAINT job_live_status CHECK (status < 'completed'),
     CONSTRAINT job_live_position
-        CHECK ((position IS NOT NULL OR parked_position IS NOT NULL OR kept_position IS NOT NULL)
+        CHECK ((position IS NOT NULL OR parked_position IS NOT NULL OR running_position IS NOT NULL)
                = (status = 'queued' OR status = 'locked')),
     CONSTRAINT job_live_parked CHECK (parked_position IS NULL OR (status = 'queued' AND position IS NULL)),
     CONSTRAINT job_live_due CHECK ((due_at IS NOT NULL) = (status = 'scheduled')),
@@ -55,7 +55,7 @@ CREATE TABLE @extschema@.job_live (
     CONSTRAINT job_live_held CHECK (CASE WHEN status = 'locked' THEN held_key IS NOT DISTINCT FROM concurrency_key
                                          ELSE held_key IS NULL END),
     CONSTRAINT job_live_running CHECK (running_since IS NULL OR status = 'locked'),
-    CONSTRAINT job_live_kept CHECK (kept_position IS NULL OR (running_since IS NOT NULL AND position IS NULL)),
+    CONSTRAINT job_live_kept CHECK (running_position IS NULL OR (running_since IS NOT NULL AND position IS NULL)),
     CONSTRAINT job_live_run CHECK ((run_id IS NULL) = (stage IS NULL) AND (run_id IS NOT NULL OR status <> 'blocked'))
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.2);
 
@@ -147,7 +147,7 @@ CREATE TABLE @extschema@.tenant_limits (
     enqueue_burst integer CHECK (enqueue_burst > 0),
     -- NULL: all locked jobs of the tenant have running_since. 0: a cap is new, jobs that were claimed without one may not.
     -- Else: they are all to be seen as soon as every transaction before this one has ended.
-    settling xid8,
+    cap_pending_since xid8,
     CHECK ((rate_per_second IS NULL) = (burst IS NULL) AND (enqueue_rate_per_second IS NULL) = (enqueue_burst IS NULL))
 );
 -- Tells at once whether any tenant has a max_pending.

@@ -1,14 +1,13 @@
 // The SQL-callable functions: unpack and check arguments, call the queue, pack the result. The schema that a
 // function was created in is where the extension's tables are.
-#include "queue/access.hpp"
-#include "queue/limits.hpp"
-#include "queue/wait.hpp"
-
 #include "pg/arguments.hpp"
 #include "pg/caller.hpp"
 #include "pg/notify.hpp"
 #include "pg/table_cache.hpp"
 #include "pg/transaction.hpp"
+#include "queue/access.hpp"
+#include "queue/limits.hpp"
+#include "queue/wait.hpp"
 
 namespace {
 

@@ -1,15 +1,14 @@
 // The library as PostgreSQL loads it: magic, settings, shared memory. Nothing here can throw.
-#include "shared/ring/ring.hpp"
-
 #include "pg/async_commit.hpp"
-#include "shared/counters.hpp"
-#include "tables/live_columns.hpp"
-#include "shared/ring/queued_counts.hpp"
 #include "pg/settings.hpp"
-#include "shared/queue_state.hpp"
 #include "pg/spi.hpp"
 #include "pg/table_cache.hpp"
+#include "shared/counters.hpp"
+#include "shared/queue_state.hpp"
+#include "shared/ring/queued_counts.hpp"
+#include "shared/ring/ring.hpp"
 #include "shared/waiters/waiters.hpp"
+#include "tables/live_columns.hpp"
 
 extern "C" {
 #if PG_VERSION_NUM >= 180000
@@ -29,8 +28,9 @@ void _PG_init(void) {
         return;
     // Without the preload everything works, only slower: see shared/queue_state.hpp.
     if (process_shared_preload_libraries_in_progress) {
-        fairq::pg::shared_memory::install_hooks(
-            {&fairq::shared::queue_state::segment, &fairq::shared::ring::segment, &fairq::shared::waiters::segment});
+        fairq::pg::shared_memory::install_hooks({&fairq::shared::queue_state::segment,
+                                                 &fairq::shared::ring::segment,
+                                                 &fairq::shared::waiters::segment});
         fairq::shared::waiters::install_callbacks(); // first: callbacks run in the opposite order
         fairq::shared::ring::install_callbacks();
         fairq::shared::counters::install_callbacks();

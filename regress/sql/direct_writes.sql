@@ -65,7 +65,7 @@ DROP TABLE held;
 SELECT enqueue_job('a', 'mail', '{"n": 1}', 7, NULL, 'key', 'concurrency', 3, '9 s') AS id \gset
 SELECT tenant_id, job_type, status, priority, payload, attempts, max_attempts, timeout, idempotency_key, concurrency_key, run_id,
        stage, locked_by, locked_at, lock_token, last_error, run_at = created_at AND created_at = updated_at AS times,
-       position = id AS position, due_at, held_key, parked_position, running_since, kept_position
+       position = id AS position, due_at, held_key, parked_position, running_since, running_position
   FROM job_live WHERE id = :id \gx
 SELECT create_pipeline_run('a', 'run') AS run \gset
 SELECT enqueue_jobs(ARRAY['a'], 'mail', run_at => '2100-01-01 00:00+00', run_id => :run) AS later, enqueue_jobs(ARRAY['a'], 'mail', run_id => :run, stage => 2) AS blocked \gset

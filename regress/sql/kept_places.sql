@@ -15,9 +15,9 @@ BEGIN
 END
 $$;
 CREATE VIEW places AS
-    SELECT tenant_id, status, string_agg(id::text, ' ' ORDER BY priority, coalesce(position, kept_position), id) AS jobs,
-           bool_and(position IS NULL) AS out_of_lane, bool_and(kept_position IS NULL) AS kept_none,
-           bool_and(coalesce(position, kept_position) = id) AS own_place
+    SELECT tenant_id, status, string_agg(id::text, ' ' ORDER BY priority, coalesce(position, running_position), id) AS jobs,
+           bool_and(position IS NULL) AS out_of_lane, bool_and(running_position IS NULL) AS kept_none,
+           bool_and(coalesce(position, running_position) = id) AS own_place
       FROM job_live GROUP BY tenant_id, status ORDER BY tenant_id, status;
 -- The order in which a tenant's jobs are claimed, all of them, one at a time; nothing is left changed.
 CREATE FUNCTION in_order() RETURNS TABLE (tenant text, jobs text) LANGUAGE plpgsql AS $$
@@ -121,7 +121,7 @@ SELECT set_tenant_limits('free', max_concurrency => 9), set_tenant_limits('cappe
 SELECT max(lock_token) AS token, array_agg(id) AS ids FROM claim_queued_jobs('w', 2) \gset
 SELECT set_tenant_limits('capped', max_concurrency => 9), set_tenant_limits('free', max_concurrency => 0);
 SELECT count(*) FROM claim_queued_jobs('w', 2);
-SELECT tenant_id, count(position) AS in_lane, count(kept_position) AS out_of_it, count(running_since) AS running
+SELECT tenant_id, count(position) AS in_lane, count(running_position) AS out_of_it, count(running_since) AS running
   FROM job_live WHERE status = 'locked' GROUP BY tenant_id ORDER BY 1;
 SELECT sum(release_jobs(job_ids, lock_token)) FROM job_leases;
 SELECT * FROM places;
@@ -132,19 +132,19 @@ SELECT set_tenant_limits('free', max_concurrency => 0), set_tenant_limits('cappe
 TRUNCATE job_live, job_leases RESTART IDENTITY;
 SELECT count(*) FROM enqueue_jobs(array_fill('capped'::text, ARRAY[3]), 'mail', concurrency_keys => array_fill('k'::text, ARRAY[3]));
 SELECT max(lock_token) AS token FROM claim_queued_jobs('w') \gset
-SELECT id, status, position, kept_position, parked_position, held_key FROM job_live ORDER BY id;
+SELECT id, status, position, running_position, parked_position, held_key FROM job_live ORDER BY id;
 SELECT age_leases();
 SELECT reclaim_stuck_jobs();
 SELECT id, lock_token AS token FROM claim_queued_jobs('w') \gset
 SELECT complete_jobs(ARRAY[:id], :token);
-SELECT id, status, position, kept_position, parked_position, held_key FROM job_live ORDER BY id;
+SELECT id, status, position, running_position, parked_position, held_key FROM job_live ORDER BY id;
 
 -- Of a pipeline's run, and reclaimed without attempts left.
 TRUNCATE job_live, job_leases RESTART IDENTITY;
 SELECT create_pipeline_run('capped', 'run') AS run \gset
 SELECT enqueue_job('capped', 'mail', run_id => :run, max_attempts => 1) AS first, enqueue_job('capped', 'mail', run_id => :run, stage => 2) AS second;
 SELECT count(*) FROM claim_queued_jobs('w');
-SELECT id, status, position, kept_position FROM job_live ORDER BY id;
+SELECT id, status, position, running_position FROM job_live ORDER BY id;
 SELECT age_leases();
 SELECT reclaim_stuck_jobs();
 SELECT status FROM pipeline_runs WHERE id = :run;
@@ -164,12 +164,12 @@ DROP ROLE regress_kept_places;
 
 -- One place, and only where it may be.
 \set VERBOSITY terse
-UPDATE job_live SET position = 1 WHERE kept_position IS NOT NULL;
-UPDATE job_live SET kept_position = NULL WHERE kept_position IS NOT NULL;
-UPDATE job_live SET running_since = NULL WHERE kept_position IS NOT NULL;
-UPDATE job_live SET kept_position = 1 WHERE status = 'queued';
-UPDATE job_live SET kept_position = position, position = NULL WHERE status = 'locked' AND tenant_id = 'free';
-UPDATE job_live SET parked_position = 1 WHERE kept_position IS NOT NULL;
+UPDATE job_live SET position = 1 WHERE running_position IS NOT NULL;
+UPDATE job_live SET running_position = NULL WHERE running_position IS NOT NULL;
+UPDATE job_live SET running_since = NULL WHERE running_position IS NOT NULL;
+UPDATE job_live SET running_position = 1 WHERE status = 'queued';
+UPDATE job_live SET running_position = position, position = NULL WHERE status = 'locked' AND tenant_id = 'free';
+UPDATE job_live SET parked_position = 1 WHERE running_position IS NOT NULL;
 \set VERBOSITY default
 
 -- By the executor it is the same, old places and order.

@@ -8,8 +8,8 @@ RESET client_min_messages;
 CREATE FUNCTION pg_temp.shown(l tenant_limits) RETURNS text LANGUAGE sql AS
     $$ SELECT concat_ws(' ', l.tenant_id, l.weight, coalesce(l.max_concurrency::text, '-'), coalesce(l.rate_per_second::text, '-'),
                         coalesce(l.burst::text, '-'), coalesce(l.max_pending::text, '-'), l.paused,
-                        coalesce(l.enqueue_rate_per_second::text, '-'), coalesce(l.enqueue_burst::text, '-'), coalesce(l.settling::text, '-')) $$;
--- The row after one call: tenant, weight, max_concurrency, rate, burst, max_pending, paused, enqueue rate and burst, settling.
+                        coalesce(l.enqueue_rate_per_second::text, '-'), coalesce(l.enqueue_burst::text, '-'), coalesce(l.cap_pending_since::text, '-')) $$;
+-- The row after one call: tenant, weight, max_concurrency, rate, burst, max_pending, paused, enqueue rate and burst, cap_pending_since.
 CREATE FUNCTION pg_temp.set(arguments text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('SELECT set_tenant_limits(%s)', arguments);
@@ -35,9 +35,9 @@ SELECT pg_temp.set($$ 'a', rate_per_second => 0 $$);
 SELECT pg_temp.set($$ 'a', rate_per_second => 1000000, enqueue_rate_per_second => 0 $$);
 SELECT pg_temp.set($$ 'c', rate_per_second => 1e-300, burst => 2147483647 $$);
 
--- A cap is settling where there was none, not where it changes; removed, nothing is left of it.
+-- A cap is cap_pending_since where there was none, not where it changes; removed, nothing is left of it.
 SELECT pg_temp.set($$ 'b', max_concurrency => 4 $$);
-UPDATE tenant_limits SET settling = '4711' WHERE tenant_id = 'b';
+UPDATE tenant_limits SET cap_pending_since = '4711' WHERE tenant_id = 'b';
 SELECT pg_temp.set($$ 'b', max_concurrency => 5 $$);
 SELECT pg_temp.set($$ 'b', weight => 7 $$);
 SELECT pg_temp.set($$ 'b', max_concurrency => 0 $$);

@@ -32,7 +32,7 @@ SELECT set_tenant_limits('c', max_concurrency => 100);
 SELECT claimed(1000);
 SELECT claimed(1000);
 SELECT count(*) AS locked, count(running_since) AS counted FROM job_live WHERE tenant_id = 'c' AND status = 'locked';
-SELECT settling FROM tenant_limits WHERE tenant_id = 'c';
+SELECT cap_pending_since FROM tenant_limits WHERE tenant_id = 'c';
 -- Lowered: nothing is killed, nothing more comes until there is room. Raised: at once.
 SELECT set_tenant_limits('c', max_concurrency => 5);
 SELECT claimed(1000);

@@ -136,11 +136,11 @@ SELECT count(*) FROM claim_queued_jobs('w', 50, 1); -- 11, 12
 SELECT setval('job_live_id_seq', 13, false);
 SELECT enqueue_jobs(ARRAY['a', 'b'], 'mail'); -- 13, 14
 SELECT set_tenant_limits('a', max_concurrency => 1), set_tenant_limits('b', max_concurrency => 2);
-SELECT settling, (SELECT count(*) FROM job_live j WHERE j.tenant_id = l.tenant_id AND running_since IS NOT NULL)
+SELECT cap_pending_since, (SELECT count(*) FROM job_live j WHERE j.tenant_id = l.tenant_id AND running_since IS NOT NULL)
   FROM tenant_limits l ORDER BY tenant_id;
 SELECT why(13);
 SELECT why(14), claimed('{13,14}');
-SELECT settling, (SELECT count(*) FROM job_live j WHERE j.tenant_id = l.tenant_id AND running_since IS NOT NULL)
+SELECT cap_pending_since, (SELECT count(*) FROM job_live j WHERE j.tenant_id = l.tenant_id AND running_since IS NOT NULL)
   FROM tenant_limits l ORDER BY tenant_id;
 SELECT complete_jobs(ARRAY[id], lock_token) FROM job_live WHERE tenant_id = 'a' AND status = 'locked';
 SELECT why(13), claimed('{13,14}');

@@ -1,6 +1,6 @@
 // group_buffers.cpp: how many pages does a claim touch, however many jobs and tenants wait? Beside it claims
 // whose price grows with them, which have to fail the same check. The least of some claims: a claim also
-// looks after what went past the API, as much as the time since the last one allows.
+// looks after what was written directly to the tables, as much as the time since the last one allows.
 #include <fmt/format.h>
 
 #include "contender.hpp"

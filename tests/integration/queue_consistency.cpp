@@ -32,7 +32,7 @@ constexpr Rule kRules[] = {
      "SELECT count(*) FROM job_live p WHERE parked_position IS NOT NULL AND concurrency_key IS NOT NULL AND "
      "NOT EXISTS "
      "(SELECT FROM job_live j WHERE j.tenant_id = p.tenant_id AND j.concurrency_key = p.concurrency_key AND "
-     "(j.position IS NOT NULL OR j.kept_position IS NOT NULL))"},
+     "(j.position IS NOT NULL OR j.running_position IS NOT NULL))"},
     {"idempotency keys without a job",
      "SELECT count(*) FROM job_keys k WHERE NOT EXISTS (SELECT FROM job_queue q WHERE q.id = k.job_id AND "
      "q.tenant_id = k.tenant_id AND q.idempotency_key = k.idempotency_key)"},

@@ -162,8 +162,8 @@ TEST_F(Crash, of_the_server_with_all_steps_under_way_leaves_no_trace_of_them) {
 TEST_F(Crash, has_a_checker_that_sees_what_does_not_agree) {
     const std::pair<const char *, const char *> damages[] = {
         {"DELETE FROM job_leases WHERE worker_id = 'fail'", "locked jobs without a lease"},
-        {"UPDATE job_live SET running_since = NULL, position = coalesce(position, kept_position), "
-         "kept_position = NULL",
+        {"UPDATE job_live SET running_since = NULL, position = coalesce(position, running_position), "
+         "running_position = NULL",
          "running jobs that do not count for their tenant's cap"},
         {"UPDATE tenant_limits SET max_concurrency = 1", "tenants above their cap"},
         {"UPDATE job_live SET concurrency_key = 'other', held_key = NULL, status = 'queued', lock_token = "

@@ -104,7 +104,7 @@ TEST_F(Marks, lead_from_lane_to_lane) {
 
 class BelievedMarks : public Marks {
 protected:
-    BelievedMarks() : Marks("believing_marks") {}
+    BelievedMarks() : Marks("believing_page_hints") {}
 };
 
 TEST_F(BelievedMarks, hide_jobs_in_the_eyes_of_this_judge) {

@@ -76,7 +76,7 @@ public:
         changed_.notify_all();
     }
 
-    std::atomic<bool> past_the_api{false}; ///< sessions may go past the API
+    std::atomic<bool> past_the_api{false}; ///< sessions may go directly in the tables
     std::atomic<bool> killed{false};       ///< a lost connection is no error
 
 private:
@@ -230,8 +230,8 @@ private:
         if (what <= 95) {
             database_.query(
                 "UPDATE job_live SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token "
-                "= NULL, held_key = NULL, running_since = NULL, kept_position = NULL, "
-                "position = coalesce(position, kept_position) WHERE id = (SELECT id FROM job_live "
+                "= NULL, held_key = NULL, running_since = NULL, running_position = NULL, "
+                "position = coalesce(position, running_position) WHERE id = (SELECT id FROM job_live "
                 "WHERE status = 'locked' LIMIT 1 FOR UPDATE SKIP LOCKED)");
             return;
         }
@@ -250,9 +250,9 @@ private:
     int prepared_ = 0;
 };
 
-class Gaps : public testing::Test {
+class SkipRanges : public testing::Test {
 protected:
-    explicit Gaps(const std::string &rule_left_out = "") : cluster_(options(), rule_left_out) {}
+    explicit SkipRanges(const std::string &rule_left_out = "") : cluster_(options(), rule_left_out) {}
 
     static ClusterOptions options() {
         ClusterOptions made;
@@ -339,7 +339,7 @@ protected:
     std::atomic<bool> failed_{false};
 };
 
-TEST_F(Gaps, hide_no_job_that_came_through_the_api_and_no_other_one_for_long) {
+TEST_F(SkipRanges, hide_no_job_that_came_through_the_api_and_no_other_one_for_long) {
     start(seed());
     std::int64_t found = 0;
     for (int i = 0; i < kRounds && round(); ++i) {
@@ -361,9 +361,9 @@ TEST_F(Gaps, hide_no_job_that_came_through_the_api_and_no_other_one_for_long) {
             << number(database_, kClaimable) << " jobs are left";
 }
 
-class GapsWithoutHoles : public Gaps {
+class GapsWithoutHoles : public SkipRanges {
 protected:
-    GapsWithoutHoles() : Gaps("without_holes_in_gaps") {}
+    GapsWithoutHoles() : SkipRanges("without_invalidation") {}
 };
 
 TEST_F(GapsWithoutHoles, hide_jobs_in_the_eyes_of_this_judge) {

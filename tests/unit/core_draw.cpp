@@ -13,7 +13,7 @@ namespace fairq::test {
 namespace {
 
 using core::draw;
-using core::Part;
+using core::Grant;
 using core::Schedule;
 
 constexpr int kRandomCases = 100000;
@@ -41,15 +41,15 @@ std::vector<double> filled(const Division &each) {
     std::iota(order.begin(), order.end(), std::size_t{0});
     auto const height = [&](std::size_t lane) { return 1.0 * each.limit(lane) / each.weights[lane]; };
     std::sort(order.begin(), order.end(), [&](auto a, auto b) { return height(a) < height(b); });
-    std::vector<double> parts(order.size());
+    std::vector<double> grants(order.size());
     double left = each.total;
     double weight = sum_of(each.weights);
     for (std::size_t const lane : order) {
-        parts[lane] = std::min<double>(each.limit(lane), left * each.weights[lane] / weight);
-        left -= parts[lane];
+        grants[lane] = std::min<double>(each.limit(lane), left * each.weights[lane] / weight);
+        left -= grants[lane];
         weight -= each.weights[lane];
     }
-    return parts;
+    return grants;
 }
 
 struct Outcome {
@@ -63,19 +63,19 @@ Outcome claim_at_once(Schedule &schedule, const Division &each) {
     Outcome claim{Numbers(each.weights.size())};
     for (int missing = each.total; missing > 0;) {
         auto const room = [&](int lane) { return each.cap - claim.got[static_cast<std::size_t>(lane)]; };
-        auto const parts = draw(schedule, missing, room);
-        if (parts.empty())
+        auto const grants = draw(schedule, missing, room);
+        if (grants.empty())
             break;
-        for (Part const &part : parts) {
-            auto const lane = static_cast<std::size_t>(part.lane);
-            int const given = std::min(part.jobs, each.demands[lane] - claim.got[lane]);
+        for (Grant const &grant : grants) {
+            auto const lane = static_cast<std::size_t>(grant.lane);
+            int const given = std::min(grant.jobs, each.demands[lane] - claim.got[lane]);
             claim.got[lane] += given;
             missing -= given;
-            schedule.give_back(part.lane, part.jobs - given);
+            schedule.give_back(grant.lane, grant.jobs - given);
             if (claim.got[lane] == each.demands[lane])
                 ++claim.dry;
             if (claim.got[lane] == each.demands[lane])
-                schedule.leave(part.lane);
+                schedule.leave(grant.lane);
         }
     }
     return claim;
@@ -87,20 +87,20 @@ Numbers claim_exactly(Schedule &schedule, const Division &each) {
     Numbers room(each.weights.size(), each.cap);
     Numbers got(each.weights.size());
     for (bool taken = false; !taken;) {
-        auto const parts =
+        auto const grants =
             draw(schedule, each.total, [&](int lane) { return room[static_cast<std::size_t>(lane)]; });
         taken = true;
-        for (Part const &part : parts) {
-            auto const lane = static_cast<std::size_t>(part.lane);
-            taken = taken && (room[lane] <= each.demands[lane] || part.jobs < each.demands[lane]);
-            if (part.jobs >= each.demands[lane])
+        for (Grant const &grant : grants) {
+            auto const lane = static_cast<std::size_t>(grant.lane);
+            taken = taken && (room[lane] <= each.demands[lane] || grant.jobs < each.demands[lane]);
+            if (grant.jobs >= each.demands[lane])
                 room[lane] = each.limit(lane);
         }
-        for (Part const &part : parts)
+        for (Grant const &grant : grants)
             if (taken)
-                got[static_cast<std::size_t>(part.lane)] = part.jobs;
+                got[static_cast<std::size_t>(grant.lane)] = grant.jobs;
             else
-                schedule.give_back(part.lane, part.jobs);
+                schedule.give_back(grant.lane, grant.jobs);
     }
     return got;
 }
@@ -168,8 +168,8 @@ TEST(DrawProperties, many_small_draws_are_as_fair_as_one) {
         Numbers got(each.weights.size());
         for (int missing = each.total; missing > 0;) {
             int const jobs = std::min(missing, 1 + each.cap % 7);
-            for (Part const &part : draw(schedule, jobs, [](int) { return kPlenty; }))
-                got[static_cast<std::size_t>(part.lane)] += part.jobs;
+            for (Grant const &grant : draw(schedule, jobs, [](int) { return kPlenty; }))
+                got[static_cast<std::size_t>(grant.lane)] += grant.jobs;
             missing -= jobs;
             expect_fair({"", plenty.weights, plenty.demands, kPlenty, each.total - missing}, got, 1);
         }
@@ -210,12 +210,12 @@ INSTANTIATE_TEST_SUITE_P(Table, DrawTable, testing::ValuesIn(kTable),
 
 TEST(Draw, has_one_part_a_lane_in_the_order_of_their_turns) {
     Lanes lanes({1, 10, 1});
-    auto const parts = draw(lanes.schedule, 12, [](int) { return kPlenty; });
-    ASSERT_EQ(parts.size(), 3u);
-    EXPECT_EQ(parts[0].lane, 1);
-    EXPECT_EQ(parts[0].jobs, 10);
-    EXPECT_EQ(parts[1].lane, 0);
-    EXPECT_EQ(parts[2].lane, 2);
+    auto const grants = draw(lanes.schedule, 12, [](int) { return kPlenty; });
+    ASSERT_EQ(grants.size(), 3u);
+    EXPECT_EQ(grants[0].lane, 1);
+    EXPECT_EQ(grants[0].jobs, 10);
+    EXPECT_EQ(grants[1].lane, 0);
+    EXPECT_EQ(grants[2].lane, 2);
 }
 
 TEST(Draw, asks_a_lane_for_its_room_once_and_only_when_its_turn_comes) {
@@ -239,7 +239,7 @@ TEST(Draw, leaves_nobody_held) {
             ASSERT_TRUE(lanes.schedule.contains(lane));
             ASSERT_NE(lanes[lane].place, core::Place::held);
             ASSERT_NE(lanes[lane].place, core::Place::holding);
-            ASSERT_EQ(lanes[lane].part, 0);
+            ASSERT_EQ(lanes[lane].grant, 0);
         }
     }
     EXPECT_EQ(lanes.schedule.lanes(), 3);
@@ -267,9 +267,9 @@ TEST(Draw, of_one_job_with_room_for_one_is_a_pick) {
         Lanes drawn(weights);
         Numbers got(weights.size());
         for (int jobs = 1; jobs <= 200; ++jobs) {
-            auto const parts = draw(drawn.schedule, 1, [](int) { return 1; });
-            ASSERT_EQ(parts.size(), 1u);
-            ++got[static_cast<std::size_t>(parts[0].lane)];
+            auto const grants = draw(drawn.schedule, 1, [](int) { return 1; });
+            ASSERT_EQ(grants.size(), 1u);
+            ++got[static_cast<std::size_t>(grants[0].lane)];
             for (std::size_t lane = 0; lane < got.size(); ++lane)
                 ASSERT_LE(std::fabs(got[lane] - 1.0 * jobs * weights[lane] / sum_of(weights)), 1 + kRounding);
         }
@@ -289,9 +289,9 @@ TEST(Draw, goes_round_evenly_between_equals) {
             lanes.schedule.enter(lane, weight);
         Numbers got(order.size());
         for (int claim = 0; claim < 50; ++claim) {
-            for (Part const &part :
+            for (Grant const &grant :
                  draw(lanes.schedule, number_in(random, 1, 9), [](int) { return kPlenty; }))
-                got[static_cast<std::size_t>(part.lane)] += part.jobs;
+                got[static_cast<std::size_t>(grant.lane)] += grant.jobs;
             auto const [least, most] = std::minmax_element(got.begin(), got.end());
             ASSERT_LE(*most - *least, 1) << order.size() << " lanes of weight " << weight;
         }

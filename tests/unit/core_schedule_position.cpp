@@ -1,4 +1,4 @@
-// core/turn: how many lanes come before one, as the schedule then goes on.
+// core/schedule_position: how many lanes come before one, as the schedule then goes on.
 #include "core/schedule_position.hpp"
 
 #include "core_lanes.hpp"
@@ -15,7 +15,7 @@ int before(const Lanes &lanes, int lane) {
     return core::lanes_before(lane, lanes.all(), lanes.state());
 }
 
-TEST(Turn, of_equals_is_in_the_order_in_which_they_came) {
+TEST(SchedulePosition, of_equals_is_in_the_order_in_which_they_came) {
     Lanes lanes(3);
     for (int const lane : {2, 0, 1})
         lanes.schedule.enter(lane, 1);
@@ -24,7 +24,7 @@ TEST(Turn, of_equals_is_in_the_order_in_which_they_came) {
     EXPECT_EQ(before(lanes, 1), 2);
 }
 
-TEST(Turn, counts_a_heavy_lane_once_and_changes_nothing) {
+TEST(SchedulePosition, counts_a_heavy_lane_once_and_changes_nothing) {
     Lanes lanes(Numbers{1000, 1});
     lanes.schedule.pick();
     lanes.schedule.pass_over(1);
@@ -34,7 +34,7 @@ TEST(Turn, counts_a_heavy_lane_once_and_changes_nothing) {
     EXPECT_EQ(lanes.schedule.pick(), 0);
 }
 
-TEST(Turn, is_what_the_next_picks_do) {
+TEST(SchedulePosition, is_what_the_next_picks_do) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < 300; ++round) {
         Numbers weights(static_cast<std::size_t>(number_in(random, 1, 6)));
@@ -61,7 +61,7 @@ TEST(Turn, is_what_the_next_picks_do) {
     }
 }
 
-TEST(Turn, of_the_last_of_many_is_found_in_bounded_time) {
+TEST(SchedulePosition, of_the_last_of_many_is_found_in_bounded_time) {
     Lanes lanes(Numbers(100'000, 1));
     EXPECT_EQ(before(lanes, 99'999), 20'000);
 }

@@ -1,4 +1,4 @@
-// core/gaps: what a lane's gaps say, against a model that knows of each single place.
+// core/skip ranges: what a lane's skip ranges say, against a model that knows of each single place.
 #include "core/skip_ranges.hpp"
 
 #include "core_seed.hpp"
@@ -15,8 +15,8 @@ using namespace core;
 
 constexpr int kRounds = 2000, kSteps = 60, kPlaces = 64;
 
-Gaps none() {
-    return Gaps{};
+SkipRanges none() {
+    return SkipRanges{};
 }
 
 TEST(LaneKey, has_the_order_of_priority_and_position) {
@@ -44,73 +44,73 @@ TEST(LaneKey, of_many_positions_is_not_got_past) {
     EXPECT_EQ(behind(lane_key(0, INT64_MAX)), lane_key(0, INT64_MAX));
 }
 
-TEST(Gaps, begin_without_any) {
+TEST(SkipRanges, begin_without_any) {
     EXPECT_FALSE(none().any());
     EXPECT_EQ(none().skip(kFirstKey), kFirstKey);
     EXPECT_EQ(none().next(kFirstKey), kLastKey);
 }
 
-TEST(Gaps, that_meet_become_one) {
-    Gaps gaps = none();
-    gaps.add({10, 20});
-    gaps.add({30, 40});
-    EXPECT_EQ(gaps.skip(10), 20);
-    EXPECT_EQ(gaps.skip(20), 20);
-    gaps.add({20, 30});
-    EXPECT_EQ(gaps.skip(10), 40);
-    EXPECT_EQ(gaps.next(0), 10);
-    EXPECT_EQ(gaps.next(15), 15);
-    EXPECT_EQ(gaps.next(40), kLastKey);
+TEST(SkipRanges, that_meet_become_one) {
+    SkipRanges skip_ranges = none();
+    skip_ranges.add({10, 20});
+    skip_ranges.add({30, 40});
+    EXPECT_EQ(skip_ranges.skip(10), 20);
+    EXPECT_EQ(skip_ranges.skip(20), 20);
+    skip_ranges.add({20, 30});
+    EXPECT_EQ(skip_ranges.skip(10), 40);
+    EXPECT_EQ(skip_ranges.next(0), 10);
+    EXPECT_EQ(skip_ranges.next(15), 15);
+    EXPECT_EQ(skip_ranges.next(40), kLastKey);
 }
 
 // One urgent job in front of a million dead ones costs a look at that job, not at those behind it.
-TEST(Gaps, keep_what_is_on_both_sides_of_a_hole) {
-    Gaps gaps = none();
-    gaps.add({kFirstKey, lane_key(0, 1'000'000)});
-    gaps.punch(stretch_of(lane_key(-5, 1'000'001)));
-    EXPECT_EQ(gaps.skip(kFirstKey), lane_key(-5, 1'000'001));
-    EXPECT_EQ(gaps.skip(lane_key(-5, 1'000'002)), lane_key(0, 1'000'000));
+TEST(SkipRanges, keep_what_is_on_both_sides_of_a_hole) {
+    SkipRanges skip_ranges = none();
+    skip_ranges.add({kFirstKey, lane_key(0, 1'000'000)});
+    skip_ranges.invalidate(range_of(lane_key(-5, 1'000'001)));
+    EXPECT_EQ(skip_ranges.skip(kFirstKey), lane_key(-5, 1'000'001));
+    EXPECT_EQ(skip_ranges.skip(lane_key(-5, 1'000'002)), lane_key(0, 1'000'000));
 }
 
-TEST(Gaps, are_all_gone_after_a_hole_everywhere) {
-    Gaps gaps = none();
-    gaps.add({kFirstKey, kLastKey});
-    gaps.punch(kEverywhere);
-    EXPECT_FALSE(gaps.any());
+TEST(SkipRanges, are_all_gone_after_a_hole_everywhere) {
+    SkipRanges skip_ranges = none();
+    skip_ranges.add({kFirstKey, kLastKey});
+    skip_ranges.invalidate(kEverywhere);
+    EXPECT_FALSE(skip_ranges.any());
 }
 
-TEST(Gaps, forget_the_shortest_when_there_are_too_many) {
-    Gaps gaps = none();
-    for (int i = 0; i <= Gaps::kMost; ++i)
-        gaps.add({i * 100, i * 100 + (i == 3 ? 1 : 10)});
-    EXPECT_EQ(gaps.skip(300), 300);
-    EXPECT_EQ(gaps.skip(200), 210);
-    EXPECT_EQ(gaps.skip(400), 410);
+TEST(SkipRanges, forget_the_shortest_when_there_are_too_many) {
+    SkipRanges skip_ranges = none();
+    for (int i = 0; i <= SkipRanges::kMost; ++i)
+        skip_ranges.add({i * 100, i * 100 + (i == 3 ? 1 : 10)});
+    EXPECT_EQ(skip_ranges.skip(300), 300);
+    EXPECT_EQ(skip_ranges.skip(200), 210);
+    EXPECT_EQ(skip_ranges.skip(400), 410);
 }
 
-Stretch random_stretch(std::mt19937_64 &random) {
+KeyRange random_stretch(std::mt19937_64 &random) {
     int const from = number_in(random, 0, kPlaces - 1);
     return {from, number_in(random, from, kPlaces)};
 }
 
-// As long as there are no more gaps than places for them, nothing is forgotten; afterwards it is never too
+// As long as there are no more skip ranges than places for them, nothing is forgotten; afterwards it is never too
 // much.
 TEST(GapsProperties, never_say_more_than_was_said_to_them) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < kRounds; ++round) {
-        Gaps gaps = none();
+        SkipRanges skip_ranges = none();
         std::set<LaneKey> model;
         for (int step = 0; step < kSteps; ++step) {
-            Stretch const stretch = random_stretch(random);
+            KeyRange const range = random_stretch(random);
             bool const adds = number_in(random, 1, 2) == 1;
-            adds ? gaps.add(stretch) : gaps.punch(stretch);
-            for (LaneKey key = stretch.from; key < stretch.to; ++key)
+            adds ? skip_ranges.add(range) : skip_ranges.invalidate(range);
+            for (LaneKey key = range.from; key < range.to; ++key)
                 adds ? (void)model.insert(key) : (void)model.erase(key);
             for (LaneKey key = 0; key < kPlaces; ++key) {
-                bool const gap = gaps.skip(key) != key;
-                ASSERT_TRUE(!gap || model.count(key) > 0) << key;
-                ASSERT_EQ(gaps.next(key) == key, gap) << key;
-                ASSERT_EQ(gaps.skip(gaps.skip(key)), gaps.skip(key)) << key;
+                bool const skip_range = skip_ranges.skip(key) != key;
+                ASSERT_TRUE(!skip_range || model.count(key) > 0) << key;
+                ASSERT_EQ(skip_ranges.next(key) == key, skip_range) << key;
+                ASSERT_EQ(skip_ranges.skip(skip_ranges.skip(key)), skip_ranges.skip(key)) << key;
             }
         }
     }
@@ -119,16 +119,16 @@ TEST(GapsProperties, never_say_more_than_was_said_to_them) {
 TEST(GapsProperties, say_all_that_was_said_to_them_while_there_is_room) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < kRounds; ++round) {
-        Gaps gaps = none();
+        SkipRanges skip_ranges = none();
         std::set<LaneKey> model;
-        for (int step = 0; step < Gaps::kMost / 2; ++step) {
-            Stretch const stretch = random_stretch(random);
+        for (int step = 0; step < SkipRanges::kMost / 2; ++step) {
+            KeyRange const range = random_stretch(random);
             bool const adds = step == 0 || number_in(random, 1, 2) == 1;
-            adds ? gaps.add(stretch) : gaps.punch(stretch);
-            for (LaneKey key = stretch.from; key < stretch.to; ++key)
+            adds ? skip_ranges.add(range) : skip_ranges.invalidate(range);
+            for (LaneKey key = range.from; key < range.to; ++key)
                 adds ? (void)model.insert(key) : (void)model.erase(key);
             for (LaneKey key = 0; key < kPlaces; ++key)
-                ASSERT_EQ(gaps.skip(key) != key, model.count(key) > 0) << key;
+                ASSERT_EQ(skip_ranges.skip(key) != key, model.count(key) > 0) << key;
         }
     }
 }
@@ -136,17 +136,17 @@ TEST(GapsProperties, say_all_that_was_said_to_them_while_there_is_room) {
 TEST(TouchedProperties, covers_every_place_that_was_touched) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < kRounds; ++round) {
-        Touched touched;
+        DirtyRanges touched;
         for (int step = 0; step < 12; ++step) {
             LaneKey const key = lane_key(static_cast<std::int16_t>(number_in(random, -3, 3)),
                                          number_in(random, 1, 1'000'000));
-            touched.add(stretch_of(key));
+            touched.add(range_of(key));
             bool covered = false;
-            for (Stretch const &stretch : touched)
-                covered = covered || (stretch.from <= key && key < stretch.to);
+            for (KeyRange const &range : touched)
+                covered = covered || (range.from <= key && key < range.to);
             ASSERT_TRUE(covered) << key;
         }
-        ASSERT_LE(touched.end() - touched.begin(), Touched::kMost);
+        ASSERT_LE(touched.end() - touched.begin(), DirtyRanges::kMost);
     }
 }
 
@@ -154,32 +154,32 @@ TEST(TouchedProperties, covers_every_place_that_was_touched) {
 class LaneWithClaims {
 public:
     struct Claim {
-        Gaps gaps;
+        SkipRanges skip_ranges;
         int ahead, jobs;
-        std::vector<Stretch> passed;
+        std::vector<KeyRange> passed;
     };
 
     Claim &draw(int jobs) {
-        claims_.push_back({gaps_, drawn_, jobs, {}});
+        claims_.push_back({skip_ranges_, drawn_, jobs, {}});
         drawn_ += jobs;
         return claims_.back();
     }
 
     // Returns how many jobs it looked at.
     int walk(Claim &claim) {
-        LaneKey key = next_entry(claim.gaps, kFirstKey);
-        Passed passed(kFirstKey, claim.passed);
-        for (int left = 0; left < claim.ahead; ++left, key = next_entry(claim.gaps, key + 1)) {
+        LaneKey key = next_entry(claim.skip_ranges, kFirstKey);
+        ScannedRanges passed(kFirstKey, claim.passed);
+        for (int left = 0; left < claim.ahead; ++left, key = next_entry(claim.skip_ranges, key + 1)) {
             if (left == claim.ahead - 1)
                 passed.leave_out({kFirstKey, key + 1});
         }
         int looked_at = 0;
-        for (int found = 0; found < claim.jobs; key = next_entry(claim.gaps, key + 1), ++looked_at) {
+        for (int found = 0; found < claim.jobs; key = next_entry(claim.skip_ranges, key + 1), ++looked_at) {
             if (taken_.insert(key).second) {
                 passed.over(key);
                 ++found;
             } else {
-                passed.leave_out(stretch_of(key));
+                passed.leave_out(range_of(key));
             }
         }
         passed.end();
@@ -188,22 +188,22 @@ public:
 
     void settle(const Claim &claim) {
         drawn_ -= claim.jobs;
-        for (Stretch const &stretch : claim.passed)
-            gaps_.add(stretch);
+        for (KeyRange const &range : claim.passed)
+            skip_ranges_.add(range);
     }
 
 private:
-    static LaneKey next_entry(const Gaps &gaps, LaneKey key) {
+    static LaneKey next_entry(const SkipRanges &skip_ranges, LaneKey key) {
         for (;;) {
-            LaneKey const skipped = gaps.skip(key);
+            LaneKey const skipped = skip_ranges.skip(key);
             LaneKey const entry = skipped <= 3 ? 3 : skipped + (13 - skipped % 10) % 10;
-            if (gaps.skip(entry) == entry)
+            if (skip_ranges.skip(entry) == entry)
                 return entry;
             key = entry;
         }
     }
 
-    Gaps gaps_{};
+    SkipRanges skip_ranges_{};
     int drawn_ = 0;
     std::set<LaneKey> taken_;
     std::deque<Claim> claims_;
@@ -213,7 +213,7 @@ private:
 // long some of them stand still meanwhile.
 TEST(GapsProperties, keep_claims_at_once_apart) {
     std::mt19937_64 random = seeded_random();
-    constexpr int kAtOnce = Gaps::kMost / 2;
+    constexpr int kAtOnce = SkipRanges::kMost / 2;
     for (int round = 0; round < 50; ++round) {
         LaneWithClaims lane;
         LaneWithClaims::Claim *at_work[kAtOnce] = {};
@@ -235,66 +235,66 @@ TEST(GapsProperties, keep_claims_at_once_apart) {
 }
 
 // Otherwise many claims that come by the jobs of a slow one would make the lane forget where it is empty.
-TEST(Passed, makes_no_stretch_between_two_jobs_that_others_have) {
-    std::vector<Stretch> stretches;
-    Passed passed(kFirstKey, stretches);
+TEST(ScannedRanges, makes_no_stretch_between_two_jobs_that_others_have) {
+    std::vector<KeyRange> ranges;
+    ScannedRanges passed(kFirstKey, ranges);
     passed.over(lane_key(0, 10));
     for (int const position : {20, 30, 40})
-        passed.leave_out(stretch_of(lane_key(0, position)));
+        passed.leave_out(range_of(lane_key(0, position)));
     passed.over(lane_key(0, 50));
     passed.end();
-    ASSERT_EQ(stretches.size(), 2U);
-    EXPECT_EQ(stretches[0].from, kFirstKey);
-    EXPECT_EQ(stretches[0].to, lane_key(0, 20));
-    EXPECT_EQ(stretches[1].from, lane_key(0, 41));
-    EXPECT_EQ(stretches[1].to, lane_key(0, 51));
+    ASSERT_EQ(ranges.size(), 2U);
+    EXPECT_EQ(ranges[0].from, kFirstKey);
+    EXPECT_EQ(ranges[0].to, lane_key(0, 20));
+    EXPECT_EQ(ranges[1].from, lane_key(0, 41));
+    EXPECT_EQ(ranges[1].to, lane_key(0, 51));
 }
 
 // It may have several entries, of which the walk passes some. In whichever order they come.
-TEST(Passed, never_covers_a_job_that_others_have) {
+TEST(ScannedRanges, never_covers_a_job_that_others_have) {
     for (bool const first : {true, false}) {
-        std::vector<Stretch> stretches;
-        Passed passed(kFirstKey, stretches);
+        std::vector<KeyRange> ranges;
+        ScannedRanges passed(kFirstKey, ranges);
         passed.over(lane_key(0, 10));
         if (first)
             passed.over(lane_key(0, 20));
-        passed.leave_out(stretch_of(lane_key(0, 20)));
+        passed.leave_out(range_of(lane_key(0, 20)));
         if (!first)
             passed.over(lane_key(0, 20));
-        passed.leave_out(stretch_of(lane_key(0, 30)));
-        ASSERT_EQ(stretches.size(), 1U);
-        EXPECT_EQ(stretches[0].to, lane_key(0, 20));
+        passed.leave_out(range_of(lane_key(0, 30)));
+        ASSERT_EQ(ranges.size(), 1U);
+        EXPECT_EQ(ranges[0].to, lane_key(0, 20));
     }
 }
 
 // A thousand pages of dead entries are worth a place, although the walk is not shown one of them.
-TEST(Passed, makes_a_stretch_of_dead_entries) {
-    std::vector<Stretch> stretches;
-    Passed passed(kFirstKey, stretches);
-    passed.leave_out(stretch_of(lane_key(0, 10)));
+TEST(ScannedRanges, makes_a_stretch_of_dead_entries) {
+    std::vector<KeyRange> ranges;
+    ScannedRanges passed(kFirstKey, ranges);
+    passed.leave_out(range_of(lane_key(0, 10)));
     passed.over_dead();
-    passed.leave_out(stretch_of(lane_key(0, 900'000)));
+    passed.leave_out(range_of(lane_key(0, 900'000)));
     passed.end_at(kLastKey);
-    ASSERT_EQ(stretches.size(), 2U);
-    EXPECT_EQ(stretches[0].from, lane_key(0, 11));
-    EXPECT_EQ(stretches[0].to, lane_key(0, 900'000));
-    EXPECT_EQ(stretches[1].to, kLastKey);
+    ASSERT_EQ(ranges.size(), 2U);
+    EXPECT_EQ(ranges[0].from, lane_key(0, 11));
+    EXPECT_EQ(ranges[0].to, lane_key(0, 900'000));
+    EXPECT_EQ(ranges[1].to, kLastKey);
 }
 
-TEST(Passed, ends_where_it_was_told_that_nothing_more_is) {
-    std::vector<Stretch> stretches;
-    Passed passed(kFirstKey, stretches);
+TEST(ScannedRanges, ends_where_it_was_told_that_nothing_more_is) {
+    std::vector<KeyRange> ranges;
+    ScannedRanges passed(kFirstKey, ranges);
     passed.end_at(kLastKey);
-    ASSERT_EQ(stretches.size(), 1U);
-    EXPECT_EQ(stretches[0].to, kLastKey);
+    ASSERT_EQ(ranges.size(), 1U);
+    EXPECT_EQ(ranges[0].to, kLastKey);
 }
 
-TEST(Touched, keeps_places_apart_that_are_far_from_each_other) {
-    Touched touched;
-    touched.add(stretch_of(lane_key(0, 5)));
-    touched.add(stretch_of(lane_key(0, 900'000)));
-    touched.add(stretch_of(lane_key(-5, 900'001)));
-    touched.add(stretch_of(lane_key(0, 8)));
+TEST(DirtyRanges, keeps_places_apart_that_are_far_from_each_other) {
+    DirtyRanges touched;
+    touched.add(range_of(lane_key(0, 5)));
+    touched.add(range_of(lane_key(0, 900'000)));
+    touched.add(range_of(lane_key(-5, 900'001)));
+    touched.add(range_of(lane_key(0, 8)));
     EXPECT_EQ(touched.end() - touched.begin(), 3);
 }
 

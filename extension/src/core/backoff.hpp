@@ -19,4 +19,3 @@ constexpr std::int64_t backoff_delay(int attempt, std::int64_t base, std::int64_
 }
 
 } // namespace fairq::core
-

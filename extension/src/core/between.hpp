@@ -27,4 +27,3 @@ inline std::string between(std::string_view first, std::string_view last, std::u
 }
 
 } // namespace fairq::core
-

@@ -42,4 +42,3 @@ inline std::optional<double> wait_quantile(const double (&counts)[kWaitBuckets],
 }
 
 } // namespace fairq::core
-

@@ -28,4 +28,3 @@ constexpr const char *name_of(JobStatus status) {
 }
 
 } // namespace fairq::core
-

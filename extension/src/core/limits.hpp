@@ -28,4 +28,3 @@ constexpr std::int64_t kMaxTimeout = 7 * kDay;
 constexpr int kLanesPerJob = 20;
 
 } // namespace fairq::core
-

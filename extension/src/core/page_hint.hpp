@@ -7,7 +7,7 @@
 
 namespace fairq::core {
 
-struct Bookmark {
+struct PageHint {
     std::uint32_t page; // 0: none (there the index has its own data)
     std::uint16_t item;
 };

@@ -35,4 +35,3 @@ std::int64_t charged(const Rate &rate, std::int64_t tat, std::int64_t now, int j
 std::int64_t admits_at(const Rate &rate, std::int64_t tat, std::int64_t now, int wanted);
 
 } // namespace fairq::core
-

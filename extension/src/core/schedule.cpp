@@ -346,43 +346,43 @@ void Schedule::resume(int lane) {
 
 // ------------------------------------------------------------------------------------------ drawing
 
-std::vector<Part> draw(Schedule &schedule, int jobs, const std::function<int(int)> &room) {
-    std::vector<Part> parts;
-    std::vector<int> rooms; // of the lanes of parts
+std::vector<Grant> draw(Schedule &schedule, int jobs, const std::function<int(int)> &room) {
+    std::vector<Grant> grants;
+    std::vector<int> rooms; // of the lanes of grants
     std::vector<int> held;
     auto const hold = [&](int lane) {
         held.push_back(lane);
         schedule.hold(lane);
     };
     auto const most = static_cast<std::size_t>(std::max(0, std::min(jobs, schedule.lanes())));
-    parts.reserve(most);
+    grants.reserve(most);
     rooms.reserve(most);
     while (jobs > 0) {
         int const lane = schedule.first();
         if (lane < 0)
             break;
-        std::int32_t &part = schedule.at(lane).part;
-        if (part == 0) {
+        std::int32_t &grant = schedule.at(lane).grant;
+        if (grant == 0) {
             int const most_here = room(lane);
             if (most_here <= 0) {
                 hold(lane);
                 continue;
             }
-            parts.push_back({lane, 0});
+            grants.push_back({lane, 0});
             rooms.push_back(most_here);
-            part = static_cast<std::int32_t>(parts.size());
+            grant = static_cast<std::int32_t>(grants.size());
         }
-        auto const index = static_cast<std::size_t>(part - 1);
+        auto const index = static_cast<std::size_t>(grant - 1);
         schedule.charge(lane);
         --jobs;
-        if (++parts[index].jobs == rooms[index])
+        if (++grants[index].jobs == rooms[index])
             hold(lane);
     }
-    for (Part const &part : parts)
-        schedule.at(part.lane).part = 0;
+    for (Grant const &grant : grants)
+        schedule.at(grant.lane).grant = 0;
     for (int const lane : held)
         schedule.resume(lane);
-    return parts;
+    return grants;
 }
 
 } // namespace fairq::core

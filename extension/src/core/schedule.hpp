@@ -26,7 +26,7 @@ struct ScheduledLane {
     std::uint64_t turn;                 // ties go to whoever has waited longest
     std::int32_t weight;                // kLeastWeight to kMostWeight
     std::int32_t child, next, previous; // links in its heap: index + 1, or 0 for none
-    std::int32_t part;                  // in the draw under way: index of its part + 1
+    std::int32_t grant;                 // in the draw under way: index of its part + 1
     Place place;
     std::uint8_t passed_over; // times in a row
 };
@@ -85,7 +85,7 @@ public:
     double now() const { return state_.now; }
 
 private:
-    friend std::vector<struct Part> draw(Schedule &, int, const std::function<int(int)> &);
+    friend std::vector<struct Grant> draw(Schedule &, int, const std::function<int(int)> &);
 
     ScheduledLane &at(int lane) const { return lanes_[lane]; }
     bool due(const ScheduledLane &lane) const;
@@ -104,7 +104,7 @@ private:
     ScheduleState &state_;
 };
 
-struct Part {
+struct Grant {
     int lane;
     int jobs;
 };
@@ -118,7 +118,6 @@ struct Part {
 // and draws again with that room, before it takes any job. One that takes at once, and draws again only what
 // is missing, gives nobody more than a job too much, but the others' rounding can be taken from one heavy
 // lane: it lacks up to one job more for each lane that had less, and gets it in the next draws.
-std::vector<Part> draw(Schedule &schedule, int jobs, const std::function<int(int)> &room);
+std::vector<Grant> draw(Schedule &schedule, int jobs, const std::function<int(int)> &room);
 
 } // namespace fairq::core
-

@@ -11,4 +11,3 @@ namespace fairq::core {
 int lanes_before(int lane, std::vector<ScheduledLane> lanes, ScheduleState state);
 
 } // namespace fairq::core
-

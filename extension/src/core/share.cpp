@@ -5,15 +5,15 @@
 
 namespace fairq::core {
 
-std::size_t rotation_point(const std::vector<int> &parts) {
-    if (parts.empty())
+std::size_t rotation_point(const std::vector<int> &grants) {
+    if (grants.empty())
         return 0;
-    int const most = *std::max_element(parts.begin(), parts.end());
-    int const least = *std::min_element(parts.begin(), parts.end());
+    int const most = *std::max_element(grants.begin(), grants.end());
+    int const least = *std::min_element(grants.begin(), grants.end());
     if (most == least)
-        return parts.size() - 1;
-    auto const last = std::find(parts.rbegin(), parts.rend(), most);
-    return parts.size() - 1 - static_cast<std::size_t>(last - parts.rbegin());
+        return grants.size() - 1;
+    auto const last = std::find(grants.rbegin(), grants.rend(), most);
+    return grants.size() - 1 - static_cast<std::size_t>(last - grants.rbegin());
 }
 
 } // namespace fairq::core

@@ -6,9 +6,8 @@
 
 namespace fairq::core {
 
-// Where the next claim starts: behind this lane (an index into parts). It is the last lane that was rounded
+// Where the next claim starts: behind this lane (an index into grants). It is the last lane that was rounded
 // up, so that the rests of successive claims go round; without a rest, the last lane.
-std::size_t rotation_point(const std::vector<int> &parts);
+std::size_t rotation_point(const std::vector<int> &grants);
 
 } // namespace fairq::core
-

@@ -1,4 +1,4 @@
-// Gaps in a lane (see gaps.hpp).
+// SkipRanges in a lane (see skip ranges.hpp).
 #include "core/skip_ranges.hpp"
 
 #include <algorithm>
@@ -9,43 +9,43 @@ namespace {
 
 constexpr std::uint64_t kNear = 1024; // positions: a claim walks over so many for the price of two descents
 
-std::uint64_t length(Stretch stretch) {
-    return static_cast<std::uint64_t>(stretch.to) - static_cast<std::uint64_t>(stretch.from);
+std::uint64_t length(KeyRange range) {
+    return static_cast<std::uint64_t>(range.to) - static_cast<std::uint64_t>(range.from);
 }
 
-Stretch hull(Stretch a, Stretch b) {
+KeyRange hull(KeyRange a, KeyRange b) {
     return {std::min(a.from, b.from), std::max(a.to, b.to)};
 }
 
 } // namespace
 
-void Gaps::add(Stretch stretch) {
-    if (stretch.empty())
+void SkipRanges::add(KeyRange range) {
+    if (range.empty())
         return;
-    Stretch all[kMost + 1];
+    KeyRange all[kMost + 1];
     int count = 0, place = 0;
     for (int i = 0; i < count_; ++i) {
-        if (stretch.from <= gaps_[i].to && gaps_[i].from <= stretch.to) {
-            stretch = hull(stretch, gaps_[i]);
+        if (range.from <= skip_ranges_[i].to && skip_ranges_[i].from <= range.to) {
+            range = hull(range, skip_ranges_[i]);
             continue;
         }
-        all[count++] = gaps_[i];
-        if (gaps_[i].to < stretch.from)
+        all[count++] = skip_ranges_[i];
+        if (skip_ranges_[i].to < range.from)
             place = count;
     }
     std::copy_backward(all + place, all + count, all + count + 1);
-    all[place] = stretch;
+    all[place] = range;
     keep(all, count + 1);
 }
 
-void Gaps::punch(Stretch hole) {
+void SkipRanges::invalidate(KeyRange hole) {
     if (hole.empty())
         return;
-    Stretch all[kMost + 1];
+    KeyRange all[kMost + 1];
     int count = 0;
     for (int i = 0; i < count_; ++i) {
-        Stretch const before{gaps_[i].from, std::min(gaps_[i].to, hole.from)};
-        Stretch const after{std::max(gaps_[i].from, hole.to), gaps_[i].to};
+        KeyRange const before{skip_ranges_[i].from, std::min(skip_ranges_[i].to, hole.from)};
+        KeyRange const after{std::max(skip_ranges_[i].from, hole.to), skip_ranges_[i].to};
         if (!before.empty())
             all[count++] = before;
         if (!after.empty())
@@ -54,74 +54,74 @@ void Gaps::punch(Stretch hole) {
     keep(all, count);
 }
 
-void Gaps::keep(const Stretch *stretches, int count) {
-    Stretch const *const end = stretches + count;
-    Stretch const *const left_out =
+void SkipRanges::keep(const KeyRange *ranges, int count) {
+    KeyRange const *const end = ranges + count;
+    KeyRange const *const left_out =
         count <= kMost
             ? end
-            : std::min_element(stretches, end, [](Stretch a, Stretch b) { return length(a) < length(b); });
+            : std::min_element(ranges, end, [](KeyRange a, KeyRange b) { return length(a) < length(b); });
     count_ = static_cast<std::int32_t>(
-        (left_out == end ? std::copy(stretches, end, gaps_)
-                         : std::copy(left_out + 1, end, std::copy(stretches, left_out, gaps_))) -
-        gaps_);
+        (left_out == end ? std::copy(ranges, end, skip_ranges_)
+                         : std::copy(left_out + 1, end, std::copy(ranges, left_out, skip_ranges_))) -
+        skip_ranges_);
 }
 
-LaneKey Gaps::skip(LaneKey key) const {
-    for (int i = 0; i < count_ && gaps_[i].from <= key; ++i)
-        if (key < gaps_[i].to)
-            return gaps_[i].to;
+LaneKey SkipRanges::skip(LaneKey key) const {
+    for (int i = 0; i < count_ && skip_ranges_[i].from <= key; ++i)
+        if (key < skip_ranges_[i].to)
+            return skip_ranges_[i].to;
     return key;
 }
 
-LaneKey Gaps::next(LaneKey key) const {
+LaneKey SkipRanges::next(LaneKey key) const {
     for (int i = 0; i < count_; ++i)
-        if (key < gaps_[i].to)
-            return std::max(key, gaps_[i].from);
+        if (key < skip_ranges_[i].to)
+            return std::max(key, skip_ranges_[i].from);
     return kLastKey;
 }
 
-void Passed::over(LaneKey key) {
+void ScannedRanges::over(LaneKey key) {
     if (key >= now_.from)
         first_ = std::min(first_, key);
     now_.to = std::max(now_.to, behind(key));
 }
 
 // A job that is left out may have an entry that was passed, too.
-void Passed::leave_out(Stretch entries) {
+void ScannedRanges::leave_out(KeyRange entries) {
     now_.to = entries.from;
     end();
     now_ = {entries.to, entries.to};
     first_ = kLastKey;
 }
 
-void Passed::end() {
-    if (first_ < now_.to && !now_.empty() && stretches_.size() < Gaps::kMost)
-        stretches_.push_back(now_);
+void ScannedRanges::end() {
+    if (first_ < now_.to && !now_.empty() && ranges_.size() < SkipRanges::kMost)
+        ranges_.push_back(now_);
 }
 
-void Passed::end_at(LaneKey key) {
+void ScannedRanges::end_at(LaneKey key) {
     now_.to = std::max(now_.to, key);
     over_dead();
     end();
 }
 
 // Near ones become one; so do the nearest when there are too many.
-void Touched::add(Stretch stretch) {
-    if (stretch.empty())
+void DirtyRanges::add(KeyRange range) {
+    if (range.empty())
         return;
-    Stretch *nearest = nullptr;
+    KeyRange *nearest = nullptr;
     std::uint64_t least = UINT64_MAX;
     for (int i = 0; i < count_; ++i) {
-        std::uint64_t const grows = length(hull(stretches_[i], stretch)) - length(stretches_[i]);
+        std::uint64_t const grows = length(hull(ranges_[i], range)) - length(ranges_[i]);
         if (nearest == nullptr || grows < least) {
-            nearest = &stretches_[i];
+            nearest = &ranges_[i];
             least = grows;
         }
     }
     if (nearest != nullptr && (least <= kNear || count_ == kMost))
-        *nearest = hull(*nearest, stretch);
+        *nearest = hull(*nearest, range);
     else
-        stretches_[count_++] = stretch;
+        ranges_[count_++] = range;
 }
 
 } // namespace fairq::core

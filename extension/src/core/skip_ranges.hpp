@@ -1,4 +1,4 @@
-// Where in a lane there is nothing to claim: stretches of places that a claim steps over.
+// Where in a lane there is nothing to claim: ranges of places that a claim steps over.
 #pragma once
 
 #include <cstdint>
@@ -30,69 +30,68 @@ constexpr LaneKey behind(LaneKey key) {
     return position_of(key) == 0 || position_of(key) == kMostPosition ? key : key + 1;
 }
 
-struct Stretch {
+struct KeyRange {
     LaneKey from, to; // to: not included
     bool empty() const { return from >= to; }
 };
-constexpr Stretch kEverywhere{kFirstKey, kLastKey};
-constexpr Stretch stretch_of(LaneKey key) {
+constexpr KeyRange kEverywhere{kFirstKey, kLastKey};
+constexpr KeyRange range_of(LaneKey key) {
     return {key, key == kLastKey ? key : key + 1};
 }
 
 // What is known of a lane; all zero: nothing. It can only forget, never claim too much: when there are more
-// stretches than places for them, the shortest one goes.
-class Gaps {
+// ranges than places for them, the shortest one goes.
+class SkipRanges {
 public:
     static constexpr int kMost = 8;
 
-    void add(Stretch stretch);
+    void add(KeyRange range);
     // There may be something to claim here, from now on.
-    void punch(Stretch hole);
+    void invalidate(KeyRange hole);
 
     bool any() const { return count_ > 0; }
-    // The first place from `key` on that is in no gap, and the first that is in one (kLastKey: none).
+    // The first place from `key` on that is in no skip range, and the first that is in one (kLastKey: none).
     LaneKey skip(LaneKey key) const;
     LaneKey next(LaneKey key) const;
 
 private:
-    void keep(const Stretch *stretches, int count);
+    void keep(const KeyRange *ranges, int count);
 
     std::int32_t count_;
-    Stretch gaps_[kMost]; // in order, and something between any two
+    KeyRange skip_ranges_[kMost]; // in order, and something between any two
 };
 
-// What a walk along a lane has passed, so that nothing is left to claim there: the stretches that may become
-// gaps, at most as many as a lane has. A stretch without entries is none: it would save nobody a look, and
+// What a walk along a lane has passed, so that nothing is left to claim there: the ranges that may become
+// skip ranges, at most as many as a lane has. A range without entries is none: it would save nobody a look, and
 // take the place of one that does.
-class Passed {
+class ScannedRanges {
 public:
-    Passed(LaneKey from, std::vector<Stretch> &stretches) : now_{from, from}, stretches_(stretches) {}
+    ScannedRanges(LaneKey from, std::vector<KeyRange> &ranges) : now_{from, from}, ranges_(ranges) {}
 
     void over(LaneKey key);                  // an entry
     void over_dead() { first_ = now_.from; } // entries that the walk was not shown, in front of the next one
-    void leave_out(Stretch entries);         // others may claim these, or somebody later
+    void leave_out(KeyRange entries);        // others may claim these, or somebody later
     void end();
     void end_at(LaneKey key); // there was no entry in front of it any more
 
 private:
-    Stretch now_;
+    KeyRange now_;
     LaneKey first_ = kLastKey; // entry of it
-    std::vector<Stretch> &stretches_;
+    std::vector<KeyRange> &ranges_;
 };
 
 // Places that something happened to, or more than those, never less.
-class Touched {
+class DirtyRanges {
 public:
     static constexpr int kMost = 4;
 
-    void add(Stretch stretch);
-    const Stretch *begin() const { return stretches_; }
-    const Stretch *end() const { return stretches_ + count_; }
+    void add(KeyRange range);
+    const KeyRange *begin() const { return ranges_; }
+    const KeyRange *end() const { return ranges_ + count_; }
 
 private:
     std::int32_t count_ = 0;
-    Stretch stretches_[kMost] = {};
+    KeyRange ranges_[kMost] = {};
 };
 
 } // namespace fairq::core
-

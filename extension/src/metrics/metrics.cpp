@@ -1,6 +1,7 @@
 // Metrics: kept counts, never counted rows. Shared memory has the counts; when it has lost them (a restart,
 // no preload), they are counted once, and put back if that can be done without making writers wait.
 #include "metrics/metrics.hpp"
+
 #include "queue/statements.hpp"
 
 namespace fairq::metrics {
@@ -8,17 +9,17 @@ namespace fairq::metrics {
 namespace {
 
 constexpr int kPatienceMs = 20;                       // for a moment without writers
-constexpr int64 kCountAgain = 5 * 60 * core::kSecond; // for what was written past the API
+constexpr int64 kCountAgain = 5 * 60 * core::kSecond; // for what was written directly in the tables
 constexpr int64 kReuse = 10 * core::kSecond;          // of a count that could not be kept
 
 Counts counts_in(const pg::Rows &rows) {
-    Counts counts{{}, true, Depths()};
+    Counts counts{{}, true, QueuedCounts()};
     for (size_t row = 0; row < rows.size(); ++row) {
         int32 const status = rows.int32_at(row, 1);
         counts.jobs.by_status[0][status] += rows.int64_at(row, 2);
         counts.jobs.by_status[1][status] += rows.int64_at(row, 3);
         if (!rows.is_null(row, 4))
-            counts.depths->emplace(rows.text_at(row, 4), rows.int64_at(row, 2));
+            counts.queued_counts->emplace(rows.text_at(row, 4), rows.int64_at(row, 2));
     }
     return counts;
 }
@@ -30,7 +31,7 @@ Counts count_all() {
 struct FreshCount {
     Oid table;
     std::optional<uint64> generation;
-    uint64 depths;
+    uint64 queued_counts;
 };
 
 // With no writer in progress: from here on every commit adds what it changes, and the snapshot has all that
@@ -40,7 +41,7 @@ void begin(void *argument) {
     count->generation = shared::queue_state::begin_count(count->table, GetCurrentTimestamp());
     if (!count->generation)
         return;
-    count->depths = shared::queued_counts::begin_count(count->table);
+    count->queued_counts = shared::queued_counts::begin_count(count->table);
     PushActiveSnapshot(GetLatestSnapshot());
 }
 
@@ -63,7 +64,7 @@ Counts count_anew(Oid table) {
     if (quiet) {
         pg::call([] { PopActiveSnapshot(); });
         shared::queue_state::end_count(table, *fresh.generation, counted.jobs, now);
-        shared::queued_counts::end_count(table, fresh.depths, *counted.depths);
+        shared::queued_counts::end_count(table, fresh.queued_counts, *counted.queued_counts);
         return counted;
     }
     own = {table, now, counted};
@@ -103,7 +104,7 @@ Counts counts(bool by_tenant) {
     bool const can_keep =
         shared::queue_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
     bool const no_place = by_tenant && !shared::ring::available(); // for depths: fairq.ring_lanes is 0
-    bool const known = kept.exact && (!by_tenant || shared::ring::depths_known(table));
+    bool const known = kept.exact && (!by_tenant || shared::ring::queued_counts_known(table));
     if (!can_keep || no_place || (own_changes && !known))
         return count_all();
     if (!own_changes && !(known && pg::now() - kept.counted_at < kCountAgain))
@@ -118,11 +119,11 @@ pg::Value queue_metrics() {
     TenantFigures const by_tenant = tenants(now);
     pg::Value const age = oldest_age(false);
     return pg::with_spi([&] {
-        return only_value(
-            pg::execute(queue::sql::kQueueMetrics, {by_status(now.jobs, false), age, pg::of(now.exact),
-                                             pg::of(shared::queue_state::available()), by_tenant.json,
-                                             pg::of(by_tenant.exact), pg::of(by_tenant.dwell_p50),
-                                             pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs)}));
+        return only_value(pg::execute(queue::sql::kQueueMetrics,
+                                      {by_status(now.jobs, false), age, pg::of(now.exact),
+                                       pg::of(shared::queue_state::available()), by_tenant.json,
+                                       pg::of(by_tenant.exact), pg::of(by_tenant.dwell_p50),
+                                       pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs)}));
     });
 }
 

@@ -1,23 +1,35 @@
-// What the metrics have in common: the counts that they show.
+// What operators ask: how the queue is doing, which tenant gets what, and why a job is not running.
 #pragma once
 
-#include "queue/queue.hpp"
+#include "queue/access.hpp"
+#include "queue/internal.hpp"
 
 namespace fairq::metrics {
 
-using shared::queued_counts::Depths;
+pg::Value queue_metrics(const queue::Tenants &of); // jsonb; `of`: of those tenants alone
+// A row for each tenant; `of`: those alone, without what would tell of others.
+void tenant_metrics(ReturnSetInfo *rows, const queue::Tenants &of);
+pg::Value load_test_metrics(); // jsonb
+// Why a job is not running: one reason, and its figures (JSON). Judged by the code that claims judge by; it
+// changes and locks nothing. For a caller who sees all tenants, it also tells what the others' jobs have to do
+// with it.
+std::string why_not_running(int64 job_id, queue::OnlyTenants only_tenants);
+
+// ------------------------------------------------------------------------------------------ between the files
+
+using shared::queued_counts::QueuedCounts;
 
 struct Counts {
     shared::StatusCounts jobs;
     bool exact;
-    std::optional<Depths> depths; // none: not asked for, or they stand in the ring's memory
+    std::optional<QueuedCounts> queued_counts; // none: not asked for, or they stand in the ring's memory
 };
-// by_tenant: whether tenants' depths are wanted as well.
+// by_tenant: whether the queued jobs of each tenant are wanted as well.
 Counts counts(bool by_tenant);
 
 struct TenantFigures {
     pg::Value json;                            // an array
-    bool exact;                                // their depths
+    bool exact;                                // their queued counts
     std::optional<int64> dwell_p50, dwell_p99; // of quiet tenants' jobs in the last minute, tenths of a ms
     int64 dwell_jobs = 0;
 };

@@ -1,8 +1,8 @@
 // What each tenant has, gets and is due: the deepest ones by name, the rest summed. What is looked up is
 // looked up for those that are named; the rest costs a look at what the ring knows of it.
+#include "metrics/metrics.hpp"
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
-#include "metrics/metrics.hpp"
 #include "queue/statements.hpp"
 
 namespace fairq::metrics {
@@ -20,10 +20,10 @@ struct Tenant {
     int64 in_flight = 0, cap = kNone, age = kNone, waiting = kNone, tenants = 1;
 };
 
-Depths in_flight() {
+QueuedCounts in_flight() {
     return pg::with_spi([] {
         pg::Rows const rows = pg::execute(queue::sql::kInFlight);
-        Depths jobs;
+        QueuedCounts jobs;
         for (size_t row = 0; row < rows.size(); ++row)
             jobs.emplace(rows.text_at(row, 1), rows.int64_at(row, 2));
         return jobs;
@@ -31,12 +31,12 @@ Depths in_flight() {
 }
 
 // Takes the tenant's number out, so that what stays belongs to those that were not asked for.
-int64 take_out(Depths &depths, const std::string &tenant) {
-    auto const found = depths.find(tenant);
-    if (found == depths.end())
+int64 take_out(QueuedCounts &queued, const std::string &tenant) {
+    auto const found = queued.find(tenant);
+    if (found == queued.end())
         return 0;
     int64 const jobs = found->second;
-    depths.erase(found);
+    queued.erase(found);
     return jobs;
 }
 
@@ -44,15 +44,15 @@ int64 take_out(Depths &depths, const std::string &tenant) {
 class Everybody {
 public:
     Everybody(shared::ring::Figures figures, const Counts &counts) : running_(in_flight()) {
-        if (counts.depths)
-            depths_ = *counts.depths;
+        if (counts.queued_counts)
+            queued_counts_ = *counts.queued_counts;
         else
-            shared::queued_counts::add_pending(depths_);
-        bool const kept = !counts.depths;
+            shared::queued_counts::add_pending(queued_counts_);
+        bool const kept = !counts.queued_counts;
         for (shared::ring::LaneFigures &lane : figures.lanes)
             add(std::move(lane), kept);
-        while (!depths_.empty())
-            add({depths_.begin()->first, 0, 0, 0, 1, 0, false}, kept);
+        while (!queued_counts_.empty())
+            add({queued_counts_.begin()->first, 0, 0, 0, 1, 0, false}, kept);
         while (!running_.empty())
             add({running_.begin()->first, 0, 0, 0, 1, 0, false}, kept);
     }
@@ -62,7 +62,7 @@ public:
 private:
     void add(shared::ring::LaneFigures lane, bool kept) {
         Tenant tenant;
-        tenant.depth = std::max<int64>(0, (kept ? lane.depth : 0) + take_out(depths_, lane.tenant));
+        tenant.depth = std::max<int64>(0, (kept ? lane.queued : 0) + take_out(queued_counts_, lane.tenant));
         tenant.in_flight = take_out(running_, lane.tenant);
         tenant.weight = lane.weight;
         tenant.served = lane.served;
@@ -73,7 +73,7 @@ private:
         all.push_back(std::move(tenant));
     }
 
-    Depths running_, depths_;
+    QueuedCounts running_, queued_counts_;
 };
 
 bool before(const Tenant &a, const Tenant &b) {
@@ -125,12 +125,12 @@ int64 share(double jobs, double all) {
 struct Shown {
     std::vector<Tenant> tenants;
     double got = 0; // by all
-    bool depths_known;
+    bool queued_counts_known;
 };
 
 // To who may know of some tenants only, a share would tell how much the others got.
 Shown shown(const shared::ring::Figures &figures, const Counts &counts, const queue::Tenants &of) {
-    Shown result{Everybody(figures, counts).all, 0, counts.depths || figures.depths_known};
+    Shown result{Everybody(figures, counts).all, 0, counts.queued_counts || figures.queued_counts_known};
     if (of) {
         auto const foreign = [&](auto &tenant) {
             return !std::binary_search(of->begin(), of->end(), tenant.name);
@@ -153,7 +153,7 @@ pg::Rows execute(const pg::Statement &statement, const Shown &all) {
     for (Tenant const &tenant : all.tenants) {
         names.push_back(tenant.name);
         int64 const figures[] = {tenant.weight,
-                                 all.depths_known ? tenant.depth : kNone,
+                                 all.queued_counts_known ? tenant.depth : kNone,
                                  ring ? tenant.served : kNone,
                                  share(tenant.due, all.got),
                                  share(tenant.got, all.got),
@@ -181,7 +181,8 @@ TenantFigures tenants(const Counts &counts) {
     Shown const all = shown(figures, counts, std::nullopt);
     TenantFigures result;
     result.json = pg::with_spi([&] { return only_value(execute(queue::sql::kTenantsJson, all)); });
-    result.exact = counts.depths ? counts.exact : figures.depths_known && figures.depths_whole;
+    result.exact =
+        counts.queued_counts ? counts.exact : figures.queued_counts_known && figures.queued_counts_whole;
     result.dwell_p50 = tenths_of_ms(core::wait_quantile(figures.dwell, 0.5));
     result.dwell_p99 = tenths_of_ms(core::wait_quantile(figures.dwell, 0.99));
     double jobs = 0;

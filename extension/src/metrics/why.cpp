@@ -2,13 +2,12 @@
 // is the first of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited,
 // key_busy, in_transaction, housekeeping, no_worker, waiting: what has to end before the next can matter; of
 // what can only end by somebody's command before what ends by itself.
+#include "metrics/why_answer.hpp"
+#include "pg/table_cache.hpp"
 #include "queue/limit_check.hpp"
 #include "queue/statements.hpp"
-#include "metrics/why_answer.hpp"
-
 #include "tables/owner.hpp"
 #include "tables/row_holder.hpp"
-#include "pg/table_cache.hpp"
 #include "tables/tenant_lock.hpp"
 
 namespace fairq::metrics {
@@ -103,7 +102,8 @@ std::optional<std::string> explain_finished(int64 id, const pg::Statement &table
 }
 
 std::optional<std::string> explain_past(int64 id, const std::vector<std::string> *only_tenants) {
-    std::optional<std::string> answer = explain_finished(id, queue::sql::kExplainFinished, false, only_tenants);
+    std::optional<std::string> answer =
+        explain_finished(id, queue::sql::kExplainFinished, false, only_tenants);
     if (!answer && tables::extension_owns(pg::schema(), "job_archive"))
         answer = explain_finished(id, queue::sql::kExplainArchived, true, only_tenants);
     return answer;
@@ -116,11 +116,12 @@ class Inquiry {
 public:
     Inquiry(LiveJob job, bool of_all_tenants)
         : job_(std::move(job)), of_all_tenants_(of_all_tenants), now_(pg::now()),
-          queue_(tables::live_table_oid(pg::schema())), probes_(pg::schema()), gate_(probes_, queue_, now_) {}
+          queue_(tables::live_table_oid(pg::schema())), lookups_(pg::schema()),
+          limit_check_(lookups_, queue_, now_) {}
 
     std::string explain() {
         Answer const answer = judge();
-        probes_.finish();
+        lookups_.finish();
         return answer.json();
     }
 
@@ -139,7 +140,7 @@ private:
             break;
         }
         queue::TenantLimits const limits = queue::limits_of(job_.tenant);
-        queue::Verdict const verdict = gate_.foresee(job_.tenant, limits);
+        queue::Verdict const verdict = limit_check_.predict(job_.tenant, limits);
         std::optional<Answer> answer = limited(verdict, limits);
         if (!answer)
             answer = in_transaction(verdict);
@@ -189,7 +190,8 @@ private:
         if (*job_.stage <= current)
             return housekeeping("Stage " + std::to_string(current) + " of its " + run + " has begun.");
         int64 const left =
-            pg::read_as_of_snapshot(queue::sql::kJobsOfStage, {pg::of(*job_.run), pg::of(current)}).int64_at(0, 1);
+            pg::read_as_of_snapshot(queue::sql::kJobsOfStage, {pg::of(*job_.run), pg::of(current)})
+                .int64_at(0, 1);
         return answer("blocked",
                       "Its stage " + std::to_string(*job_.stage) + " begins when stage " +
                           std::to_string(current) + " of " + run + ", and all between, have completed.",
@@ -240,7 +242,7 @@ private:
     std::optional<Answer> key_busy() {
         if (!job_.key)
             return std::nullopt;
-        std::optional<int64> const holder = probes_.key_holder(job_.tenant, *job_.key);
+        std::optional<int64> const holder = lookups_.key_holder(job_.tenant, *job_.key);
         if (!holder)
             return std::nullopt;
         return answer("key_busy",
@@ -284,9 +286,9 @@ private:
     }
 
     Answer waiting() const {
-        pg::Rows const ahead =
-            pg::read_as_of_snapshot(queue::sql::kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority),
-                                                      pg::of(*job_.position), array_of(queue::paused_types())});
+        pg::Rows const ahead = pg::read_as_of_snapshot(
+            queue::sql::kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority), pg::of(*job_.position),
+                                     array_of(queue::paused_types())});
         int64 const position = ahead.int64_at(0, 1);
         bool const exact = ahead.int64_at(0, 2) <= kMostCounted;
         Time const last_claim = shared::ring::last_claim(queue_);
@@ -301,7 +303,8 @@ private:
                                   "Claims, or ticks; more workers, if they are all busy.");
         answer->counted("position", position, exact);
         if (of_all_tenants_) {
-            std::optional<shared::ring::Turn> const turn = shared::ring::turn_of(queue_, job_.tenant);
+            std::optional<shared::ring::SchedulePosition> const turn =
+                shared::ring::schedule_position(queue_, job_.tenant);
             answer->number("tenants_ahead", turn ? std::optional<int64>(turn->ahead) : std::nullopt)
                 .with("last_claim", last_claim);
         }
@@ -325,8 +328,8 @@ private:
     bool const of_all_tenants_;
     TimestampTz const now_;
     Oid const queue_;
-    tables::Probes probes_;
-    queue::Gate gate_;
+    tables::LimitLookups lookups_;
+    queue::LimitCheck limit_check_;
 };
 
 template <class F>

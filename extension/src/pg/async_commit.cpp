@@ -5,8 +5,8 @@
 // pruned) the commit waits.
 #include "pg/async_commit.hpp"
 
-#include "pg/transaction_end.hpp"
 #include "pg/settings.hpp"
+#include "pg/transaction_end.hpp"
 
 namespace fairq::pg::async_commit {
 
@@ -22,18 +22,18 @@ bool may_be_asynchronous() {
 
 // The settings of a transaction are undone only after its commit has looked at them. Before it an error may
 // still be raised, and nothing on the way needs a destructor.
-void at_end(Ending ending) {
-    if (ending == Ending::before_commit && may_be_asynchronous())
+void at_end(TransactionEvent event) {
+    if (event == TransactionEvent::before_commit && may_be_asynchronous())
         set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
                           false);
-    if (is_over(ending))
+    if (is_over(event))
         claims_end = InvalidXLogRecPtr;
 }
 
 } // namespace
 
 void install_callbacks() {
-    hear_of_endings<at_end>();
+    on_transaction_end<at_end>();
 }
 
 bool wrote_only_claims() {

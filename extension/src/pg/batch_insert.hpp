@@ -2,8 +2,8 @@
 // the log for each page instead of each row.
 #pragma once
 
-#include "tables/live_columns.hpp"
 #include "pg/transaction.hpp"
+#include "tables/live_columns.hpp"
 
 namespace fairq::pg {
 

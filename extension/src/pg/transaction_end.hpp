@@ -8,43 +8,44 @@ namespace fairq::pg {
 
 // How a transaction, or a savepoint in it, ends for this session. A prepared one may yet end either way, in
 // any session. before_commit is the last moment for an error.
-enum class Ending { before_commit, commit, abort, prepare, savepoint_commit, savepoint_abort };
+enum class TransactionEvent { before_commit, commit, abort, prepare, savepoint_commit, savepoint_abort };
 
 // The whole transaction: what was collected for its end is done with.
-constexpr bool is_over(Ending ending) {
-    return ending == Ending::commit || ending == Ending::abort || ending == Ending::prepare;
+constexpr bool is_over(TransactionEvent event) {
+    return event == TransactionEvent::commit || event == TransactionEvent::abort ||
+           event == TransactionEvent::prepare;
 }
 
-constexpr std::optional<Ending> ending_of(XactEvent event) {
-    switch (event) {
+constexpr std::optional<TransactionEvent> event_of(XactEvent server_event) {
+    switch (server_event) {
     case XACT_EVENT_PRE_COMMIT:
-        return Ending::before_commit;
+        return TransactionEvent::before_commit;
     case XACT_EVENT_COMMIT:
-        return Ending::commit;
+        return TransactionEvent::commit;
     case XACT_EVENT_ABORT:
-        return Ending::abort;
+        return TransactionEvent::abort;
     case XACT_EVENT_PREPARE:
-        return Ending::prepare;
+        return TransactionEvent::prepare;
     default:
         return std::nullopt;
     }
 }
 
 // To be called by _PG_init. Who is installed first hears last.
-template <void (*hear)(Ending)>
-void hear_of_endings() {
+template <void (*hear)(TransactionEvent)>
+void on_transaction_end() {
     RegisterXactCallback(
-        [](XactEvent event, void *) {
-            if (std::optional<Ending> const ending = ending_of(event))
-                hear(*ending);
+        [](XactEvent server_event, void *) {
+            if (std::optional<TransactionEvent> const event = event_of(server_event))
+                hear(*event);
         },
         nullptr);
     RegisterSubXactCallback(
         [](SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
             if (event == SUBXACT_EVENT_COMMIT_SUB)
-                hear(Ending::savepoint_commit);
+                hear(TransactionEvent::savepoint_commit);
             if (event == SUBXACT_EVENT_ABORT_SUB)
-                hear(Ending::savepoint_abort);
+                hear(TransactionEvent::savepoint_abort);
         },
         nullptr);
 }
@@ -52,12 +53,12 @@ void hear_of_endings() {
 // For a list of changes, each with the nesting level that it was made on, never less than the one's before:
 // how many of them the end of a savepoint leaves. Those that it commits are now on the level above.
 template <class Change>
-size_t follow_savepoint(Ending ending, Change *changes, size_t count) {
+size_t follow_savepoint(TransactionEvent event, Change *changes, size_t count) {
     int const nesting = GetCurrentTransactionNestLevel();
-    if (ending == Ending::savepoint_abort)
+    if (event == TransactionEvent::savepoint_abort)
         while (count > 0 && changes[count - 1].nesting >= nesting)
             --count;
-    if (ending == Ending::savepoint_commit)
+    if (event == TransactionEvent::savepoint_commit)
         for (size_t i = count; i > 0 && changes[i - 1].nesting >= nesting; --i)
             changes[i - 1].nesting = nesting - 1;
     return count;
@@ -65,7 +66,7 @@ size_t follow_savepoint(Ending ending, Change *changes, size_t count) {
 
 // Clearing a table costs as much as it once had room for.
 template <class Table>
-void clear_out(Table &table) {
+void clear_and_shrink(Table &table) {
     constexpr size_t kBucketsKept = 1024;
     if (table.bucket_count() > kBucketsKept)
         table = Table();
@@ -75,7 +76,7 @@ void clear_out(Table &table) {
 // Of one queue: a database has the extension once. Made on first use and never destroyed: no constructor may
 // run when the library is loaded.
 template <class Content>
-class Journal {
+class PendingChanges {
 public:
     Content &of(Oid table) {
         if (content_ == nullptr)

@@ -2,11 +2,11 @@
 // a call costs a look at it.
 #include "queue/access.hpp"
 
-#include "tables/owner.hpp"
 #include "pg/caller.hpp"
-#include "tables/live_columns.hpp"
 #include "pg/table_cache.hpp"
 #include "queue/statements.hpp"
+#include "tables/live_columns.hpp"
+#include "tables/owner.hpp"
 
 namespace fairq::queue {
 

@@ -1,16 +1,15 @@
 // The claim. One call gives up to max_jobs jobs, shared between the tenants that have
 // claimable work, by their weights and within their limits, at a cost that depends on max_jobs alone.
+#include "pg/table_cache.hpp"
 #include "queue/division.hpp"
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 #include "queue/rescan.hpp"
+#include "queue/statements.hpp"
 #include "queue/wait.hpp"
-
-#include "tables/claimed_rows.hpp"
-#include "tables/low_water_mark.hpp"
-#include "tables/leases.hpp"
-#include "pg/table_cache.hpp"
 #include "shared/waiters/waiters.hpp"
+#include "tables/claimed_rows.hpp"
+#include "tables/leases.hpp"
+#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 
@@ -49,7 +48,8 @@ private:
 // A role that is bound to tenants has a clock of its own: what it does not sweep is not to wait for it.
 bool sweep_is_due(OnlyTenants only) {
     return only ? shared::queue_state::own_sweep_is_due(pg::now(), kSweepInterval)
-                : shared::queue_state::sweep_is_due(tables::live_table_oid(pg::schema()), pg::now(), kSweepInterval);
+                : shared::queue_state::sweep_is_due(tables::live_table_oid(pg::schema()), pg::now(),
+                                                    kSweepInterval);
 }
 
 // Rides on every claim, so that external workers alone need no ticker. Returns whether it was time for a
@@ -74,14 +74,14 @@ Ids ids_of(const Claim &claim) {
 
 // The slow way to the same result: the rows are locked, the executor updates them, with all that hangs on the
 // table. A trigger that keeps a row from being updated keeps its job from being claimed.
-void update_by_executor(const ClaimRequest &request, const tables::ClaimMark &mark, Claim &claim) {
+void update_by_executor(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim &claim) {
     Ids capped;
     for (auto const &job : claim.jobs)
         if (claim.capped[static_cast<size_t>(job.lane)])
             capped.push_back(job.id);
     pg::Rows const rows =
-        pg::execute(sql::kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(mark.worker), pg::of_time(mark.at),
-                                            pg::of(mark.lock_token), pg::of(capped)});
+        pg::execute(sql::kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(stamp.worker),
+                                            pg::of_time(stamp.at), pg::of(stamp.lock_token), pg::of(capped)});
     Ids updated(rows.size());
     for (size_t row = 0; row < rows.size(); ++row) {
         updated[row] = rows.int64_at(row, 1);
@@ -108,11 +108,11 @@ Ids runs_of(const Claim &claim) {
     return runs;
 }
 
-void record(const tables::ClaimMark &mark, const Claim &claim) {
+void record(const tables::ClaimStamp &stamp, const Claim &claim) {
     Ids const ids = ids_of(claim);
-    if (!tables::insert_lease(pg::schema(), mark, ids))
+    if (!tables::insert_lease(pg::schema(), stamp, ids))
         pg::execute(sql::kInsertLease,
-                    {pg::of(mark.lock_token), pg::of(mark.worker), pg::of_time(mark.at), pg::of(ids)});
+                    {pg::of(stamp.lock_token), pg::of(stamp.worker), pg::of_time(stamp.at), pg::of(ids)});
     pending_claimed(claim);
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
@@ -127,48 +127,48 @@ void record(const tables::ClaimMark &mark, const Claim &claim) {
 }
 
 // A cap may have come while this claim was under way, for a tenant that had none: whoever counts next has to
-// find these jobs. (See tenant_limits.settling for those that come later still.)
-void mark_newly_capped(const tables::ClaimMark &mark, const Claim &claim) {
+// find these jobs. (See tenant_limits.cap_pending_since for those that come later still.)
+void mark_newly_capped(const tables::ClaimStamp &stamp, const Claim &claim) {
     std::vector<std::string_view> tenants;
     for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
         if (!claim.capped[lane] && limits_of(claim.lanes[lane]).max_concurrency)
             tenants.push_back(claim.lanes[lane]);
     if (!tenants.empty())
-        pg::execute(sql::kMarkOwn, {pg::of(ids_of(claim)), pg::of(mark.lock_token), pg::of(tenants)});
+        pg::execute(sql::kMarkOwn, {pg::of(ids_of(claim)), pg::of(stamp.lock_token), pg::of(tenants)});
 }
 
 // One claim under way: what it needs, made in the order in which it has to be. The ring's view comes before
 // the snapshot (see Ring::settle).
 class Attempt {
 public:
-    Attempt(const ClaimRequest &request, const tables::ClaimMark &mark, const core::JobTypes &types)
-        : request_(request), mark_(mark), queue_(tables::live_table_oid(pg::schema())), ring_(queue_),
-          probes_(pg::schema()), keys_(queue_, probes_),
-          table_(pg::schema(), mark, types, keys_, request.rows), gate_(probes_, queue_, mark.at) {}
+    Attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, const core::JobTypes &types)
+        : request_(request), stamp_(stamp), queue_(tables::live_table_oid(pg::schema())), ring_(queue_),
+          lookups_(pg::schema()), keys_(queue_, lookups_),
+          table_(pg::schema(), stamp, types, keys_, request.rows), limit_check_(lookups_, queue_, stamp.at) {}
 
     // True when all that it found had to be parked: there may be more behind.
     bool run(Claim &claim) {
         divide(claim);
-        shared::ring::leave();
+        shared::ring::release_claim_slot();
         if (ring_.available())
-            survey(ring_, table_);
+            rescan(ring_, table_);
         bool const again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
         claim.parked += static_cast<int>(to_park.size());
         bool const updated = table_.direct();
-        claim.must_last = claim.must_last || !updated || keys_.any();
+        claim.needs_durable_commit = claim.needs_durable_commit || !updated || keys_.any();
         table_.finish();
-        probes_.finish();
-        claim.opens_at = std::min(claim.opens_at, gate_.opens_at());
+        lookups_.finish();
+        claim.opens_at = std::min(claim.opens_at, limit_check_.opens_at());
         pg::with_spi([&] {
             if (!updated && !claim.jobs.empty())
-                update_by_executor(request_, mark_, claim);
+                update_by_executor(request_, stamp_, claim);
             if (!to_park.empty())
                 pg::execute(sql::kPark, {pg::of(to_park)});
-            gate_.finish();
+            limit_check_.finish();
             if (!claim.jobs.empty()) {
-                record(mark_, claim);
-                mark_newly_capped(mark_, claim);
+                record(stamp_, claim);
+                mark_newly_capped(stamp_, claim);
             }
         });
         return again;
@@ -178,27 +178,27 @@ private:
     void divide(Claim &claim) {
         if (request_.only_tenants != nullptr) {
             WalkedLanes lanes(ring_, Walk(*request_.only_tenants));
-            queue::divide(request_, table_, gate_, lanes, claim);
+            queue::divide(request_, table_, limit_check_, lanes, claim);
         } else if (ring_.complete()) {
-            RingLanes lanes(ring_, mark_.at);
-            queue::divide(request_, table_, gate_, lanes, claim);
+            RingLanes lanes(ring_, stamp_.at);
+            queue::divide(request_, table_, limit_check_, lanes, claim);
         } else {
             Rotation const rotation(queue_);
             WalkedLanes lanes(ring_,
                               Walk(table_, rotation.start(table_), core::kLanesPerJob * request_.max_jobs));
-            queue::divide(request_, table_, gate_, lanes, claim);
+            queue::divide(request_, table_, limit_check_, lanes, claim);
             rotation.stop(lanes.stopped_at());
         }
     }
 
     const ClaimRequest &request_;
-    tables::ClaimMark const mark_;
+    tables::ClaimStamp const stamp_;
     Oid const queue_;
     shared::ring::Ring const ring_;
-    tables::Probes probes_;
+    tables::LimitLookups lookups_;
     tables::KeyLocks keys_;
     tables::LiveTable table_;
-    Gate gate_;
+    LimitCheck limit_check_;
 };
 
 } // namespace
@@ -212,15 +212,16 @@ Claim claim(const ClaimRequest &request) {
     shared::ring::activate_own();
     core::JobTypes types = request.types;
     types.pause(paused_types());
-    tables::ClaimMark const mark{request.worker, pg::random_token(), pg::now()};
+    tables::ClaimStamp const stamp{request.worker, pg::random_token(), pg::now()};
     Claim claim;
-    claim.lock_token = mark.lock_token;
-    while (Attempt(request, mark, types).run(claim))
+    claim.lock_token = stamp.lock_token;
+    while (Attempt(request, stamp, types).run(claim))
         claim.lanes.clear(), claim.capped.clear();
     tables::claimed_rows::remember(tables::live_table_oid(pg::schema()), claim.lock_token, claim.jobs);
     claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)
-        claim.must_last = advance_runs(core::kRunStep, request.only_tenants) || claim.must_last;
+        claim.needs_durable_commit =
+            advance_runs(core::kRunStep, request.only_tenants) || claim.needs_durable_commit;
     return claim;
 }
 

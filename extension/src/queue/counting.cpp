@@ -14,7 +14,8 @@ int number_of(std::optional<JobStatus> status) {
 } // namespace
 
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test) {
-    shared::counters::moved(tables::live_table_oid(pg::schema()), number_of(from), number_of(to), jobs, load_test);
+    shared::counters::moved(tables::live_table_oid(pg::schema()), number_of(from), number_of(to), jobs,
+                            load_test);
 }
 
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
@@ -27,13 +28,13 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
     return moved;
 }
 
-void lane_filled(std::string_view tenant, int64 jobs, core::Stretch where) {
+void lane_filled(std::string_view tenant, int64 jobs, core::KeyRange where) {
     Oid const queue = tables::live_table_oid(pg::schema());
     shared::ring::activate_at_commit(queue, tenant, where);
     shared::waiters::jobs_came(queue, tenant, jobs);
 }
 
-void lane_gained(std::string_view tenant, int64 jobs, core::Stretch where) {
+void lane_gained(std::string_view tenant, int64 jobs, core::KeyRange where) {
     shared::queued_counts::changed(tables::live_table_oid(pg::schema()), tenant, jobs);
     lane_filled(tenant, jobs, where);
 }
@@ -49,18 +50,18 @@ void lanes_gained(std::vector<Placed> jobs) {
     std::sort(jobs.begin(), jobs.end(), before);
     for (auto first = jobs.begin(); first != jobs.end();) {
         auto const next = std::upper_bound(first, jobs.end(), Placed{first->tenant, core::kLastKey}, before);
-        lane_gained(first->tenant, next - first, {first->place, core::stretch_of(std::prev(next)->place).to});
+        lane_gained(first->tenant, next - first, {first->place, core::range_of(std::prev(next)->place).to});
         first = next;
     }
 }
 
-core::Stretch stretch_in(const pg::Rows &rows, size_t row, int keys) {
-    return {rows.int64_at(row, keys), core::stretch_of(rows.int64_at(row, keys + 1)).to};
+core::KeyRange range_in(const pg::Rows &rows, size_t row, int keys) {
+    return {rows.int64_at(row, keys), core::range_of(rows.int64_at(row, keys + 1)).to};
 }
 
 int64 count_into_lanes(const pg::Rows &rows, int keys) {
     for (size_t row = 0; row < rows.size(); ++row)
-        lane_gained(rows.text_at(row, 4), rows.int64_at(row, 2), stretch_in(rows, row, keys));
+        lane_gained(rows.text_at(row, 4), rows.int64_at(row, 2), range_in(rows, row, keys));
     return count_moves(rows, JobStatus::queued);
 }
 

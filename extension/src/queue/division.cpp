@@ -9,8 +9,9 @@ constexpr int kEnough = 100000; // entries: some 50 milliseconds
 
 class Division {
 public:
-    Division(const ClaimRequest &request, tables::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim)
-        : request_(request), table_(table), gate_(gate), lanes_(lanes), claim_(claim),
+    Division(const ClaimRequest &request, tables::LiveTable &table, LimitCheck &limit_check, Lanes &lanes,
+             Claim &claim)
+        : request_(request), table_(table), limit_check_(limit_check), lanes_(lanes), claim_(claim),
           queue_(tables::live_table_oid(pg::schema())), visits_left_(core::kLanesPerJob * request.max_jobs) {}
 
     void run() {
@@ -48,129 +49,129 @@ private:
 
     void take_round() {
         while (missing() > 0 && visits_left_ > 0 && !has_looked_enough()) {
-            std::vector<Share> shares = lanes_.draw(
+            std::vector<Grant> grants = lanes_.draw(
                 std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
-            if (shares.empty())
+            if (grants.empty())
                 return;
             std::vector<TenantLimits> limits;
-            limits.reserve(shares.size());
-            for (Share const &share : shares)
-                limits.push_back(limits_of(share.tenant));
+            limits.reserve(grants.size());
+            for (Grant const &grant : grants)
+                limits.push_back(limits_of(grant.tenant));
             bool const weights_known =
-                std::equal(shares.begin(), shares.end(), limits.begin(), has_its_weight);
+                std::equal(grants.begin(), grants.end(), limits.begin(), has_its_weight);
             if (weights_known)
-                ask(shares, limits);
-            lanes_.settle(shares);
+                ask(grants, limits);
+            lanes_.settle(grants);
             if (!weights_known) // a tenant's weight is another than its lane had: all is drawn again
-                for (size_t i = 0; i < shares.size(); ++i)
-                    lanes_.set_weight(shares[i], limits[i].weight);
+                for (size_t i = 0; i < grants.size(); ++i)
+                    lanes_.set_weight(grants[i], limits[i].weight);
         }
     }
 
-    static bool has_its_weight(const Share &share, const TenantLimits &limits) {
-        return share.weight == limits.weight;
+    static bool has_its_weight(const Grant &grant, const TenantLimits &limits) {
+        return grant.weight == limits.weight;
     }
 
-    void ask(std::vector<Share> &shares, const std::vector<TenantLimits> &limits) {
-        std::vector<std::string_view> settling;
-        for (size_t i = 0; i < shares.size(); ++i)
-            if (limits[i].settling && !limits[i].paused)
-                settling.push_back(shares[i].tenant);
-        gate_.prepare(settling);
-        for (size_t i = 0; i < shares.size() && !has_looked_enough(); ++i)
-            ask(shares[i], limits[i]);
+    void ask(std::vector<Grant> &grants, const std::vector<TenantLimits> &limits) {
+        std::vector<std::string_view> cap_pending;
+        for (size_t i = 0; i < grants.size(); ++i)
+            if (limits[i].cap_pending && !limits[i].paused)
+                cap_pending.push_back(grants[i].tenant);
+        limit_check_.prepare(cap_pending);
+        for (size_t i = 0; i < grants.size() && !has_looked_enough(); ++i)
+            ask(grants[i], limits[i]);
     }
 
     // After a restart nobody remembers where finished jobs are: a claim that has something does not make its
     // worker wait for the rest. The next one goes on from there.
     bool has_looked_enough() const { return looked_at_ > kEnough && !claim_.jobs.empty(); }
 
-    void ask(Share &share, const TenantLimits &limits) {
+    void ask(Grant &grant, const TenantLimits &limits) {
         --visits_left_;
-        Known &lane = known_[share.lane];
+        Known &lane = known_[grant.lane];
         if (lane.tenant.empty())
-            lane.tenant = share.tenant;
-        judge(lane, limits, share);
-        int const wanted = std::min(share.jobs, lane.allowed - lane.taken);
+            lane.tenant = grant.tenant;
+        judge(lane, limits, grant);
+        int const wanted = std::min(grant.jobs, lane.allowed - lane.taken);
         if (wanted > 0)
-            take(share, lane, wanted, limits);
-        share.busy = lane.busy;
-        share.closed = !share.empty && share.got < share.jobs;
-        share.limited = share.closed && !lane.busy && wanted < share.jobs;
-        if (share.closed || share.empty) {
+            take(grant, lane, wanted, limits);
+        grant.result.busy = lane.busy;
+        grant.result.closed = !grant.result.empty && grant.result.got < grant.jobs;
+        grant.result.limited = grant.result.closed && !lane.busy && wanted < grant.jobs;
+        if (grant.result.closed || grant.result.empty) {
             lane.closed = true;
-            full_.push_back(share.lane);
+            full_.push_back(grant.lane);
         }
     }
 
-    void judge(Known &lane, const TenantLimits &limits, Share &share) {
+    void judge(Known &lane, const TenantLimits &limits, Grant &grant) {
         if (lane.allowed >= 0)
             return;
-        if (share.known_cap > 0 && share.known_cap == limits.max_concurrency && !limits.settling) {
+        if (grant.known_cap > 0 && grant.known_cap == limits.max_concurrency && !limits.cap_pending) {
             lane.allowed = 0;
             return;
         }
-        Verdict const verdict = gate_.enter(lane.tenant, limits);
-        if (verdict.reason == Verdict::Reason::at_cap && !limits.settling)
-            share.found_cap = *limits.max_concurrency;
+        Verdict const verdict = limit_check_.acquire(lane.tenant, limits);
+        if (verdict.reason == Verdict::Reason::at_cap && !limits.cap_pending)
+            grant.result.found_cap = *limits.max_concurrency;
         lane.busy = verdict.reason == Verdict::Reason::busy;
         lane.allowed = std::max(verdict.jobs, 0);
     }
 
-    void take(Share &share, Known &lane, int wanted, const TenantLimits &limits) {
+    void take(Grant &grant, Known &lane, int wanted, const TenantLimits &limits) {
         if (lane.number < 0) {
             lane.number = static_cast<int>(claim_.lanes.size());
             claim_.lanes.push_back(lane.tenant);
             claim_.capped.push_back(limits.max_concurrency.has_value());
         }
-        claim_.must_last = claim_.must_last || limits.max_concurrency || limits.rate;
+        claim_.needs_durable_commit = claim_.needs_durable_commit || limits.max_concurrency || limits.rate;
         bool const capped = limits.max_concurrency.has_value();
-        share.empty = true;
+        grant.result.empty = true;
         // Behind what others are about to take; if that is not enough, there as well.
-        tables::Wanted look{lane.tenant,     lane.number,    wanted,      capped,    share.gaps,
-                        core::kFirstKey, core::kLastKey, share.ahead, share.mark};
-        look.to = take_between(look, share);
-        look.jobs = wanted - share.got;
+        tables::ScanRequest look{lane.tenant,     lane.number,    wanted,      capped,    grant.skip_ranges,
+                                 core::kFirstKey, core::kLastKey, grant.ahead, grant.hint};
+        look.to = take_between(look, grant);
+        look.jobs = wanted - grant.result.got;
         look.ahead = 0;
         if (look.jobs > 0 && look.to != core::kFirstKey)
-            take_between(look, share);
-        if (share.empty) // even if it took none: should this be rolled back, some may be there again
+            take_between(look, grant);
+        if (grant.result.empty) // even if it took none: should this be rolled back, some may be there again
             shared::ring::activate_at_abort(queue_, lane.tenant, {});
-        lane.taken += share.got;
-        share.since.reserve(share.since.size() + static_cast<size_t>(share.got));
-        for (auto job = claim_.jobs.end() - share.got; job != claim_.jobs.end(); ++job)
-            share.since.push_back(job->since);
-        gate_.taken(lane.tenant, limits, share.got);
+        lane.taken += grant.result.got;
+        grant.result.since.reserve(grant.result.since.size() + static_cast<size_t>(grant.result.got));
+        for (auto job = claim_.jobs.end() - grant.result.got; job != claim_.jobs.end(); ++job)
+            grant.result.since.push_back(job->since);
+        limit_check_.record(lane.tenant, limits, grant.result.got);
     }
 
     // Returns where it began.
-    core::LaneKey take_between(tables::Wanted look, Share &share) {
+    core::LaneKey take_between(tables::ScanRequest look, Grant &grant) {
         core::LaneKey began = look.from;
         for (bool first = true;; first = false) {
-            tables::Taken taken = table_.take(look, claim_.jobs);
+            tables::ScanResult taken = table_.take(look, claim_.jobs);
             if (first) {
                 began = taken.began;
-                share.mark = taken.mark;
+                grant.hint = taken.hint;
             }
-            note(taken, look.tenant, share);
+            note(taken, look.tenant, grant);
             if (!taken.next)
                 return began;
-            lanes_.remember(share);
+            lanes_.remember(grant);
             look.from = *taken.next;
             look.jobs -= taken.jobs;
             look.ahead = 0;
-            look.mark = {};
+            look.hint = {};
         }
     }
 
-    void note(tables::Taken &taken, const std::string &tenant, Share &share) {
-        share.got += taken.jobs;
-        share.empty = share.empty && taken.empty;
-        share.looked_at += taken.looked_at;
+    void note(tables::ScanResult &taken, const std::string &tenant, Grant &grant) {
+        grant.result.got += taken.jobs;
+        grant.result.empty = grant.result.empty && taken.empty;
+        grant.result.looked_at += taken.looked_at;
         looked_at_ += taken.looked_at;
-        share.passed.insert(share.passed.end(), taken.passed.begin(), taken.passed.end());
+        grant.result.scanned.insert(grant.result.scanned.end(), taken.scanned.begin(), taken.scanned.end());
         // Should this be rolled back, what it took is there again.
-        for (core::Stretch const &own : taken.own)
+        for (core::KeyRange const &own : taken.own)
             shared::ring::activate_at_abort(queue_, tenant, own);
     }
 
@@ -191,7 +192,7 @@ private:
 
     const ClaimRequest &request_;
     tables::LiveTable &table_;
-    Gate &gate_;
+    LimitCheck &limit_check_;
     Lanes &lanes_;
     Claim &claim_;
     Oid const queue_;
@@ -202,8 +203,9 @@ private:
 
 } // namespace
 
-void divide(const ClaimRequest &request, tables::LiveTable &table, Gate &gate, Lanes &lanes, Claim &claim) {
-    Division(request, table, gate, lanes, claim).run();
+void divide(const ClaimRequest &request, tables::LiveTable &table, LimitCheck &limit_check, Lanes &lanes,
+            Claim &claim) {
+    Division(request, table, limit_check, lanes, claim).run();
 }
 
 } // namespace fairq::queue

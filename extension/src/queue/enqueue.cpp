@@ -3,7 +3,6 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
-
 #include "tables/live_insert.hpp"
 
 namespace fairq::queue {
@@ -182,7 +181,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         insert(job, id, rows_of(common, moment, status));
         count_new(common, status, 1);
         if (status == JobStatus::queued)
-            lane_gained(job.tenant, 1, core::stretch_of(place_of(common, id)));
+            lane_gained(job.tenant, 1, core::range_of(place_of(common, id)));
         if (status == JobStatus::scheduled)
             job_due(moment.run_at);
         return id;

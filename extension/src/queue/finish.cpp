@@ -3,7 +3,6 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
-
 #include "tables/complete_rows.hpp"
 #include "tables/leases.hpp"
 
@@ -66,7 +65,7 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     // again.
     if (job.status == JobStatus::queued && job.place)
         shared::ring::activate_at_abort(tables::live_table_oid(pg::schema()), job.tenant,
-                                    core::stretch_of(*job.place));
+                                        core::range_of(*job.place));
     if (job.status == JobStatus::locked)
         slot_freed(job.tenant);
     free_keys(job.key);
@@ -93,7 +92,8 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
 // Moves to history what holds the token, and ends the lease with its last job.
 CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
     TimestampTz const now = pg::now();
-    std::optional<CompletedJobs> completed = tables::complete_directly(pg::schema(), job_ids, lock_token, now);
+    std::optional<CompletedJobs> completed =
+        tables::complete_directly(pg::schema(), job_ids, lock_token, now);
     if (!completed)
         return complete_by_executor(job_ids, lock_token, now);
     auto const jobs = static_cast<int64>(completed->size());

@@ -42,10 +42,10 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
 // The same for jobs that became queued; the tenant of each row's stands in column 4, `keys` is the first of
 // two with the least and the greatest of their places (see FAIRQ_PLACE).
 int64 count_into_lanes(const pg::Rows &rows, int keys);
-core::Stretch stretch_in(const pg::Rows &rows, size_t row, int keys);
+core::KeyRange range_in(const pg::Rows &rows, size_t row, int keys);
 // Who says by count_move() that jobs became queued, or are so no more, says here whose they are, and where in
 // the lane; unless he knows it, everywhere.
-void lane_gained(std::string_view tenant, int64 jobs, core::Stretch where = core::kEverywhere);
+void lane_gained(std::string_view tenant, int64 jobs, core::KeyRange where = core::kEverywhere);
 struct Placed {
     std::string_view tenant;
     core::LaneKey place;
@@ -53,7 +53,7 @@ struct Placed {
 void lanes_gained(std::vector<Placed> jobs);
 void lane_lost(std::string_view tenant, int64 jobs);
 // Tells the ring and those who wait that the tenant has jobs to claim, once this transaction commits.
-void lane_filled(std::string_view tenant, int64 jobs = 1, core::Stretch where = core::kEverywhere);
+void lane_filled(std::string_view tenant, int64 jobs = 1, core::KeyRange where = core::kEverywhere);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
 
 } // namespace fairq::queue

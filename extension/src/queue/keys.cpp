@@ -1,9 +1,8 @@
 // Concurrency keys and paused types: the jobs that stand in the way of others are parked, out of the lane,
 // and come back when their key is free or their type goes on.
+#include "pg/table_cache.hpp"
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
-
-#include "pg/table_cache.hpp"
 #include "tables/tenant_lock.hpp"
 
 namespace fairq::queue {
@@ -95,7 +94,7 @@ void free_keys(FreedKeys keys) {
         pg::Rows const moved =
             pg::execute(sql::kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))});
         if (!moved.empty())
-            lane_filled(tenant, 1, core::stretch_of(moved.int64_at(0, 1)));
+            lane_filled(tenant, 1, core::range_of(moved.int64_at(0, 1)));
     }
 }
 
@@ -104,7 +103,7 @@ int64 unpark_type(std::string_view type, OnlyTenants only) {
         pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep}), array_of(only)});
     int64 jobs = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
-        lane_filled(moved.text_at(row, 2), moved.int64_at(row, 1), stretch_in(moved, row, 3));
+        lane_filled(moved.text_at(row, 2), moved.int64_at(row, 1), range_in(moved, row, 3));
         jobs += moved.int64_at(row, 1);
     }
     return jobs;

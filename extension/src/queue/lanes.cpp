@@ -17,7 +17,7 @@ std::optional<std::string> Walk::next() {
     if (ended_)
         return std::nullopt;
     at_ = *lane;
-    mark_ = table_->mark();
+    hint_ = table_->hint();
     return lane;
 }
 
@@ -33,45 +33,45 @@ void WalkedLanes::discover(int lanes) {
         if (!lane)
             return;
         tenants_.push_back(*std::move(lane));
-        marks_.push_back(walk_.mark());
+        hints_.push_back(walk_.hint());
         scheduled_.push_back({});
         taken_.push_back(0);
         schedule().enter(static_cast<int>(tenants_.size()) - 1, core::kLeastWeight);
     }
 }
 
-std::vector<Share> WalkedLanes::draw(int jobs, const Room &room, const std::vector<int> &full) {
-    std::vector<Share> shares;
+std::vector<Grant> WalkedLanes::draw(int jobs, const Room &room, const std::vector<int> &full) {
+    std::vector<Grant> grants;
     core::Schedule const known = schedule();
     auto const busy = std::count_if(full.begin(), full.end(), [&](int lane) { return known.contains(lane); });
     discover(jobs + static_cast<int>(busy));
     core::Schedule lanes = schedule();
-    std::vector<core::Part> const parts = core::draw(lanes, jobs, room);
-    shares.reserve(parts.size());
-    for (core::Part const &part : parts)
-        shares.push_back({tenants_[static_cast<size_t>(part.lane)], part.lane, 0, part.jobs,
-                          scheduled_[static_cast<size_t>(part.lane)].weight});
-    ring_.remember(shares.data(), shares.size());
-    for (Share &share : shares)
-        if (share.mark.page == 0)
-            share.mark = marks_[static_cast<size_t>(share.lane)];
-    return shares;
+    std::vector<core::Grant> const drawn_grants = core::draw(lanes, jobs, room);
+    grants.reserve(drawn_grants.size());
+    for (core::Grant const &drawn_grant : drawn_grants)
+        grants.push_back({tenants_[static_cast<size_t>(drawn_grant.lane)], drawn_grant.lane, 0,
+                          drawn_grant.jobs, scheduled_[static_cast<size_t>(drawn_grant.lane)].weight});
+    ring_.remember(grants.data(), grants.size());
+    for (Grant &grant : grants)
+        if (grant.hint.page == 0)
+            grant.hint = hints_[static_cast<size_t>(grant.lane)];
+    return grants;
 }
 
 // Whoever could not give his part leaves, so that the next draw looks further on; but for a moment's reason.
-void WalkedLanes::settle(std::vector<Share> &shares) {
+void WalkedLanes::settle(std::vector<Grant> &grants) {
     core::Schedule lanes = schedule();
-    ring_.remember(shares.data(), shares.size());
-    for (Share const &share : shares) {
-        lanes.give_back(share.lane, share.jobs - share.got);
-        taken_[static_cast<size_t>(share.lane)] += share.got;
-        if ((share.empty || share.closed) && !share.busy)
-            lanes.leave(share.lane);
+    ring_.remember(grants.data(), grants.size());
+    for (Grant const &grant : grants) {
+        lanes.give_back(grant.lane, grant.jobs - grant.result.got);
+        taken_[static_cast<size_t>(grant.lane)] += grant.result.got;
+        if ((grant.result.empty || grant.result.closed) && !grant.result.busy)
+            lanes.leave(grant.lane);
     }
 }
 
-void WalkedLanes::set_weight(const Share &share, int weight) {
-    schedule().set_weight(share.lane, weight);
+void WalkedLanes::set_weight(const Grant &grant, int weight) {
+    schedule().set_weight(grant.lane, weight);
 }
 
 std::string WalkedLanes::stopped_at() const {

@@ -3,12 +3,11 @@
 #pragma once
 
 #include "queue/queue.hpp"
-
 #include "shared/ring/ring.hpp"
 
 namespace fairq::queue {
 
-using shared::ring::Share;
+using shared::ring::Grant;
 using Room = std::function<int(int lane)>;
 
 class Lanes {
@@ -19,23 +18,23 @@ public:
     virtual ~Lanes() = default;
     // Up to `jobs` jobs for the lanes whose turn it is; fewer when all lanes are out of room. full: lanes
     // known to have none.
-    virtual std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) = 0;
+    virtual std::vector<Grant> draw(int jobs, const Room &room, const std::vector<int> &full) = 0;
     // What became of a draw.
-    virtual void settle(std::vector<Share> &shares) = 0;
-    virtual void set_weight(const Share &share, int weight) = 0;
+    virtual void settle(std::vector<Grant> &grants) = 0;
+    virtual void set_weight(const Grant &grant, int weight) = 0;
     // Between two looks at one lane.
-    virtual void remember(Share &share) = 0;
+    virtual void remember(Grant &grant) = 0;
 };
 
 class RingLanes : public Lanes {
 public:
     RingLanes(const shared::ring::Ring &ring, TimestampTz now) : ring_(ring), now_(now) {}
-    std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &) override {
+    std::vector<Grant> draw(int jobs, const Room &room, const std::vector<int> &) override {
         return ring_.draw(jobs, room, now_);
     }
-    void settle(std::vector<Share> &shares) override { ring_.settle(shares, now_); }
-    void set_weight(const Share &share, int weight) override { ring_.set_weight(share, weight); }
-    void remember(Share &share) override { ring_.remember(&share); }
+    void settle(std::vector<Grant> &grants) override { ring_.settle(grants, now_); }
+    void set_weight(const Grant &grant, int weight) override { ring_.set_weight(grant, weight); }
+    void remember(Grant &grant) override { ring_.remember(&grant); }
 
 private:
     const shared::ring::Ring &ring_;
@@ -53,7 +52,7 @@ public:
     std::optional<std::string> next();
     bool saw_all() const { return ended_; }
     const std::string &position() const { return at_; }
-    core::Bookmark mark() const { return mark_; } // where the lane begins
+    core::PageHint hint() const { return hint_; } // where the lane begins
 
 private:
     std::optional<std::string> next_given();
@@ -61,7 +60,7 @@ private:
     tables::LiveTable *table_ = nullptr;
     std::vector<std::string> given_;
     std::string start_, at_;
-    core::Bookmark mark_{};
+    core::PageHint hint_{};
     int left_ = 0;
     size_t given_at_ = 0;
     bool wrapped_ = false, ended_ = false;
@@ -70,10 +69,10 @@ private:
 class WalkedLanes : public Lanes {
 public:
     WalkedLanes(const shared::ring::Ring &ring, Walk walk) : ring_(ring), walk_(std::move(walk)) {}
-    std::vector<Share> draw(int jobs, const Room &room, const std::vector<int> &full) override;
-    void settle(std::vector<Share> &shares) override;
-    void set_weight(const Share &share, int weight) override;
-    void remember(Share &share) override { ring_.remember(&share); }
+    std::vector<Grant> draw(int jobs, const Room &room, const std::vector<int> &full) override;
+    void settle(std::vector<Grant> &grants) override;
+    void set_weight(const Grant &grant, int weight) override;
+    void remember(Grant &grant) override { ring_.remember(&grant); }
 
     // Behind which tenant the next claim's walk starts.
     std::string stopped_at() const;
@@ -82,10 +81,10 @@ private:
     core::Schedule schedule() { return core::Schedule(scheduled_.data(), state_); }
     void discover(int lanes);
 
-    const shared::ring::Ring &ring_; // knows gaps, also while it does not know all lanes
+    const shared::ring::Ring &ring_; // knows skip ranges, also while it does not know all lanes
     Walk walk_;
     std::vector<std::string> tenants_;
-    std::vector<core::Bookmark> marks_;
+    std::vector<core::PageHint> hints_;
     std::vector<core::ScheduledLane> scheduled_;
     std::vector<int> taken_;
     core::ScheduleState state_{};

@@ -4,7 +4,6 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
-
 #include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
@@ -106,7 +105,7 @@ Outcome put_back(const Lease &lease, int most) {
     FreedKeys keys;
     for (HeldJob const &job : jobs) {
         if (!job.out_of_attempts) { // back in its lane, and the next of its key itself
-            lane_gained(job.tenant, 1, core::stretch_of(job.place));
+            lane_gained(job.tenant, 1, core::range_of(job.place));
             continue;
         }
         slot_freed(job.tenant);

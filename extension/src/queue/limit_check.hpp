@@ -3,7 +3,6 @@
 #pragma once
 
 #include "queue/limits.hpp"
-
 #include "tables/limit_lookups.hpp"
 
 #include <map>
@@ -21,41 +20,42 @@ struct Verdict {
     int64 arrival = 0;         // the rate's state (see core/rate.hpp), if it was asked
 };
 
-class Gate {
+class LimitCheck {
 public:
-    Gate(tables::Probes &probes, Oid queue, TimestampTz now) : probes_(probes), queue_(queue), now_(now) {}
+    LimitCheck(tables::LimitLookups &lookups, Oid queue, TimestampTz now)
+        : lookups_(lookups), queue_(queue), now_(now) {}
 
     // What the limits say to a snapshot of this claim. Without the lock it may be different a moment later.
-    Verdict look(std::string_view tenant, const TenantLimits &limits) const {
-        return judge(tenant, limits, 0, tables::Probes::Sight::recent);
+    Verdict peek(std::string_view tenant, const TenantLimits &limits) const {
+        return judge(tenant, limits, 0, tables::LimitLookups::Freshness::recent);
     }
-    // What enter() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
-    Verdict foresee(std::string_view tenant, const TenantLimits &limits) const;
+    // What acquire() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
+    Verdict predict(std::string_view tenant, const TenantLimits &limits) const;
     // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks
     // the jobs that were claimed before there was a cap, for all of them in one reading of the leases.
-    void prepare(const std::vector<std::string_view> &settling);
-    // The same as look() for a claim: under the tenant's lock, so that it stays true until this transaction
+    void prepare(const std::vector<std::string_view> &tenants);
+    // The same as peek() for a claim: under the tenant's lock, so that it stays true until this transaction
     // ends. busy: others have the lock, or this claim has as many locks as it may.
-    Verdict enter(const std::string &tenant, const TenantLimits &limits);
+    Verdict acquire(const std::string &tenant, const TenantLimits &limits);
     // So many were taken through it.
-    void taken(const std::string &tenant, const TenantLimits &limits, int jobs);
+    void record(const std::string &tenant, const TenantLimits &limits, int jobs);
     // Writes down what the claim took by rate.
     void finish();
     // When a rate that it met lets the next job through; DT_NOEND: it met none that does not now.
     TimestampTz opens_at() const { return opens_at_; }
 
 private:
-    // unmarked: running jobs that the index of those under the cap does not have yet
-    Verdict judge(std::string_view tenant, const TenantLimits &limits, int unmarked,
-                  tables::Probes::Sight sight = tables::Probes::Sight::latest) const;
+    // uncounted: running jobs that the index of those under the cap does not have yet
+    Verdict judge(std::string_view tenant, const TenantLimits &limits, int uncounted,
+                  tables::LimitLookups::Freshness freshness = tables::LimitLookups::Freshness::latest) const;
     bool lock(const std::string &tenant);
-    Verdict noted(const Verdict &verdict);
+    Verdict remember_opening(const Verdict &verdict);
 
-    tables::Probes &probes_;
+    tables::LimitLookups &lookups_;
     Oid queue_;
     TimestampTz now_;
     std::unordered_set<std::string> locked_;
-    std::unordered_map<std::string, int> unmarked_;   // jobs that run, but do not show in an index as such
+    std::unordered_map<std::string, int> uncounted_;  // jobs that run, but do not show in an index as such
     std::unordered_map<std::string, int64> arrivals_; // the rates' states under the tenants' locks
     TimestampTz opens_at_ = DT_NOEND;
     std::map<std::string, TimestampTz> due_; // the rates' new arrival times, in the order of their rows

@@ -1,12 +1,12 @@
 // A tenant's limits: setting them, and knowing them. Each process keeps a copy of the rows it has met, and of
 // the tenants that it knows to have none, until tenant_limits changes.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 
+#include "pg/table_cache.hpp"
+#include "queue/statements.hpp"
+#include "shared/waiters/waiters.hpp"
 #include "tables/limits_table.hpp"
 #include "tables/live_columns.hpp"
-#include "pg/table_cache.hpp"
-#include "shared/waiters/waiters.hpp"
 
 #include <memory>
 #include <unordered_map>
@@ -29,7 +29,7 @@ std::unique_ptr<TenantLimits> limits_in(const std::optional<tables::LimitsRow> &
     return std::make_unique<TenantLimits>(
         TenantLimits{row->weight, row->max_concurrency, rate_of(row->rate_per_second, row->burst),
                      rate_of(row->enqueue_rate_per_second, row->enqueue_burst), row->max_pending, row->paused,
-                     row->settling});
+                     row->cap_pending});
 }
 
 class KnownLimits {

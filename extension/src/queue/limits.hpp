@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/rate.hpp"
-
 #include "queue/queue.hpp"
 
 namespace fairq::queue {
@@ -14,7 +13,7 @@ struct TenantLimits {
     std::optional<int> max_concurrency;
     std::optional<core::Rate> rate, enqueue_rate;
     std::optional<int64> max_pending;
-    bool paused = false, settling = false;
+    bool paused = false, cap_pending = false;
 };
 // A tenant's weight and limits, as of the last commit: a copy that this process keeps. Valid until the next
 // call of this or of pending_is_used().

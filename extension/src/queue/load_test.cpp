@@ -23,7 +23,7 @@ int64 seed_load_test(int total_jobs, int tenants) {
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
         for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
             lane_gained("tenant-" + std::to_string(tenant),
-                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0), stretch_in(jobs, 0, 2));
+                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0), range_in(jobs, 0, 2));
         return seeded;
     });
 }
@@ -35,7 +35,7 @@ int64 clear_load_test() {
         int64 const cleared = count_moves(moves, std::nullopt);
         if (by_tenant)
             pending_moved(moves, -1);
-        shared::ring::forget_gaps_at_abort(tables::live_table_oid(pg::schema()));
+        shared::ring::forget_skip_ranges_at_abort(tables::live_table_oid(pg::schema()));
         shared::ring::open_all_at_commit(tables::live_table_oid(pg::schema()));
         pg::execute(sql::kClearLeases);
         pg::execute(sql::kClearTicks);

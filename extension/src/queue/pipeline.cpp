@@ -5,7 +5,6 @@
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
 #include "queue/wait.hpp"
-
 #include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
@@ -37,7 +36,7 @@ void move_blocked(const Run &run, int most) {
         auto const to = static_cast<JobStatus>(moved.int32_at(row, 1));
         count_move(JobStatus::blocked, to, moved.int64_at(row, 2), moved.int64_at(row, 3));
         if (to == JobStatus::queued) // a run is of one tenant
-            lane_gained(moved.texts_at(row, 4).front(), moved.int64_at(row, 2), stretch_in(moved, row, 5));
+            lane_gained(moved.texts_at(row, 4).front(), moved.int64_at(row, 2), range_in(moved, row, 5));
         if (to == JobStatus::scheduled)
             job_due(pg::now()); // or later: who waits looks for itself
         if (to == JobStatus::cancelled) {

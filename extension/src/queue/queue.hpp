@@ -5,26 +5,25 @@
 
 #include "core/backoff.hpp"
 #include "core/between.hpp"
-#include "core/skip_ranges.hpp"
 #include "core/histogram.hpp"
 #include "core/job_status.hpp"
 #include "core/limits.hpp"
 #include "core/rate.hpp"
 #include "core/schedule.hpp"
 #include "core/share.hpp"
-
-#include "shared/counters.hpp"
+#include "core/skip_ranges.hpp"
 #include "pg/errors.hpp"
-#include "ticks/handler_call.hpp"
+#include "pg/settings.hpp"
+#include "pg/spi.hpp"
+#include "pg/transaction.hpp"
+#include "shared/counters.hpp"
+#include "shared/ring/queued_counts.hpp"
+#include "shared/ring/ring.hpp"
 #include "tables/live_columns.hpp"
 #include "tables/live_table.hpp"
 #include "tables/oldest.hpp"
-#include "shared/ring/ring.hpp"
-#include "shared/ring/queued_counts.hpp"
-#include "pg/settings.hpp"
-#include "pg/spi.hpp"
+#include "ticks/handler_call.hpp"
 #include "ticks/tick_segment.hpp"
-#include "pg/transaction.hpp"
 
 namespace fairq::queue {
 
@@ -70,13 +69,13 @@ struct ClaimRequest {
 struct Claim {
     int64 lock_token = 0;
     std::vector<tables::ClaimedJob> jobs;
-    std::vector<std::string> lanes;  // the tenants, numbered as ClaimedJob::lane
-    std::vector<bool> capped;        // whether each has a cap
-    bool busy = false;               // somebody had the lock of a tenant
-    int parked = 0, visited = 0;     // jobs that stood in the way, lanes that were asked
-    bool stopped = false;            // because these, or their entries, were enough, not for want of more
-    TimestampTz opens_at = DT_NOEND; // when a rate that kept jobs back lets the next one through
-    bool must_last = false;          // more hangs on it than jobs that would be queued again
+    std::vector<std::string> lanes;    // the tenants, numbered as ClaimedJob::lane
+    std::vector<bool> capped;          // whether each has a cap
+    bool busy = false;                 // somebody had the lock of a tenant
+    int parked = 0, visited = 0;       // jobs that stood in the way, lanes that were asked
+    bool stopped = false;              // because these, or their entries, were enough, not for want of more
+    TimestampTz opens_at = DT_NOEND;   // when a rate that kept jobs back lets the next one through
+    bool needs_durable_commit = false; // more hangs on it than jobs that would be queued again
 };
 Claim claim(const ClaimRequest &request);
 int64 promote(int max_jobs, OnlyTenants only = nullptr); // moves due jobs into their lanes; returns how many
@@ -133,8 +132,8 @@ std::vector<Handler> runnable_handlers(Oid role);
 
 std::string tick(int workers);                      // one tick's summary (JSON)
 void ticks(int workers, int64 every, int64 during); // in a procedure; microseconds
-void coordinate(ticks::TickSegment &tick);             // process 0 of a tick
-void work(ticks::TickSegment &tick, int index);        // processes 1 … n
+void coordinate(ticks::TickSegment &tick);          // process 0 of a tick
+void work(ticks::TickSegment &tick, int index);     // processes 1 … n
 
 // ------------------------------------------------------------------------------------------ metrics
 

@@ -1,4 +1,4 @@
-// A round of all lanes, in small steps, each claim one (see survey.hpp).
+// A round of all lanes, in small steps, each claim one (see rescan.hpp).
 #include "queue/rescan.hpp"
 
 namespace fairq::queue {
@@ -7,11 +7,11 @@ namespace {
 
 class Step {
 public:
-    Step(const shared::ring::Ring &ring, tables::LiveTable &table, shared::ring::Ring::Survey at)
+    Step(const shared::ring::Ring &ring, tables::LiveTable &table, shared::ring::Ring::Rescan at)
         : ring_(ring), table_(table), at_(std::move(at)), only_lanes_(at_.entries == 0) {}
 
     void run() {
-        look_into_gaps();
+        look_into_skip_ranges();
         bool end = false;
         while (!end && (only_lanes_ || at_.entries > 0) && static_cast<int>(lanes_.size()) < at_.lanes) {
             std::optional<std::string> lane = table_.next_lane(at_.after);
@@ -21,37 +21,37 @@ public:
                 break;
             at_.after = *lane;
             lanes_.push_back(*std::move(lane));
-            look_into_gaps();
+            look_into_skip_ranges();
         }
-        ring_.surveyed(lanes_, end, at_.key);
+        ring_.rescanned(lanes_, end, at_.key);
     }
 
 private:
-    // A job in a gap is entered at once. Where others are claiming just now it may be a false alarm.
-    void look_into_gaps() {
+    // A job in a skip range is entered at once. Where others are claiming just now it may be a false alarm.
+    void look_into_skip_ranges() {
         if (only_lanes_)
             at_.key = core::kLastKey;
         if (at_.key == core::kLastKey)
             return;
-        core::Gaps const gaps = ring_.gaps_of(at_.after);
+        core::SkipRanges const skip_ranges = ring_.skip_ranges_of(at_.after);
         std::vector<core::LaneKey> found;
-        at_.key =
-            gaps.any() ? table_.look_into(at_.after, gaps, at_.key, at_.entries, found) : core::kLastKey;
+        at_.key = skip_ranges.any() ? table_.look_into(at_.after, skip_ranges, at_.key, at_.entries, found)
+                                    : core::kLastKey;
         for (core::LaneKey const key : found)
-            ring_.found_in_gap(at_.after, key);
+            ring_.found_in_skip_range(at_.after, key);
     }
 
     const shared::ring::Ring &ring_;
     tables::LiveTable &table_;
-    shared::ring::Ring::Survey at_;
+    shared::ring::Ring::Rescan at_;
     bool only_lanes_;
     std::vector<std::string> lanes_;
 };
 
 } // namespace
 
-void survey(const shared::ring::Ring &ring, tables::LiveTable &table) {
-    if (shared::ring::Ring::Survey at = ring.next_survey(); at.lanes > 0)
+void rescan(const shared::ring::Ring &ring, tables::LiveTable &table) {
+    if (shared::ring::Ring::Rescan at = ring.next_rescan(); at.lanes > 0)
         Step(ring, table, std::move(at)).run();
 }
 

@@ -1,11 +1,11 @@
-// What every claim does on the side, for what went past the API, and after a restart.
+// What every claim does on the side, for what was written directly to the tables, and after a restart.
 #pragma once
 
 #include "queue/queue.hpp"
 
 namespace fairq::queue {
 
-// Looks at the next lane or more by the index, whoever is in the ring, and into their gaps.
-void survey(const shared::ring::Ring &ring, tables::LiveTable &table);
+// Looks at the next lane or more by the index, whoever is in the ring, and into their skip ranges.
+void rescan(const shared::ring::Ring &ring, tables::LiveTable &table);
 
 } // namespace fairq::queue

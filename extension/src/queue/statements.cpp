@@ -65,7 +65,7 @@ const Statement kClaimByExecutor{6, Plan::pinned, R"(
 UPDATE @job_live j
    SET status = 'locked', attempts = attempts + 1, locked_by = $2, locked_at = $3, lock_token = $4, updated_at = $3,
        held_key = concurrency_key, running_since = CASE WHEN c.capped THEN $3 END,
-       position = CASE WHEN NOT c.capped THEN position END, kept_position = CASE WHEN c.capped THEN position END
+       position = CASE WHEN NOT c.capped THEN position END, running_position = CASE WHEN c.capped THEN position END
   FROM unnest($1) AS a (id) CROSS JOIN LATERAL (SELECT a.id = ANY ($5)) AS c (capped)
  WHERE j.id = a.id AND j.status = 'queued'
 RETURNING j.*)",
@@ -113,7 +113,7 @@ const Statement kIsInHistory{9, Plan::pinned, "SELECT FROM @job_history WHERE id
 const Statement kBackOff{10, Plan::pinned, R"(
 UPDATE @job_live
    SET status = 'scheduled', due_at = $2, run_at = $2, position = NULL, locked_by = NULL, locked_at = NULL,
-       lock_token = NULL, held_key = NULL, running_since = NULL, kept_position = NULL, last_error = $3, updated_at = $4
+       lock_token = NULL, held_key = NULL, running_since = NULL, running_position = NULL, last_error = $3, updated_at = $4
  WHERE id = $1)",
     4, {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}};
 
@@ -132,7 +132,7 @@ const Statement kRelease{12, Plan::pinned, R"(
 WITH moved AS (
     UPDATE @job_live j
        SET status = CASE WHEN $4 IS NULL THEN 'queued'::@job_status ELSE 'scheduled' END,
-           position = CASE WHEN $4 IS NULL THEN coalesce(position, kept_position) END, kept_position = NULL, due_at = $4, run_at = coalesce($4, run_at),
+           position = CASE WHEN $4 IS NULL THEN coalesce(position, running_position) END, running_position = NULL, due_at = $4, run_at = coalesce($4, run_at),
            attempts = attempts - 1, locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL,
            running_since = NULL, updated_at = $3
       FROM unnest($1) AS a (id)
@@ -192,7 +192,7 @@ const Statement kLockLease{16, Plan::pinned,
 // that somebody is finishing
 const Statement kJobsOfLease{17, Plan::pinned, R"(
 SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id,
-       )" FAIRQ_PLACE("coalesce(position, kept_position)") R"(
+       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(
   FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
  ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)",
     3, {INT8OID, INT8ARRAYOID, INT4OID}};
@@ -201,7 +201,7 @@ SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id
 const Statement kPutBack{18, Plan::pinned, R"(
 UPDATE @job_live j
    SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL, running_since = NULL,
-       position = coalesce(position, kept_position), kept_position = NULL,
+       position = coalesce(position, running_position), running_position = NULL,
        last_error = $2, updated_at = $3
   FROM unnest($1) AS a (id) WHERE j.id = a.id)",
     3, {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};

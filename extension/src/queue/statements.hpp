@@ -38,8 +38,8 @@ extern const Statement kInsertJob, kInsertJobs, kInsertKeys, kFindKeys, kPromote
     kSetHandler, kHandlerOwner, kDropHandler, kHandlers, kMakePartitions, kAudit, kAddTotals, kCount,
     kQueueMetrics, kLoadTestMetrics, kSeed, kClear, kClearLeases, kClearTicks, kClearTotals;
 // statements_limits.cpp
-extern const Statement kMarkRunning, kCountUnmarked, kSettle, kMarkOwn, kChargeRates, kPausedTypes, kPark,
-    kUnpark, kNextParkedKey, kNextParkedType, kUnparkType;
+extern const Statement kMarkRunning, kCountUncounted, kEndCapPending, kMarkOwn, kChargeRates, kPausedTypes,
+    kPark, kUnpark, kNextParkedKey, kNextParkedType, kUnparkType;
 
 // statements_pipeline.cpp
 extern const Statement kInsertRun, kJoinRun, kStartRuns, kBusyRuns, kFinishedStages, kJobEnded, kTakeRun,

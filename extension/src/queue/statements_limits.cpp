@@ -7,37 +7,37 @@
 namespace fairq::queue::sql {
 
 // Locked jobs of tenants $1 that do not count for their caps: those that were claimed before there was one.
-#define FAIRQ_UNMARKED                                                                                                 \
+#define FAIRQ_UNCOUNTED                                                                                                 \
     "@job_leases l CROSS JOIN unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND "                       \
     "j.lock_token = l.lock_token WHERE j.tenant_id = ANY ($1) AND j.running_since IS NULL"
 
-// tenants → tenant, how many are left unmarked. Nobody waits for a job that somebody is finishing.
+// tenants → tenant, how many are left uncounted. Nobody waits for a job that somebody is finishing.
 const Statement kMarkRunning{66, Plan::pinned, R"(
-WITH unmarked AS MATERIALIZED (
-    SELECT j.id, j.tenant_id, j.lock_token FROM )" FAIRQ_UNMARKED R"(
+WITH uncounted AS MATERIALIZED (
+    SELECT j.id, j.tenant_id, j.lock_token FROM )" FAIRQ_UNCOUNTED R"(
 ), marked AS (
     UPDATE @job_live SET running_since = locked_at
-     WHERE id IN (SELECT j.id FROM unmarked u JOIN @job_live j ON j.id = u.id AND j.lock_token = u.lock_token
+     WHERE id IN (SELECT j.id FROM uncounted u JOIN @job_live j ON j.id = u.id AND j.lock_token = u.lock_token
                    WHERE j.running_since IS NULL FOR NO KEY UPDATE OF j SKIP LOCKED)
     RETURNING tenant_id
 )
 SELECT tenant_id, sum(n)::integer
-  FROM (SELECT tenant_id, 1 FROM unmarked UNION ALL SELECT tenant_id, -1 FROM marked) AS c (tenant_id, n)
+  FROM (SELECT tenant_id, 1 FROM uncounted UNION ALL SELECT tenant_id, -1 FROM marked) AS c (tenant_id, n)
  GROUP BY tenant_id HAVING sum(n) > 0)",
     1, {TEXTARRAYOID}};
 
 // tenants → how many; for who only wants to know
-const Statement kCountUnmarked{85, Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNMARKED, 1, {TEXTARRAYOID}};
+const Statement kCountUncounted{85, Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNCOUNTED, 1, {TEXTARRAYOID}};
 
 // tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
 // and all jobs are marked, it is settled.
-const Statement kSettle{67, Plan::pinned, R"(
+const Statement kEndCapPending{67, Plan::pinned, R"(
 UPDATE @tenant_limits
-   SET settling = CASE WHEN settling = '0' THEN pg_snapshot_xmax(pg_current_snapshot()) END
+   SET cap_pending_since = CASE WHEN cap_pending_since = '0' THEN pg_snapshot_xmax(pg_current_snapshot()) END
  WHERE tenant_id IN (SELECT tenant_id FROM @tenant_limits
                       WHERE tenant_id = ANY ($1)
-                        AND (settling = '0' OR (settling <= pg_snapshot_xmin(pg_current_snapshot())
-                                                AND tenant_id NOT IN (SELECT j.tenant_id FROM )" FAIRQ_UNMARKED R"()))
+                        AND (cap_pending_since = '0' OR (cap_pending_since <= pg_snapshot_xmin(pg_current_snapshot())
+                                                AND tenant_id NOT IN (SELECT j.tenant_id FROM )" FAIRQ_UNCOUNTED R"()))
                       ORDER BY tenant_id FOR NO KEY UPDATE SKIP LOCKED))",
     1, {TEXTARRAYOID}};
 
@@ -122,9 +122,9 @@ UPDATE @tenant_limits
        enqueue_rate_per_second = nullif(coalesce($8, enqueue_rate_per_second), 0),
        enqueue_burst = CASE WHEN coalesce($8, enqueue_rate_per_second) > 0
                             THEN coalesce($9, enqueue_burst, greatest(1, ceil($8))::integer) END,
-       settling = CASE WHEN $3 = 0 THEN NULL
+       cap_pending_since = CASE WHEN $3 = 0 THEN NULL
                        WHEN $3 > 0 AND max_concurrency IS NULL THEN '0'::xid8
-                       ELSE settling END
+                       ELSE cap_pending_since END
  WHERE tenant_id = $1
 RETURNING rate_per_second IS NOT NULL, enqueue_rate_per_second IS NOT NULL)",
     9, {TEXTOID, INT4OID, INT4OID, FLOAT8OID, INT4OID, INT8OID, BOOLOID, FLOAT8OID, INT4OID}};

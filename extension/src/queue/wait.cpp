@@ -1,12 +1,11 @@
-// Waiting for jobs, and who is told of them (see pg/waiters.hpp for what becomes of that).
+// Waiting for jobs, and who is told of them (see shared/waiters/waiters.hpp for what becomes of that).
 #include "queue/wait.hpp"
 
+#include "pg/transaction.hpp"
 #include "queue/limits.hpp"
 #include "queue/statements.hpp"
-
-#include "tables/owner.hpp"
-#include "pg/transaction.hpp"
 #include "shared/waiters/waiters.hpp"
+#include "tables/owner.hpp"
 
 namespace fairq::queue {
 
@@ -48,7 +47,8 @@ void tidy_up(Oid queue) {
 // What claims do on the side, while there are none; it wakes whom it brings jobs, like every commit.
 void keep_house(Oid queue) {
     pg::use_read_committed();
-    pg::as_role(tables::owner_of_extension(pg::schema()), [&] { pg::with_own_names([&] { tidy_up(queue); }); });
+    pg::as_role(tables::owner_of_extension(pg::schema()),
+                [&] { pg::with_own_names([&] { tidy_up(queue); }); });
     pg::commit_and_chain(); // nothing pins the horizon during the next sleep
 }
 
@@ -61,7 +61,7 @@ bool wait_until(Oid queue, TimestampTz end) {
             shared::waiters::check_client();
         if (watch.woken || now >= end)
             return shared::waiters::leave();
-        if (!watch.lookout) {
+        if (!watch.leader) {
             sleep_until(end);
         } else if (std::min(watch.due_at, next_house) <= now) {
             keep_house(queue);

@@ -1,4 +1,4 @@
-// Waiting for jobs, and what is waited for besides jobs that come (see pg/waiters.hpp).
+// Waiting for jobs, and what is waited for besides jobs that come (see shared/waiters/waiters.hpp).
 #pragma once
 
 #include "queue/queue.hpp"

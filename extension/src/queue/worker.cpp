@@ -13,12 +13,12 @@ namespace fairq::queue {
 // lanes again; a worker that had them finds its token unknown, as after any lease that has ended. What rode
 // on the claim (promotions, reclaims, parked jobs) was due and is due again. A NOTIFY has nobody left to
 // tell, and what shared memory was told at commit is gone with it. Not so for what must not be done twice at
-// the same time, or shows outside: such claims wait (must_last). Nor may a tick's claim be lost: a job whose
+// the same time, or shows outside: such claims wait (needs_durable_commit). Nor may a tick's claim be lost: a job whose
 // handler brings down the server would never run out of attempts.
 Claim claim_for_worker(const ClaimRequest &request) {
     bool const alone = pg::async_commit::wrote_only_claims();
     Claim given = claim(request);
-    if (alone && !given.must_last)
+    if (alone && !given.needs_durable_commit)
         pg::async_commit::may_be_lost();
     return given;
 }

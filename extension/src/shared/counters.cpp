@@ -41,16 +41,16 @@ void tell() {
             queue_state::add(counted_table, levels[i].changes);
 }
 
-void at_end(pg::Ending ending) {
-    if (ending == pg::Ending::commit && OidIsValid(counted_table))
+void at_end(pg::TransactionEvent event) {
+    if (event == pg::TransactionEvent::commit && OidIsValid(counted_table))
         tell();
-    if (ending == pg::Ending::prepare && OidIsValid(counted_table))
+    if (event == pg::TransactionEvent::prepare && OidIsValid(counted_table))
         queue_state::forget_counts(counted_table);
-    if (is_over(ending)) {
+    if (is_over(event)) {
         reset();
         return;
     }
-    depth = follow_savepoint(ending, levels, depth);
+    depth = follow_savepoint(event, levels, depth);
     if (depth > 1 && levels[depth - 2].nesting == levels[depth - 1].nesting) {
         merge(levels[depth - 2].changes, levels[depth - 1].changes);
         --depth;
@@ -60,7 +60,7 @@ void at_end(pg::Ending ending) {
 } // namespace
 
 void install_callbacks() {
-    pg::hear_of_endings<at_end>();
+    pg::on_transaction_end<at_end>();
 }
 
 std::optional<StatusCounts> pending() {

@@ -14,7 +14,7 @@ struct Slot {
     Oid database, table;
     uint64 used; // for giving the least recently used slot away
     TimestampTz swept_at;
-    Passed passed[static_cast<int>(Front::count)];
+    LowWaterMark marks[static_cast<int>(MarkedIndex::count)];
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
     bool exact;
@@ -136,19 +136,19 @@ void sweep_again(Oid table) {
         slot->swept_at = 0;
 }
 
-Passed passed(Oid table, Front front) {
+LowWaterMark low_water_mark(Oid table, MarkedIndex index) {
     if (!available())
         return {};
     pg::LockScope const lock(state->lock, LW_SHARED);
     Slot const *const slot = find(table);
-    return slot ? slot->passed[static_cast<int>(front)] : Passed{};
+    return slot ? slot->marks[static_cast<int>(index)] : LowWaterMark{};
 }
 
-void set_passed(Oid table, Front front, Passed passed) {
+void set_low_water_mark(Oid table, MarkedIndex index, LowWaterMark mark) {
     if (!available())
         return;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
-    find_or_make(table).passed[static_cast<int>(front)] = passed;
+    find_or_make(table).marks[static_cast<int>(index)] = mark;
 }
 
 void add(Oid table, const StatusCounts &changes) {

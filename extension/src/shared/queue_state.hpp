@@ -28,13 +28,13 @@ bool sweep_is_due(Oid table, TimestampTz now, int64 interval);
 bool own_sweep_is_due(TimestampTz now, int64 interval); // the same for this session alone
 void sweep_again(Oid table); // the next one is due at once: this one has left something
 
-// Up to which time a front has been passed, and when to look at all of it again (see front.cpp).
-enum class Front { due_jobs, advancing_runs, leases, count };
-struct Passed {
+// Up to which time a front has been mark, and when to look at all of it again (see front.cpp).
+enum class MarkedIndex { due_jobs, advancing_runs, leases, count };
+struct LowWaterMark {
     TimestampTz to = DT_NOBEGIN, look_again_at = 0;
 };
-Passed passed(Oid table, Front front);
-void set_passed(Oid table, Front front, Passed passed);
+LowWaterMark low_water_mark(Oid table, MarkedIndex index);
+void set_low_water_mark(Oid table, MarkedIndex index, LowWaterMark mark);
 
 // Counts, kept by adding what each transaction changed when it commits. They are exact once a full count was
 // installed:
@@ -45,7 +45,7 @@ void add(Oid table, const StatusCounts &changes);
 struct Kept {
     StatusCounts counts;
     bool exact = false;         // false: not counted (yet)
-    TimestampTz counted_at = 0; // what went past the API since then is not in it
+    TimestampTz counted_at = 0; // what was written directly to the tables since then is not in it
 };
 Kept read(Oid table);
 // None when another session is counting already.

@@ -1,10 +1,10 @@
-// Moving jobs to history (see completion.hpp). The order of locks is that of the SQL statement: tables, then
+// Moving jobs to history (see complete_rows.hpp). The order of locks is that of the SQL statement: tables, then
 // rows by their ids.
-#include "tables/live_table.hpp"
-
-#include "tables/claimed_rows.hpp"
 #include "tables/complete_rows.hpp"
+
 #include "pg/batch_insert.hpp"
+#include "tables/claimed_rows.hpp"
+#include "tables/live_table.hpp"
 
 namespace fairq::tables {
 

@@ -99,13 +99,13 @@ void LaneReader::finish() {
 }
 
 void LaneReader::start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too,
-                       core::Bookmark mark) {
+                       core::PageHint hint) {
     Datum const name = pg::of(tenant).datum;
     pg::call([&] { mark_dead(); });
-    mark_is_of_lane_ =
-        mark.page != 0 || (behind_.tenant != 0 && name_of(DatumGetPointer(behind_.tenant)) == tenant);
-    if (mark.page != 0)
-        mark_ = mark;
+    hint_is_of_lane_ =
+        hint.page != 0 || (behind_.tenant != 0 && name_of(DatumGetPointer(behind_.tenant)) == tenant);
+    if (hint.page != 0)
+        hint_ = hint;
     behind_ = {name, core::priority_of(from), core::position_of(from), {}};
     ItemPointerSetInvalid(&behind_.row);
     wanted_ = std::clamp(expected, 1, kMost);
@@ -194,22 +194,22 @@ LaneReader::Spot LaneReader::find_position() {
     key_->scankeys[2].sk_argument = Int64GetDatum(behind_.position);
     key_->scantid = ItemPointerIsValid(&behind_.row) ? &behind_.row : nullptr;
     Spot const at = find();
-    set_mark(at);
+    set_hint(at);
     return at;
 }
 
-void LaneReader::set_mark(Spot at) {
+void LaneReader::set_hint(Spot at) {
     if (BufferIsValid(at.page))
-        mark_ = {BufferGetBlockNumber(at.page), at.item};
-    mark_is_of_lane_ = true;
+        hint_ = {BufferGetBlockNumber(at.page), at.item};
+    hint_is_of_lane_ = true;
 }
 
 // Spares the way down: on the marked page, or the next one. No page when it is on neither.
-LaneReader::Spot LaneReader::find_at_mark() {
+LaneReader::Spot LaneReader::find_at_hint() {
     Spot at{InvalidBuffer, InvalidOffsetNumber};
-    if (mark_.page == 0 || mark_.page >= pages_ || (!mark_is_of_lane_ && !lanes_are_in_order_))
+    if (hint_.page == 0 || hint_.page >= pages_ || (!hint_is_of_lane_ && !lanes_are_in_order_))
         return at;
-    at.page = ReadBuffer(index_, mark_.page);
+    at.page = ReadBuffer(index_, hint_.page);
     LockBuffer(at.page, BT_READ);
     if (starts_at(at)) {
         pgstat_count_index_scan(index_);
@@ -217,7 +217,7 @@ LaneReader::Spot LaneReader::find_at_mark() {
     }
     if (BufferIsValid(at.page))
         _bt_relbuf(index_, at.page);
-    lanes_are_in_order_ = lanes_are_in_order_ && mark_is_of_lane_;
+    lanes_are_in_order_ = lanes_are_in_order_ && hint_is_of_lane_;
     return {InvalidBuffer, InvalidOffsetNumber};
 }
 
@@ -227,8 +227,8 @@ bool LaneReader::starts_at(Spot &at) const {
     Page const page = BufferGetPage(at.page);
     if (!is_leaf(page))
         return false;
-    at.item = first_item(page, mark_.item);
-#ifndef FAIRQ_TEST_BELIEVING_MARKS // so that the test of marks can be seen to fail
+    at.item = first_item(page, hint_.item);
+#ifndef FAIRQ_TEST_BELIEVING_PAGE_HINTS // so that the test of marks can be seen to fail
     if (at.item == first_of(page) && !P_LEFTMOST(BTPageGetOpaque(page)))
         return false;
 #endif
@@ -243,7 +243,7 @@ bool LaneReader::starts_at(Spot &at) const {
 // Where what the key asks for starts: the first item that is not less, or with nextkey the first that is
 // greater. No page when the index is empty.
 LaneReader::Spot LaneReader::find() {
-    Spot at = find_at_mark();
+    Spot at = find_at_hint();
     if (BufferIsValid(at.page))
         return at;
     pgstat_count_index_scan(index_);
@@ -336,11 +336,11 @@ text *LaneReader::first_tenant_behind(Datum tenant) {
     key_->nextkey = true;
     key_->scantid = nullptr;
     key_->scankeys[0].sk_argument = tenant;
-    mark_is_of_lane_ = true; // its own, or of the one before it
+    hint_is_of_lane_ = true; // its own, or of the one before it
     Spot at = find();
     while (BufferIsValid(at.page) && at.item > PageGetMaxOffsetNumber(BufferGetPage(at.page)))
         step_right(index_, at);
-    set_mark(at);
+    set_hint(at);
     if (!BufferIsValid(at.page))
         return nullptr;
     text *const found =

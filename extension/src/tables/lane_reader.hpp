@@ -7,9 +7,8 @@
 // MVCC snapshot nobody needs to pin the page that he has read entries from.
 #pragma once
 
-#include "core/skip_ranges.hpp"
-
 #include "core/page_hint.hpp"
+#include "core/skip_ranges.hpp"
 #include "pg/values.hpp"
 
 namespace fairq::tables {
@@ -23,8 +22,9 @@ public:
     void finish();
 
     // From that place of the lane on. Dead entries too: those that nobody's snapshot sees a row behind. The
-    // caller expects to look at that many. mark: where that place may be.
-    void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too, core::Bookmark mark = {});
+    // caller expects to look at that many. hint: where that place may be.
+    void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too,
+               core::PageHint hint = {});
     // The place of the next entry; a job may have several. None at the end of the lane.
     std::optional<core::LaneKey> next();
     // Whether there are dead ones in front of it that were left out.
@@ -35,9 +35,9 @@ public:
     // The same for a look alone: leaves the row's page as untidy as it is.
     bool peek(TupleTableSlot *slot);
     // Where the last search ended.
-    core::Bookmark mark() const { return mark_; }
+    core::PageHint hint() const { return hint_; }
 
-    // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none. Then mark() is
+    // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none. Then hint() is
     // where its lane begins.
     std::optional<std::string> next_lane(std::string_view after);
 
@@ -66,8 +66,8 @@ private:
 
     void read();
     Spot find_position();
-    void set_mark(Spot at);
-    Spot find_at_mark();
+    void set_hint(Spot at);
+    Spot find_at_hint();
     bool starts_at(Spot &at) const;
     Spot find();
     OffsetNumber first_item(Page page, int guess = 0) const;
@@ -85,8 +85,8 @@ private:
     BTScanInsert key_;
     BlockNumber pages_; // that the index has at least
 
-    core::Bookmark mark_{};
-    bool mark_is_of_lane_;           // else of the one read before it
+    core::PageHint hint_{};
+    bool hint_is_of_lane_;           // else of the one read before it
     bool lanes_are_in_order_ = true; // those without a mark stand where the last one was
     Position behind_{};
     bool dead_too_, ended_;

@@ -61,16 +61,16 @@ bool find_and_end(Relation table, Oid key, int64 lock_token, int64 jobs) {
 
 } // namespace
 
-bool insert_lease(Oid schema, const ClaimMark &mark, const std::vector<int64> &jobs) {
+bool insert_lease(Oid schema, const ClaimStamp &stamp, const std::vector<int64> &jobs) {
     Oid const leases = relation_in(schema, "job_leases");
-    Datum const worker = pg::of(mark.worker).datum, ids = pg::of(jobs).datum;
+    Datum const worker = pg::of(stamp.worker).datum, ids = pg::of(jobs).datum;
     Relation const table = pg::call([&] { return table_open(leases, RowExclusiveLock); });
     bool const possible = is_plain(table);
     if (possible) {
         pg::BatchInsert batch(table, pg::call([] { return GetCurrentCommandId(true); }));
         TupleTableSlot *const row = batch.row();
-        Datum const at = TimestampTzGetDatum(mark.at);
-        Datum const values[] = {Int64GetDatum(mark.lock_token), worker, at, at, ids};
+        Datum const at = TimestampTzGetDatum(stamp.at);
+        Datum const values[] = {Int64GetDatum(stamp.lock_token), worker, at, at, ids};
         std::copy(std::begin(values), std::end(values), row->tts_values);
         std::fill_n(row->tts_isnull, kLeaseColumns, false);
         batch.add();

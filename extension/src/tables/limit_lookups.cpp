@@ -1,4 +1,4 @@
-// Index probes (see probes.hpp). A snapshot costs a microsecond, a probe two. Each is registered as long as
+// Index lookups (see lookups.hpp). A snapshot costs a microsecond, a lookup two. Each is registered as long as
 // rows are looked at by it: the server keeps only one latest snapshot, and whoever asks next overwrites it.
 #include "tables/limit_lookups.hpp"
 
@@ -7,24 +7,25 @@
 
 namespace fairq::tables {
 
-Probes::Probe &Probes::open(std::optional<Probe> &probe, const char *table, const char *index, int keys) {
-    if (probe)
-        return *probe;
+LimitLookups::Lookup &LimitLookups::open(std::optional<Lookup> &lookup, const char *table, const char *index,
+                                         int keys) {
+    if (lookup)
+        return *lookup;
     Oid const table_oid = relation_in(schema_, table), index_oid = relation_in(schema_, index);
-    Probe opened{};
+    Lookup opened{};
     pg::call([&] {
         opened.table = table_open(table_oid, AccessShareLock);
         opened.index = index_open(index_oid, AccessShareLock);
         opened.slot = table_slot_create(opened.table, nullptr);
-        opened.scan =
-            pg::compat::index_beginscan(opened.table, opened.index, RegisterSnapshot(GetLatestSnapshot()), keys);
+        opened.scan = pg::compat::index_beginscan(opened.table, opened.index,
+                                                  RegisterSnapshot(GetLatestSnapshot()), keys);
     });
-    probe = opened;
-    return *probe;
+    lookup = opened;
+    return *lookup;
 }
 
-void Probes::start(const Probe &probe, std::string_view tenant, std::optional<std::string_view> second,
-                   Sight sight) {
+void LimitLookups::start(const Lookup &lookup, std::string_view tenant,
+                         std::optional<std::string_view> second, Freshness freshness) {
     Datum const values[] = {pg::of(tenant).datum, second ? pg::of(*second).datum : 0};
     pg::call([&] {
         ScanKeyData keys[2];
@@ -33,59 +34,59 @@ void Probes::start(const Probe &probe, std::string_view tenant, std::optional<st
         if (second)
             ScanKeyEntryInitialize(&keys[1], 0, 2, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
                                    F_TEXTEQ, values[1]);
-        if (sight == Sight::latest) {
-            UnregisterSnapshot(probe.scan->xs_snapshot);
-            probe.scan->xs_snapshot = RegisterSnapshot(GetLatestSnapshot());
+        if (freshness == Freshness::latest) {
+            UnregisterSnapshot(lookup.scan->xs_snapshot);
+            lookup.scan->xs_snapshot = RegisterSnapshot(GetLatestSnapshot());
         }
-        index_rescan(probe.scan, keys, second ? 2 : 1, nullptr, 0);
+        index_rescan(lookup.scan, keys, second ? 2 : 1, nullptr, 0);
     });
 }
 
-bool Probes::next(const Probe &probe) {
-    return pg::call([&] { return index_getnext_slot(probe.scan, ForwardScanDirection, probe.slot); });
+bool LimitLookups::next(const Lookup &lookup) {
+    return pg::call([&] { return index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot); });
 }
 
-int Probes::running(std::string_view tenant, int most, Sight sight) {
-    Probe const &probe = open(running_, "job_live", "job_live_running", 1);
-    start(probe, tenant, std::nullopt, sight);
+int LimitLookups::running(std::string_view tenant, int most, Freshness freshness) {
+    Lookup const &lookup = open(running_, "job_live", "job_live_running", 1);
+    start(lookup, tenant, std::nullopt, freshness);
     return pg::call([&] {
         int found = 0;
-        while (found < most && index_getnext_slot(probe.scan, ForwardScanDirection, probe.slot))
+        while (found < most && index_getnext_slot(lookup.scan, ForwardScanDirection, lookup.slot))
             ++found;
         return found;
     });
 }
 
-std::optional<int64> Probes::key_holder(std::string_view tenant, std::string_view key) {
-    Probe const &probe = open(held_, "job_live", "job_live_held", 2);
-    start(probe, tenant, key, Sight::latest);
-    if (!next(probe))
+std::optional<int64> LimitLookups::key_holder(std::string_view tenant, std::string_view key) {
+    Lookup const &lookup = open(held_, "job_live", "job_live_held", 2);
+    start(lookup, tenant, key, Freshness::latest);
+    if (!next(lookup))
         return std::nullopt;
     bool null = false;
-    return DatumGetInt64(pg::call([&] { return slot_getattr(probe.slot, kId, &null); }));
+    return DatumGetInt64(pg::call([&] { return slot_getattr(lookup.slot, kId, &null); }));
 }
 
-std::optional<TimestampTz> Probes::claim_due_at(std::string_view tenant, Sight sight) {
-    Probe const &probe = open(rates_, "tenant_rates", "tenant_rates_pkey", 2);
-    start(probe, tenant, "claim", sight);
-    if (!next(probe))
+std::optional<TimestampTz> LimitLookups::claim_due_at(std::string_view tenant, Freshness freshness) {
+    Lookup const &lookup = open(rates_, "tenant_rates", "tenant_rates_pkey", 2);
+    start(lookup, tenant, "claim", freshness);
+    if (!next(lookup))
         return std::nullopt;
     bool null = false;
-    return DatumGetTimestampTz(pg::call([&] { return slot_getattr(probe.slot, kRateDueAt, &null); }));
+    return DatumGetTimestampTz(pg::call([&] { return slot_getattr(lookup.slot, kRateDueAt, &null); }));
 }
 
-void Probes::finish() {
-    for (std::optional<Probe> *const probe : {&running_, &held_, &rates_}) {
-        if (*probe)
+void LimitLookups::finish() {
+    for (std::optional<Lookup> *const lookup : {&running_, &held_, &rates_}) {
+        if (*lookup)
             pg::call([&] {
-                Snapshot const snapshot = (*probe)->scan->xs_snapshot;
-                index_endscan((*probe)->scan);
+                Snapshot const snapshot = (*lookup)->scan->xs_snapshot;
+                index_endscan((*lookup)->scan);
                 UnregisterSnapshot(snapshot);
-                ExecDropSingleTupleTableSlot((*probe)->slot);
-                index_close((*probe)->index, AccessShareLock);
-                table_close((*probe)->table, AccessShareLock);
+                ExecDropSingleTupleTableSlot((*lookup)->slot);
+                index_close((*lookup)->index, AccessShareLock);
+                table_close((*lookup)->table, AccessShareLock);
             });
-        probe->reset();
+        lookup->reset();
     }
 }
 

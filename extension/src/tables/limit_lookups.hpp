@@ -8,32 +8,32 @@
 namespace fairq::tables {
 
 // Use: construct, ask, finish. Opens what it is asked for.
-class Probes {
+class LimitLookups {
 public:
-    enum class Sight { latest, recent }; // recent: not older than these probes
-    explicit Probes(Oid schema) : schema_(schema) {}
+    enum class Freshness { latest, recent }; // recent: not older than these lookups
+    explicit LimitLookups(Oid schema) : schema_(schema) {}
 
     // How many jobs of the tenant are running under its cap; counts up to `most`.
-    int running(std::string_view tenant, int most, Sight sight);
+    int running(std::string_view tenant, int most, Freshness freshness);
     // Whether a locked job holds the key: then its id.
     std::optional<int64> key_holder(std::string_view tenant, std::string_view key);
     // When the tenant's next claim is due by its rate (GCRA's arrival time); none: never claimed.
-    std::optional<TimestampTz> claim_due_at(std::string_view tenant, Sight sight = Sight::latest);
+    std::optional<TimestampTz> claim_due_at(std::string_view tenant, Freshness freshness = Freshness::latest);
     void finish();
 
 private:
-    struct Probe {
+    struct Lookup {
         Relation table, index;
         IndexScanDesc scan;
         TupleTableSlot *slot;
     };
-    Probe &open(std::optional<Probe> &probe, const char *table, const char *index, int keys);
-    static void start(const Probe &probe, std::string_view tenant, std::optional<std::string_view> second,
-                      Sight sight);
-    static bool next(const Probe &probe);
+    Lookup &open(std::optional<Lookup> &lookup, const char *table, const char *index, int keys);
+    static void start(const Lookup &lookup, std::string_view tenant, std::optional<std::string_view> second,
+                      Freshness freshness);
+    static bool next(const Lookup &lookup);
 
     Oid schema_;
-    std::optional<Probe> running_, held_, rates_;
+    std::optional<Lookup> running_, held_, rates_;
 };
 
 } // namespace fairq::tables

@@ -1,8 +1,8 @@
 // Reading tenant_limits by its indexes (see limits_table.hpp).
 #include "tables/limits_table.hpp"
 
-#include "tables/live_columns.hpp"
 #include "pg/table_cache.hpp"
+#include "tables/live_columns.hpp"
 
 namespace fairq::tables {
 
@@ -19,7 +19,7 @@ enum LimitsColumn : AttrNumber {
     kPaused,
     kEnqueueRate,
     kEnqueueBurst,
-    kSettling
+    kCapPendingSince
 };
 
 // A column of a slot whose columns are all at hand.
@@ -75,7 +75,7 @@ std::optional<LimitsRow> LimitsTable::find(std::string_view tenant) {
                      DatumGetBool(slot_->tts_values[kPaused - 1]),
                      column(slot_, kEnqueueRate, to_double),
                      column(slot_, kEnqueueBurst, to_int32),
-                     !slot_->tts_isnull[kSettling - 1]};
+                     !slot_->tts_isnull[kCapPendingSince - 1]};
 }
 
 bool LimitsTable::any() {

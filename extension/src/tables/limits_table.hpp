@@ -16,7 +16,7 @@ struct LimitsRow {
     bool paused;
     std::optional<double> enqueue_rate_per_second;
     std::optional<int32> enqueue_burst;
-    bool settling; // whether it is not NULL
+    bool cap_pending; // whether it is not NULL
 };
 
 // A look at the table by one of its indexes, with the latest snapshot, whatever the transaction's isolation

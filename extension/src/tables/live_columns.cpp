@@ -1,8 +1,8 @@
 // Names and keys of job_live (see live_columns.hpp).
-#include "tables/live_table.hpp"
+#include "tables/live_columns.hpp"
 
 #include "pg/errors.hpp"
-#include "tables/live_columns.hpp"
+#include "tables/live_table.hpp"
 
 namespace fairq::tables {
 

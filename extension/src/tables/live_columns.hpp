@@ -32,8 +32,8 @@ enum Column : AttrNumber {
     kHeldKey,
     kParkedPosition,
     kRunningSince,
-    kKeptPosition,
-    kColumns = kKeptPosition
+    kRunningPosition,
+    kColumns = kRunningPosition
 };
 constexpr std::string_view kLoadTest = "load_test";
 

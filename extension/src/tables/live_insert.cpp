@@ -1,7 +1,7 @@
 // New rows of job_live (see live_insert.hpp).
-#include "tables/live_table.hpp"
-
 #include "tables/live_insert.hpp"
+
+#include "tables/live_table.hpp"
 
 namespace fairq::tables {
 

@@ -24,27 +24,27 @@ bool nothing_to_bypass(Relation table) {
            });
 }
 
-// The entries of a lane that are in none of its gaps.
+// The entries of a lane that are in none of its skip ranges.
 class Entries {
 public:
-    Entries(LaneReader &reader, const std::string &tenant, const core::Gaps &gaps)
-        : reader_(reader), tenant_(tenant), gaps_(gaps) {}
+    Entries(LaneReader &reader, const std::string &tenant, const core::SkipRanges &skip_ranges)
+        : reader_(reader), tenant_(tenant), skip_ranges_(skip_ranges) {}
 
     // The place of the first one from there on; the rest as in LaneReader::start.
-    std::optional<core::LaneKey> start(core::LaneKey from, int expected, bool dead_too, core::Bookmark mark) {
+    std::optional<core::LaneKey> start(core::LaneKey from, int expected, bool dead_too, core::PageHint hint) {
         expected_ = expected;
         dead_too_ = dead_too;
-        reader_.start(tenant_, gaps_.skip(from), expected_, dead_too_, mark);
+        reader_.start(tenant_, skip_ranges_.skip(from), expected_, dead_too_, hint);
         return next();
     }
 
     std::optional<core::LaneKey> next() {
         for (;;) {
             std::optional<core::LaneKey> const key = reader_.next();
-            if (!key || gaps_.skip(*key) == *key)
+            if (!key || skip_ranges_.skip(*key) == *key)
                 return key;
             pg::check_interrupts();
-            reader_.start(tenant_, gaps_.skip(*key), expected_, dead_too_);
+            reader_.start(tenant_, skip_ranges_.skip(*key), expected_, dead_too_);
         }
     }
 
@@ -55,13 +55,13 @@ public:
             last = *key;
             --count;
         }
-        return key ? core::stretch_of(last).to : core::kLastKey;
+        return key ? core::range_of(last).to : core::kLastKey;
     }
 
 private:
     LaneReader &reader_;
     const std::string &tenant_;
-    const core::Gaps &gaps_;
+    const core::SkipRanges &skip_ranges_;
     int expected_ = 0;
     bool dead_too_ = false;
 };
@@ -96,9 +96,10 @@ void put_version(TupleTableSlot *written, ReturnSetInfo *result) {
 
 } // namespace
 
-LiveTable::LiveTable(Oid schema, ClaimMark mark, const core::JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows)
-    : mark_(mark), types_(types), keys_(keys), rows_(rows), queued_(status_datum(schema, "queued")),
-      locked_(status_datum(schema, "locked")), worker_(pg::of(mark.worker).datum) {
+LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, KeyLocks &keys,
+                     ReturnSetInfo *rows)
+    : stamp_(stamp), types_(types), keys_(keys), rows_(rows), queued_(status_datum(schema, "queued")),
+      locked_(status_datum(schema, "locked")), worker_(pg::of(stamp.worker).datum) {
     Oid const table = live_table_oid(schema), lane = relation_in(schema, "job_live_lane");
     bool const readable = pg::call([&] {
         table_ = table_open(table, RowExclusiveLock);
@@ -107,7 +108,7 @@ LiveTable::LiveTable(Oid schema, ClaimMark mark, const core::JobTypes &types, Ke
     });
     if (!readable)
         pg::raise_altered_index("job_live_lane",
-                            "ON job_live (tenant_id, priority, position) WHERE position IS NOT NULL");
+                                "ON job_live (tenant_id, priority, position) WHERE position IS NOT NULL");
     pg::call([&] {
         CommandCounterIncrement();
         PushActiveSnapshot(GetTransactionSnapshot());
@@ -139,25 +140,25 @@ std::optional<std::string> LiveTable::last_lane() {
     return name == nullptr ? std::nullopt : std::optional<std::string>(pg::text_of(PointerGetDatum(name)));
 }
 
-Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
-    Taken result;
-    Entries entries(reader_, wanted.tenant, wanted.gaps);
+ScanResult LiveTable::take(const ScanRequest &wanted, std::vector<ClaimedJob> &taken) {
+    ScanResult result;
+    Entries entries(reader_, wanted.tenant, wanted.skip_ranges);
     std::optional<core::LaneKey> key =
-        entries.start(wanted.from, wanted.ahead + wanted.jobs, false, wanted.mark);
-    result.mark = reader_.mark();
-    core::Passed passed(wanted.from, result.passed);
+        entries.start(wanted.from, wanted.ahead + wanted.jobs, false, wanted.hint);
+    result.hint = reader_.hint();
+    core::ScannedRanges scanned(wanted.from, result.scanned);
     if (wanted.ahead > 0) {
         result.began = entries.leave(wanted.ahead, key);
-        passed.leave_out({wanted.from, result.began});
+        scanned.leave_out({wanted.from, result.began});
     }
     for (core::LaneKey last = core::kFirstKey; key && *key < wanted.to; key = entries.next()) {
         pg::check_interrupts();
         if (reader_.is_behind_dead())
-            passed.over_dead();
+            scanned.over_dead();
         // Not between the entries of one job: the last one may be the one that counts.
         if (result.looked_at >= kMostAtOnce && *key != last) {
-            result.next = core::stretch_of(last).to; // so that its stretch and the next one meet
-            passed.end();
+            result.next = core::range_of(last).to; // so that its range and the next one meet
+            scanned.end();
             return result;
         }
         last = *key;
@@ -165,27 +166,27 @@ Taken LiveTable::take(const Wanted &wanted, std::vector<ClaimedJob> &taken) {
         Look const seen = reader_.fetch(seen_) ? look(wanted.tenant, wanted.capped) : Look::passed;
         if (seen == Look::taken)
             taken.push_back(claimed(wanted.lane));
-        note(seen, *key, passed, result);
+        note(seen, *key, scanned, result);
         // A lane with nothing to park is not held up by those that have filled what a claim may park.
         if (result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may())) {
             result.empty = false; // nobody has looked further
-            passed.end();
+            scanned.end();
             return result;
         }
     }
-    passed.end_at(wanted.to);
+    scanned.end_at(wanted.to);
     return result;
 }
 
-void LiveTable::note(Look seen, core::LaneKey key, core::Passed &passed, Taken &result) {
+void LiveTable::note(Look seen, core::LaneKey key, core::ScannedRanges &scanned, ScanResult &result) {
     result.jobs += seen == Look::taken ? 1 : 0;
     if (seen == Look::taken || seen == Look::parked)
-        result.own.add(core::stretch_of(key));
+        result.own.add(core::range_of(key));
     if (seen == Look::others) {
-        passed.leave_out(core::stretch_of(key));
+        scanned.leave_out(core::range_of(key));
         result.empty = false;
     } else {
-        passed.over(key);
+        scanned.over(key);
     }
 }
 
@@ -246,9 +247,9 @@ bool LiveTable::lock() {
     });
 }
 
-core::LaneKey LiveTable::look_into(const std::string &tenant, const core::Gaps &gaps, core::LaneKey key,
-                                   int &entries, std::vector<core::LaneKey> &found) {
-    key = gaps.next(key);
+core::LaneKey LiveTable::look_into(const std::string &tenant, const core::SkipRanges &skip_ranges,
+                                   core::LaneKey key, int &entries, std::vector<core::LaneKey> &found) {
+    key = skip_ranges.next(key);
     auto const start = [&] { // dead entries count as well: thousands may stand in a row
         reader_.start(tenant, key, entries, true);
     };
@@ -260,7 +261,7 @@ core::LaneKey LiveTable::look_into(const std::string &tenant, const core::Gaps &
             key = core::kLastKey;
         else if (entries <= 0 && *entry != seen) // a job may have several
             return *entry;
-        else if (key = gaps.next(*entry); key != *entry)
+        else if (key = skip_ranges.next(*entry); key != *entry)
             start();
         else if (--entries; reader_.peek(seen_) && is_free())
             found.push_back(key);
@@ -297,9 +298,9 @@ void LiveTable::fill_changed(bool capped) {
     set(kStatus, locked_);
     set(kAttempts, Int32GetDatum(DatumGetInt32(value(kAttempts)) + 1));
     set(kLockedBy, worker_);
-    set(kLockedAt, TimestampTzGetDatum(mark_.at));
-    set(kLockToken, Int64GetDatum(mark_.lock_token));
-    set(kUpdatedAt, TimestampTzGetDatum(mark_.at));
+    set(kLockedAt, TimestampTzGetDatum(stamp_.at));
+    set(kLockToken, Int64GetDatum(stamp_.lock_token));
+    set(kUpdatedAt, TimestampTzGetDatum(stamp_.at));
     change(kHeldKey, value(kConcurrencyKey), is_null(kConcurrencyKey));
     if (capped)
         fill_running();
@@ -309,8 +310,8 @@ void LiveTable::fill_changed(bool capped) {
 // An index finds it as running, so this is no HOT update: then the job leaves its lane meanwhile, which saves
 // it a new entry there.
 void LiveTable::fill_running() {
-    change(kRunningSince, TimestampTzGetDatum(mark_.at), false);
-    change(kKeptPosition, value(kPosition), is_null(kPosition));
+    change(kRunningSince, TimestampTzGetDatum(stamp_.at), false);
+    change(kRunningPosition, value(kPosition), is_null(kPosition));
     change(kPosition, 0, true);
 }
 

@@ -3,10 +3,9 @@
 // planning, without an executor.
 #pragma once
 
-#include "core/skip_ranges.hpp"
-
-#include "pg/batch_insert.hpp"
 #include "core/job_types.hpp"
+#include "core/skip_ranges.hpp"
+#include "pg/batch_insert.hpp"
 #include "tables/lane_reader.hpp"
 #include "tables/limit_lookups.hpp"
 
@@ -15,7 +14,7 @@
 namespace fairq::tables {
 
 // How a claim changes a row.
-struct ClaimMark {
+struct ClaimStamp {
     std::string_view worker;
     int64 lock_token;
     TimestampTz at;
@@ -25,7 +24,7 @@ struct ClaimMark {
 class KeyLocks {
 public:
     enum class State { free, busy, unknown };
-    KeyLocks(Oid queue, Probes &probes) : queue_(queue), probes_(probes) {}
+    KeyLocks(Oid queue, LimitLookups &lookups) : queue_(queue), lookups_(lookups) {}
     // free: nobody has it, and nobody can take it until this transaction ends. busy: somebody has it.
     // unknown: this claim has as many locks as it may.
     State take(std::string_view tenant, std::string_view key);
@@ -33,7 +32,7 @@ public:
 
 private:
     Oid queue_;
-    Probes &probes_;
+    LimitLookups &lookups_;
     int locks_ = 0;
     std::unordered_set<std::string> busy_; // tenant, a zero byte, key; ours too
 };
@@ -48,47 +47,47 @@ struct ClaimedJob {
 };
 
 // What is asked of a lane.
-struct Wanted {
+struct ScanRequest {
     const std::string &tenant;
     int lane; // its number in the claim
     int jobs;
-    bool capped;            // the jobs count for the tenant's cap
-    const core::Gaps &gaps; // to step over
-    core::LaneKey from, to; // where to look; to: not included
-    int ahead;              // entries to leave to others, who are about to take those jobs
-    core::Bookmark mark;          // where the last walk began
+    bool capped;                         // the jobs count for the tenant's cap
+    const core::SkipRanges &skip_ranges; // to step over
+    core::LaneKey from, to;              // where to look; to: not included
+    int ahead;                           // entries to leave to others, who are about to take those jobs
+    core::PageHint hint;                 // where the last walk began
 };
 
 // What a lane gave. empty: it has no other job that could be claimed, as far as the claim's snapshot sees.
-struct Taken {
+struct ScanResult {
     int jobs = 0;
     bool empty = true;
-    int looked_at = 0;                      // entries
-    core::LaneKey began = core::kFirstKey;  // behind those that it left to others
-    std::optional<core::LaneKey> next = {}; // it stopped, for the claim to note how far it came: ask again
-    std::vector<core::Stretch> passed = {}; // where the claim has left nothing to claim
-    core::Touched own = {};                 // where it has taken jobs, or will park them
-    core::Bookmark mark = {};                     // where the walk began
+    int looked_at = 0;                        // entries
+    core::LaneKey began = core::kFirstKey;    // behind those that it left to others
+    std::optional<core::LaneKey> next = {};   // it stopped, for the claim to note how far it came: ask again
+    std::vector<core::KeyRange> scanned = {}; // where the claim has left nothing to claim
+    core::DirtyRanges own = {};               // where it has taken jobs, or will park them
+    core::PageHint hint = {};                 // where the walk began
 };
 
 // A claim in progress. Use: construct, next_lane/take as often as needed, finish. After an error the
 // transaction's abort releases what it holds; nothing here has a destructor to do it.
 class LiveTable {
 public:
-    LiveTable(Oid schema, ClaimMark mark, const core::JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows);
+    LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows);
 
     // The first tenant after `after` (bytewise) that has an entry in the lane index, dead or alive; or none.
-    // Then mark() is where its lane begins.
+    // Then hint() is where its lane begins.
     std::optional<std::string> next_lane(std::string_view after) { return reader_.next_lane(after); }
-    core::Bookmark mark() const { return reader_.mark(); }
+    core::PageHint hint() const { return reader_.hint(); }
     // The last tenant that has one; or none.
     std::optional<std::string> last_lane();
     // Takes queued jobs of the tenant, by priority, then position; skips rows that others have locked.
     // Appends them to `taken` and their rows to the tuplestore (when there is one).
-    Taken take(const Wanted &wanted, std::vector<ClaimedJob> &taken);
-    // Looks from `key` on into the gaps of a lane for jobs that could be claimed and adds them to `found`;
+    ScanResult take(const ScanRequest &wanted, std::vector<ClaimedJob> &taken);
+    // Looks from `key` on into the skip ranges of a lane for jobs that could be claimed and adds them to `found`;
     // `entries` is how many it may look at, and then how many are left. Returns where to go on, or kLastKey.
-    core::LaneKey look_into(const std::string &tenant, const core::Gaps &gaps, core::LaneKey key,
+    core::LaneKey look_into(const std::string &tenant, const core::SkipRanges &skip_ranges, core::LaneKey key,
                             int &entries, std::vector<core::LaneKey> &found);
     void finish();
 
@@ -108,7 +107,7 @@ private:
 
     bool is_free();
     Look look(const std::string &tenant, bool capped);
-    static void note(Look seen, core::LaneKey key, core::Passed &passed, Taken &result);
+    static void note(Look seen, core::LaneKey key, core::ScannedRanges &scanned, ScanResult &result);
     Look look_at_key(const std::string &tenant);
     Look park();
     bool lock();
@@ -125,7 +124,7 @@ private:
     int64 id() const { return DatumGetInt64(value(kId)); }
     ClaimedJob claimed(int lane) const;
 
-    ClaimMark mark_;
+    ClaimStamp stamp_;
     const core::JobTypes &types_;
     KeyLocks &keys_;
     ReturnSetInfo *rows_;

@@ -1,4 +1,4 @@
-// The front of an index (see front.hpp). A dirty snapshot costs nothing, and tells what matters: an entry
+// The low-water mark of an index (see low_water_mark.hpp). A dirty snapshot costs nothing, and tells what matters: an entry
 // that it does not show belongs to a row that a commit (or we) moved away, or that a rollback took back. Such
 // an entry is dead for good, but for what we may yet roll back; it is marked so, and scans pass it, as soon
 // as no snapshot sees the row. While somebody holds an old one, though, the dead entries pile up. Then the
@@ -6,10 +6,10 @@
 // for long, because the whole front is looked at again and again: what came into it late (a job that was due
 // before its row was written, one that a rollback gave back, a clock that was set back) is found by that
 // look, and its time becomes the new place.
-#include "tables/live_table.hpp"
-
 #include "tables/low_water_mark.hpp"
+
 #include "tables/live_columns.hpp"
+#include "tables/live_table.hpp"
 
 namespace fairq::tables {
 
@@ -21,7 +21,7 @@ constexpr int64 kPartOfTime = 100; // of the time, a hundredth goes into looking
 
 struct Index {
     const char *table, *name;
-    shared::queue_state::Front front;
+    shared::queue_state::MarkedIndex marked;
 };
 
 class Look {
@@ -98,25 +98,25 @@ private:
 };
 
 // Behind a front of many dead entries.
-void look_further(Look &look, Oid queue, shared::queue_state::Front front) {
-    shared::queue_state::Passed passed = shared::queue_state::passed(queue, front);
+void look_further(Look &look, Oid queue, shared::queue_state::MarkedIndex index) {
+    shared::queue_state::LowWaterMark mark = shared::queue_state::low_water_mark(queue, index);
     TimestampTz const now = GetCurrentTimestamp();
-    bool const again = now >= passed.look_again_at || passed.look_again_at > now + kLookAgainAtLast;
-    look.run(again ? DT_NOBEGIN : passed.to, INT64_MAX);
-    if (!again && look.passed_to() == passed.to)
+    bool const again = now >= mark.look_again_at || mark.look_again_at > now + kLookAgainAtLast;
+    look.run(again ? DT_NOBEGIN : mark.to, INT64_MAX);
+    if (!again && look.passed_to() == mark.to)
         return;
-    passed.to = look.passed_to();
+    mark.to = look.passed_to();
     if (again) {
         TimestampTz const end = GetCurrentTimestamp();
-        passed.look_again_at = end + std::clamp((end - now) * kPartOfTime, kLookAgain, kLookAgainAtLast);
+        mark.look_again_at = end + std::clamp((end - now) * kPartOfTime, kLookAgain, kLookAgainAtLast);
     }
-    shared::queue_state::set_passed(queue, front, passed);
+    shared::queue_state::set_low_water_mark(queue, index, mark);
 }
 
 std::optional<TimestampTz> first(Oid schema, const Index &index, TimestampTz until) {
     Look look(schema, index, until);
     if (!look.run(DT_NOBEGIN, kAlwaysLookedAt))
-        look_further(look, live_table_oid(schema), index.front);
+        look_further(look, live_table_oid(schema), index.marked);
     look.finish();
     return look.found();
 }
@@ -124,16 +124,19 @@ std::optional<TimestampTz> first(Oid schema, const Index &index, TimestampTz unt
 } // namespace
 
 std::optional<TimestampTz> first_due_job(Oid schema, TimestampTz until) {
-    return first(schema, {"job_live", "job_live_due", shared::queue_state::Front::due_jobs}, until);
+    return first(schema, {"job_live", "job_live_due", shared::queue_state::MarkedIndex::due_jobs}, until);
 }
 
 std::optional<TimestampTz> first_advancing_run(Oid schema) {
-    return first(schema, {"pipeline_runs", "pipeline_runs_advancing", shared::queue_state::Front::advancing_runs},
-                 DT_NOEND);
+    return first(
+        schema,
+        {"pipeline_runs", "pipeline_runs_advancing", shared::queue_state::MarkedIndex::advancing_runs},
+        DT_NOEND);
 }
 
 std::optional<TimestampTz> first_lease(Oid schema, TimestampTz until) {
-    return first(schema, {"job_leases", "job_leases_locked_at", shared::queue_state::Front::leases}, until);
+    return first(schema, {"job_leases", "job_leases_locked_at", shared::queue_state::MarkedIndex::leases},
+                 until);
 }
 
 } // namespace fairq::tables

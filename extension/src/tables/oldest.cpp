@@ -1,9 +1,9 @@
 // The oldest queued job, at a bounded cost: by the primary key, as long as what is older and not queued is
 // not too much; else by the fronts of the lanes.
-#include "tables/live_table.hpp"
+#include "tables/oldest.hpp"
 
 #include "tables/live_columns.hpp"
-#include "tables/oldest.hpp"
+#include "tables/live_table.hpp"
 
 namespace fairq::tables {
 

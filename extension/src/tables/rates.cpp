@@ -88,7 +88,8 @@ private:
         changed_->tts_values[kRateDueAt - 1] = TimestampTzGetDatum(due_at);
         ExecStoreVirtualTuple(changed_);
         pg::compat::TU_UpdateIndexes indexes = pg::compat::TU_None;
-        if (pg::compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, true, &indexes) != TM_Ok)
+        if (pg::compat::table_tuple_update(table_, &seen_->tts_tid, changed_, snapshot_, true, &indexes) !=
+            TM_Ok)
             return false;
         if (indexes != pg::compat::TU_None)
             add_index_entries(indexes == pg::compat::TU_Summarizing);

@@ -1,8 +1,8 @@
 // Tenant locks (see tenant_lock.hpp): advisory lock tags that no SQL function can make (field 4 is 1 or 2
 // there), on a hash of 64 bits. Two names with one hash only keep each other waiting.
-#include "tables/live_table.hpp"
-
 #include "tables/tenant_lock.hpp"
+
+#include "tables/live_table.hpp"
 
 namespace fairq::tables {
 
@@ -74,7 +74,7 @@ KeyLocks::State KeyLocks::take(std::string_view tenant, std::string_view key) {
     bool const locked = try_lock_key(queue_, tenant, key);
     locks_ += locked ? 1 : 0;
     busy_.insert(std::move(name));
-    return locked && !probes_.key_holder(tenant, key) ? State::free : State::busy;
+    return locked && !lookups_.key_holder(tenant, key) ? State::free : State::busy;
 }
 
 } // namespace fairq::tables

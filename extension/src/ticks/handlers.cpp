@@ -1,7 +1,7 @@
 // Which function runs a job type inside the server, and as whom.
 #include "queue/access.hpp"
-#include "tables/owner.hpp"
 #include "queue/statements.hpp"
+#include "tables/owner.hpp"
 
 namespace fairq::ticks {
 
@@ -83,7 +83,8 @@ std::vector<queue::Handler> runnable_handlers(Oid role) {
         pg::Rows const rows = pg::execute(queue::sql::kHandlers);
         std::vector<queue::Handler> handlers;
         for (size_t row = 0; row < rows.size(); ++row) {
-            queue::Handler handler{rows.text_at(row, 1), {rows.text_at(row, 2), rows.text_at(row, 3)}, std::nullopt};
+            queue::Handler handler{
+                rows.text_at(row, 1), {rows.text_at(row, 2), rows.text_at(row, 3)}, std::nullopt};
             if (!OidIsValid(find_function(handler.function, row_type)))
                 continue;
             if (!rows.is_null(row, 4)) {

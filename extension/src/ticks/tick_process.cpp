@@ -1,12 +1,11 @@
 // The processes of a tick. Process 0 coordinates: it promotes, reclaims, claims once for all, keeps the lease
 // alive, gives back what nobody did, and writes the tick's row. The others run handlers: a job's effect and
 // its completion commit together, fenced by the lease, and a failing handler fails its job alone.
+#include "pg/caller.hpp"
 #include "queue/queue.hpp"
 #include "queue/statements.hpp"
-
-#include "tables/owner.hpp"
-#include "pg/caller.hpp"
 #include "tables/job_row.hpp"
+#include "tables/owner.hpp"
 
 #include <map>
 
@@ -36,8 +35,7 @@ void await(TickSegment &tick, TickPhase phase) {
 
 class Coordinator {
 public:
-    explicit Coordinator(TickSegment &tick)
-        : tick_(tick), worker_id_("tick " + std::to_string(MyProcPid)) {}
+    explicit Coordinator(TickSegment &tick) : tick_(tick), worker_id_("tick " + std::to_string(MyProcPid)) {}
 
     void run() {
         await(tick_, TickPhase::claiming);
@@ -101,8 +99,7 @@ private:
             ProcessState const state = tick_.state_of(i);
             // Without the caller nobody tells us of one that never came up; should it still, it finds the
             // stop.
-            if (state == ProcessState::running ||
-                (state == ProcessState::starting && !tick_.stopping()))
+            if (state == ProcessState::running || (state == ProcessState::starting && !tick_.stopping()))
                 return false;
         }
         return true;
@@ -174,7 +171,7 @@ private:
     static void add_totals(std::string_view kind, const std::vector<std::string_view> &names,
                            const Sums &sums) {
         pg::execute(queue::sql::kAddTotals, {pg::of(kind), pg::of(names), pg::of(sums.claimed),
-                                      pg::of(sums.completed), pg::of(sums.failed)});
+                                             pg::of(sums.completed), pg::of(sums.failed)});
     }
 
     // What the load test's workers and tenants did, summed over all ticks.
@@ -195,9 +192,10 @@ private:
                 served.push_back(claim_.lanes[i]);
                 served_jobs.push_back(tenants.claimed[i]);
             }
-        return pg::execute(queue::sql::kAudit, {pg::of(workers.claimed), pg::of(workers.completed),
-                                         pg::of(workers.failed), pg::of(served), pg::of(served_jobs),
-                                         pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
+        return pg::execute(queue::sql::kAudit,
+                           {pg::of(workers.claimed), pg::of(workers.completed), pg::of(workers.failed),
+                            pg::of(served), pg::of(served_jobs), pg::of(int64{(pg::now() - started_) / 1000}),
+                            pg::of(load_test)});
     }
 
     void audit() {

@@ -31,8 +31,8 @@ struct TickSegment {
     ConditionVariable changed;
     pg_atomic_uint32 phase, stop, next_job;
     pg_atomic_uint32 state[kMaxProcesses];
-    pg::ErrorText error;  // when phase is failed
-    int64 lock_token; // from here on: written by the coordinator before phase is working
+    pg::ErrorText error; // when phase is failed
+    int64 lock_token;    // from here on: written by the coordinator before phase is working
     uint32 jobs;
     uint32 summary_size;
     TickJob job[FLEXIBLE_ARRAY_MEMBER]; // the summary's text lies behind them

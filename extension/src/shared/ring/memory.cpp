@@ -1,4 +1,4 @@
-// The memory of the ring (see ring_memory.hpp). Everything here runs under its lock: loads and stores only,
+// The memory of the ring (see memory.hpp). Everything here runs under its lock: loads and stores only,
 // nothing that may raise.
 #include "shared/ring/memory.hpp"
 
@@ -42,7 +42,7 @@ void initialize(LWLock *lock) {
     *memory = Memory{};
     memory->lock = lock;
     memory->capacity = capacity;
-    for (ConditionVariable &free : memory->free_to_claim)
+    for (ConditionVariable &free : memory->claim_slot_free)
         ConditionVariableInit(&free);
     lay_out();
     memset(memory->bucket, 0, static_cast<Size>(capacity) * sizeof(int32));
@@ -62,8 +62,8 @@ void drop(int place) {
     Lane &lane = memory->lane[place];
     schedule_of(lane.queue).leave(place);
     Queue &queue = memory->queues[lane.queue];
-    if (lane.depth != 0 && lane.counted_with == queue.depths)
-        queue.depths_whole = false;
+    if (lane.queued != 0 && lane.counted_with == queue.queued_count_id)
+        queue.queued_counts_whole = false;
     for (int32 *link = &bucket_of(lane.hash); *link != 0; link = &memory->lane[*link - 1].next)
         if (*link == place + 1) {
             *link = lane.next;
@@ -192,7 +192,7 @@ int find_or_make_lane(int queue, std::string_view tenant) {
     return place < 0 ? make_lane(queue, tenant) : place;
 }
 
-void enter(int queue, std::string_view tenant, core::Stretch where) {
+void enter(int queue, std::string_view tenant, core::KeyRange where) {
     Queue &of = memory->queues[queue];
     ++of.clock;
     of.touches[of.clock % kTouches] = {hash_of(queue, tenant), where};
@@ -205,8 +205,8 @@ void enter(int queue, std::string_view tenant, core::Stretch where) {
     Lane &lane = memory->lane[place];
     lane.touched = of.clock;
     lane.opened = ++memory->openings;
-#ifndef FAIRQ_TEST_WITHOUT_HOLES_IN_GAPS // so that the test of gaps can be seen to fail
-    lane.gaps.punch(where);
+#ifndef FAIRQ_TEST_WITHOUT_INVALIDATION // so that the test of skip ranges can be seen to fail
+    lane.skip_ranges.invalidate(where);
 #endif
     core::Schedule schedule = schedule_of(queue);
     if (schedule.contains(place))
@@ -231,23 +231,23 @@ int known_cap(int place, TimestampTz now) {
     return opened || std::abs(now - lane.at_cap.at) >= kCapKnownFor ? 0 : lane.at_cap.cap;
 }
 
-void forget_gaps(int queue) {
+void forget_skip_ranges(int queue) {
     memory->queues[queue].clock += kTouches + 1;
     for (int place = 0; place < memory->used; ++place)
         if (memory->lane[place].queue == queue)
-            memory->lane[place].gaps = {};
+            memory->lane[place].skip_ranges = {};
 }
 
-void make_gaps(int place, const std::vector<core::Stretch> &passed, uint64 since) {
+void make_skip_ranges(int place, const std::vector<core::KeyRange> &scanned, uint64 since) {
     Lane &lane = memory->lane[place];
     Queue const &queue = memory->queues[lane.queue];
     if (queue.clock - since > kTouches)
         return; // nobody knows what was touched
-    for (core::Stretch const &stretch : passed)
-        lane.gaps.add(stretch);
+    for (core::KeyRange const &range : scanned)
+        lane.skip_ranges.add(range);
     for (uint64 touch = since + 1; touch <= queue.clock; ++touch)
         if (queue.touches[touch % kTouches].lane == lane.hash)
-            lane.gaps.punch(queue.touches[touch % kTouches].where);
+            lane.skip_ranges.invalidate(queue.touches[touch % kTouches].where);
 }
 
 } // namespace fairq::shared::ring

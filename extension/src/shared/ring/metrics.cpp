@@ -1,9 +1,7 @@
 // What lanes did, for metrics and for who asks when it is his turn (see ring.hpp).
 #include "core/schedule_position.hpp"
-
-#include "shared/ring/ring.hpp"
-
 #include "shared/ring/memory.hpp"
+#include "shared/ring/ring.hpp"
 
 namespace fairq::shared::ring {
 
@@ -66,7 +64,7 @@ LaneFigures figures_of(int place, bool waiting, const Queue &queue, double left)
             last_minute(minutes_of(lane, lane.got, queue.minute), left),
             last_minute(due, left),
             std::max(memory->scheduled[place].weight, 1),
-            lane.counted_with == queue.depths ? lane.depth : 0,
+            lane.counted_with == queue.queued_count_id ? lane.queued : 0,
             waiting};
 }
 
@@ -120,12 +118,12 @@ bool available() {
     return memory != nullptr;
 }
 
-bool depths_known(Oid table) {
+bool queued_counts_known(Oid table) {
     if (memory == nullptr)
         return false;
     Exclusive const lock;
     int const queue = find_queue(table);
-    return queue >= 0 && memory->queues[queue].depths != 0 && memory->queues[queue].depths_counted;
+    return queue >= 0 && memory->queues[queue].queued_count_id != 0 && memory->queues[queue].queued_counted;
 }
 
 Figures figures(Oid table) {
@@ -147,13 +145,13 @@ Figures figures(Oid table) {
             continue;
         for (int bucket = 0; bucket < core::kWaitBuckets; ++bucket)
             all.dwell[bucket] = of.dwell[0][bucket] + left * of.dwell[1][bucket];
-        all.depths_known = of.depths != 0 && of.depths_counted;
-        all.depths_whole = of.depths_whole;
+        all.queued_counts_known = of.queued_count_id != 0 && of.queued_counted;
+        all.queued_counts_whole = of.queued_counts_whole;
     }
     return all;
 }
 
-std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
+std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant) {
     std::vector<core::ScheduledLane> lanes; // a copy: the lock is not held for the count
     core::ScheduleState state;
     int own = -1;
@@ -169,7 +167,7 @@ std::optional<Turn> turn_of(Oid table, std::string_view tenant) {
         state = memory->queues[queue].schedule;
     }
     int const all = state.lanes;
-    return Turn{all, core::lanes_before(own, std::move(lanes), state)};
+    return SchedulePosition{all, core::lanes_before(own, std::move(lanes), state)};
 }
 
 std::optional<TimestampTz> last_claim(Oid table) {

@@ -1,11 +1,10 @@
-// The depths' journal and its way into memory (see ring_depths.hpp).
-#include "core/job_status.hpp"
-
-#include "shared/ring/memory.hpp"
-
-#include "shared/counters.hpp"
-#include "pg/transaction_end.hpp"
+// Changes of the queued counts, and how a commit brings them into shared memory (see queued_counts.hpp).
 #include "shared/ring/queued_counts.hpp"
+
+#include "core/job_status.hpp"
+#include "pg/transaction_end.hpp"
+#include "shared/counters.hpp"
+#include "shared/ring/memory.hpp"
 
 namespace fairq::shared::queued_counts {
 
@@ -16,7 +15,7 @@ using ring::memory;
 using ring::Queue;
 
 constexpr size_t kAddAtOnce = 256; // for one hold of the lock
-constexpr size_t kShort = 4096;    // a journal that need not be shortened
+constexpr size_t kShort = 4096;    // a pending that need not be shortened
 
 struct Change {
     int nesting;
@@ -28,7 +27,7 @@ struct Changes {
     std::vector<Change> changes;
     size_t shorten_at = kShort;
 };
-pg::Journal<Changes> journal;
+pg::PendingChanges<Changes> pending;
 
 // Tells who is meant by one number: a change of a tenant on one level.
 std::string name_of(const Change &change) {
@@ -39,15 +38,15 @@ std::string name_of(const Change &change) {
 void shorten() {
     std::unordered_map<std::string, size_t> places;
     std::vector<Change> shorter;
-    for (Change &change : journal->changes) {
+    for (Change &change : pending->changes) {
         auto const [found, is_new] = places.emplace(name_of(change), shorter.size());
         if (is_new)
             shorter.push_back(std::move(change));
         else
             shorter[found->second].jobs += change.jobs;
     }
-    journal->changes = std::move(shorter);
-    journal->shorten_at = std::max(kShort, 2 * journal->changes.size());
+    pending->changes = std::move(shorter);
+    pending->shorten_at = std::max(kShort, 2 * pending->changes.size());
 }
 
 // The rest runs where nothing may raise. These need the lock.
@@ -56,12 +55,12 @@ void add(int queue, const std::string &tenant, int64 jobs) {
     Queue &of = memory->queues[queue];
     int const place = ring::find_or_make_lane(queue, tenant);
     if (place < 0) {
-        of.depths_whole = false;
+        of.queued_counts_whole = false;
         return;
     }
     ring::Lane &lane = memory->lane[place];
-    lane.depth = jobs + (lane.counted_with == of.depths ? lane.depth : 0);
-    lane.counted_with = of.depths;
+    lane.queued = jobs + (lane.counted_with == of.queued_count_id ? lane.queued : 0);
+    lane.counted_with = of.queued_count_id;
 }
 
 // Adds from `change` on, as many as one hold of the lock allows; then `change` is behind them.
@@ -69,88 +68,88 @@ template <class At, class End, class Jobs>
 void add_some(Oid table, uint64 count, At &change, End end, Jobs jobs) {
     Exclusive const lock;
     int const queue = ring::find_queue(table);
-    bool const wanted = queue >= 0 && memory->queues[queue].depths != 0 &&
-                        (count == 0 || memory->queues[queue].depths == count);
+    bool const wanted = queue >= 0 && memory->queues[queue].queued_count_id != 0 &&
+                        (count == 0 || memory->queues[queue].queued_count_id == count);
     for (size_t i = 0; i < kAddAtOnce && change != end; ++i, ++change)
         if (wanted)
             jobs(queue, *change);
 }
 
 // A database has the extension once.
-void forget_depths() {
+void forget_queued_counts() {
     Exclusive const lock;
     for (Queue &queue : memory->queues)
         if (queue.database == MyDatabaseId)
-            queue.depths = 0;
+            queue.queued_count_id = 0;
 }
 
 bool tells_all() {
     std::optional<StatusCounts> const counted = counters::pending();
     int64 queued = counted ? counted->by_status[0][core::index_of(core::JobStatus::queued)] : 0;
-    if (journal)
-        for (Change const &change : journal->changes)
+    if (pending)
+        for (Change const &change : pending->changes)
             queued -= change.jobs;
     return queued == 0;
 }
 
 void add_all() {
-    if (!journal)
+    if (!pending)
         return;
-    auto change = journal->changes.cbegin();
-    while (change != journal->changes.cend())
-        add_some(journal.table(), 0, change, journal->changes.cend(),
+    auto change = pending->changes.cbegin();
+    while (change != pending->changes.cend())
+        add_some(pending.table(), 0, change, pending->changes.cend(),
                  [](int queue, const Change &of) { add(queue, of.tenant, of.jobs); });
 }
 
 bool changes_something() {
-    return (journal && !journal->changes.empty()) || counters::pending();
+    return (pending && !pending->changes.empty()) || counters::pending();
 }
 
 // Shortens the list to what is left.
 void keep(size_t left) {
-    std::vector<Change> &changes = journal->changes;
+    std::vector<Change> &changes = pending->changes;
     changes.erase(changes.begin() + static_cast<std::ptrdiff_t>(left), changes.end());
 }
 
-void at_end(pg::Ending ending) {
+void at_end(pg::TransactionEvent event) {
     if (memory == nullptr)
         return;
-    if (ending == pg::Ending::commit) {
+    if (event == pg::TransactionEvent::commit) {
         if (tells_all())
             add_all();
         else
-            forget_depths();
+            forget_queued_counts();
     }
-    if (ending == pg::Ending::prepare && changes_something())
-        forget_depths();
-    if (!journal)
+    if (event == pg::TransactionEvent::prepare && changes_something())
+        forget_queued_counts();
+    if (!pending)
         return;
-    if (is_over(ending)) {
-        journal->changes.clear();
-        journal->shorten_at = kShort;
+    if (is_over(event)) {
+        pending->changes.clear();
+        pending->shorten_at = kShort;
     } else {
-        keep(follow_savepoint(ending, journal->changes.data(), journal->changes.size()));
+        keep(follow_savepoint(event, pending->changes.data(), pending->changes.size()));
     }
 }
 
 } // namespace
 
 void install_callbacks() {
-    pg::hear_of_endings<at_end>();
+    pg::on_transaction_end<at_end>();
 }
 
 void changed(Oid table, std::string_view tenant, int64 jobs) {
     if (memory == nullptr || jobs == 0)
         return;
-    if (journal.of(table).changes.size() >= journal->shorten_at)
+    if (pending.of(table).changes.size() >= pending->shorten_at)
         shorten();
-    journal->changes.push_back({GetCurrentTransactionNestLevel(), jobs, std::string(tenant)});
+    pending->changes.push_back({GetCurrentTransactionNestLevel(), jobs, std::string(tenant)});
 }
 
-void add_pending(Depths &depths) {
-    if (journal)
-        for (Change const &change : journal->changes)
-            depths[change.tenant] += change.jobs;
+void add_pending(QueuedCounts &counts) {
+    if (pending)
+        for (Change const &change : pending->changes)
+            counts[change.tenant] += change.jobs;
 }
 
 uint64 begin_count(Oid table) {
@@ -158,17 +157,17 @@ uint64 begin_count(Oid table) {
         return 0;
     Exclusive const lock;
     Queue &queue = memory->queues[ring::find_or_make_queue(table)];
-    queue.depths = ++memory->clock;
-    queue.depths_counted = false;
-    queue.depths_whole = true;
-    return queue.depths;
+    queue.queued_count_id = ++memory->clock;
+    queue.queued_counted = false;
+    queue.queued_counts_whole = true;
+    return queue.queued_count_id;
 }
 
 // The deepest first: should there be no place for all, it is the shallow ones that are missing.
-void end_count(Oid table, uint64 count, const Depths &counted) {
+void end_count(Oid table, uint64 count, const QueuedCounts &counted) {
     if (count == 0)
         return;
-    std::vector<const Depths::value_type *> sorted;
+    std::vector<const QueuedCounts::value_type *> sorted;
     for (auto const &tenant : counted)
         sorted.push_back(&tenant);
     std::sort(sorted.begin(), sorted.end(), [](auto *a, auto *b) { return a->second > b->second; });
@@ -177,8 +176,8 @@ void end_count(Oid table, uint64 count, const Depths &counted) {
                  [](int queue, auto *of) { add(queue, of->first, of->second); });
     Exclusive const lock;
     int const queue = ring::find_queue(table);
-    if (queue >= 0 && memory->queues[queue].depths == count)
-        memory->queues[queue].depths_counted = true;
+    if (queue >= 0 && memory->queues[queue].queued_count_id == count)
+        memory->queues[queue].queued_counted = true;
 }
 
 } // namespace fairq::shared::queued_counts

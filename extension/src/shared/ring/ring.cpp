@@ -17,11 +17,11 @@ struct Drawn {
 };
 std::vector<Drawn> *drawn = nullptr; // made on first use and never destroyed
 
-void draw_from(Share &share) {
-    Lane &lane = memory->lane[share.lane];
-    drawn->push_back({share.lane, share.generation, share.jobs});
-    share.ahead = lane.drawn;
-    lane.drawn += share.jobs;
+void draw_from(Grant &grant) {
+    Lane &lane = memory->lane[grant.lane];
+    drawn->push_back({grant.lane, grant.generation, grant.jobs});
+    grant.ahead = lane.drawn;
+    lane.drawn += grant.jobs;
 }
 
 // Needs the lock.
@@ -32,10 +32,10 @@ void return_drawn() {
     drawn->clear();
 }
 
-void at_end(pg::Ending ending) {
-    if (ending != pg::Ending::abort && ending != pg::Ending::savepoint_abort)
+void at_end(pg::TransactionEvent event) {
+    if (event != pg::TransactionEvent::abort && event != pg::TransactionEvent::savepoint_abort)
         return;
-    leave();
+    release_claim_slot();
     if (drawn == nullptr || drawn->empty())
         return;
     Exclusive const lock;
@@ -43,39 +43,39 @@ void at_end(pg::Ending ending) {
 }
 
 // Whether the place is still the lane's that drew.
-bool is_lane_of(const Share &share, int queue) {
-    Lane const &lane = memory->lane[share.lane];
-    return lane.queue == queue && lane.generation == share.generation;
+bool is_lane_of(const Grant &grant, int queue) {
+    Lane const &lane = memory->lane[grant.lane];
+    return lane.queue == queue && lane.generation == grant.generation;
 }
 
-// A tenant is quiet that gets less than its share, or has all its jobs taken at its first turn, unless a
+// A tenant is quiet that gets less than its grant, or has all its jobs taken at its first turn, unless a
 // limit of its own keeps it so.
-bool is_quiet(const Share &share, bool first_turn, TimestampTz at) {
-    return at - memory->lane[share.lane].limited_at >= USECS_PER_MINUTE &&
-           ((share.empty && first_turn) || below_share(share.lane, at));
+bool is_quiet(const Grant &grant, bool first_turn, TimestampTz at) {
+    return at - memory->lane[grant.lane].limited_at >= USECS_PER_MINUTE &&
+           ((grant.result.empty && first_turn) || below_share(grant.lane, at));
 }
 
 // For the figures: what the lane did, and how long its jobs have waited if it is quiet.
-void note(Queue &queue, const Share &share, TimestampTz at) {
-    if (share.limited)
-        memory->lane[share.lane].limited_at = at;
-    bool const first_turn = at_first_turn(share.lane);
-    account(share.lane, share.got);
-    if (share.got > 0 && is_quiet(share, first_turn, at))
-        for (TimestampTz const since : share.since)
+void note(Queue &queue, const Grant &grant, TimestampTz at) {
+    if (grant.result.limited)
+        memory->lane[grant.lane].limited_at = at;
+    bool const first_turn = at_first_turn(grant.lane);
+    account(grant.lane, grant.result.got);
+    if (grant.result.got > 0 && is_quiet(grant, first_turn, at))
+        for (TimestampTz const since : grant.result.since)
             ++queue.dwell[0][core::wait_bucket(at - since)];
 }
 
 } // namespace
 
 void install_draw_callbacks() {
-    pg::hear_of_endings<at_end>();
+    pg::on_transaction_end<at_end>();
 }
 
 Ring::Ring(Oid table) : table_(table) {
     if (memory == nullptr)
         return;
-    enter_queue(table);
+    acquire_claim_slot(table);
     TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;
     queue_ = find_or_make_queue(table);
@@ -86,62 +86,62 @@ Ring::Ring(Oid table) : table_(table) {
     complete_ = memory->queues[queue_].complete;
 }
 
-std::vector<Share> Ring::draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const {
+std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const {
     bool const knows_caps = !has_news(); // others note what they see without our own changes
-    std::vector<Share> shares;
+    std::vector<Grant> grants;
     if (drawn == nullptr)
         drawn = new std::vector<Drawn>;
     Exclusive const lock;
     if (memory->queues[queue_].table != table_)
-        return shares; // another queue has taken our place
+        return grants; // another queue has taken our place
     core::Schedule schedule = schedule_of(queue_);
-    std::vector<core::Part> const parts = core::draw(schedule, jobs, room);
-    shares.reserve(parts.size());
-    for (core::Part const &part : parts) {
-        Lane const &lane = memory->lane[part.lane];
-        shares.push_back({std::string(lane.name()), part.lane, lane.generation, part.jobs,
-                          memory->scheduled[part.lane].weight});
-        shares.back().gaps = lane.gaps;
-        shares.back().mark = lane.mark;
-        shares.back().known_cap = knows_caps ? ring::known_cap(part.lane, at) : 0;
-        draw_from(shares.back());
+    std::vector<core::Grant> const drawn_grants = core::draw(schedule, jobs, room);
+    grants.reserve(drawn_grants.size());
+    for (core::Grant const &drawn_grant : drawn_grants) {
+        Lane const &lane = memory->lane[drawn_grant.lane];
+        grants.push_back({std::string(lane.name()), drawn_grant.lane, lane.generation, drawn_grant.jobs,
+                          memory->scheduled[drawn_grant.lane].weight});
+        grants.back().skip_ranges = lane.skip_ranges;
+        grants.back().hint = lane.hint;
+        grants.back().known_cap = knows_caps ? ring::known_cap(drawn_grant.lane, at) : 0;
+        draw_from(grants.back());
     }
-    return shares;
+    return grants;
 }
 
 // The clock has gone back by all that was not given before anybody's share is told by it.
-void Ring::settle(const std::vector<Share> &shares, TimestampTz at) const {
+void Ring::settle(const std::vector<Grant> &grants, TimestampTz at) const {
     Exclusive const lock;
     return_drawn();
     if (memory->queues[queue_].table != table_)
         return;
     core::Schedule schedule = schedule_of(queue_);
-    for (Share const &share : shares)
-        if (is_lane_of(share, queue_))
-            schedule.give_back(share.lane, share.jobs - share.got);
-    for (Share const &share : shares)
-        if (is_lane_of(share, queue_))
-            note(memory->queues[queue_], share, at);
-    for (Share const &share : shares) {
-        if (!is_lane_of(share, queue_))
+    for (Grant const &grant : grants)
+        if (is_lane_of(grant, queue_))
+            schedule.give_back(grant.lane, grant.jobs - grant.result.got);
+    for (Grant const &grant : grants)
+        if (is_lane_of(grant, queue_))
+            note(memory->queues[queue_], grant, at);
+    for (Grant const &grant : grants) {
+        if (!is_lane_of(grant, queue_))
             continue;
-        make_gaps(share.lane, share.passed, clock_);
-        memory->lane[share.lane].mark = share.mark;
-        if (share.found_cap > 0)
-            memory->lane[share.lane].at_cap = {share.found_cap, openings_, at};
-        if (share.got > 0)
-            schedule.served(share.lane);
-        if (share.empty && memory->lane[share.lane].touched <= clock_)
-            schedule.leave(share.lane);
-        else if (share.closed && schedule.contains(share.lane))
-            schedule.pass_over(share.lane);
+        make_skip_ranges(grant.lane, grant.result.scanned, clock_);
+        memory->lane[grant.lane].hint = grant.hint;
+        if (grant.result.found_cap > 0)
+            memory->lane[grant.lane].at_cap = {grant.result.found_cap, openings_, at};
+        if (grant.result.got > 0)
+            schedule.served(grant.lane);
+        if (grant.result.empty && memory->lane[grant.lane].touched <= clock_)
+            schedule.leave(grant.lane);
+        else if (grant.result.closed && schedule.contains(grant.lane))
+            schedule.pass_over(grant.lane);
     }
 }
 
-void Ring::set_weight(const Share &share, int weight) const {
+void Ring::set_weight(const Grant &grant, int weight) const {
     Exclusive const lock;
-    if (is_lane_of(share, queue_))
-        schedule_of(queue_).set_weight(share.lane, weight);
+    if (is_lane_of(grant, queue_))
+        schedule_of(queue_).set_weight(grant.lane, weight);
 }
 
 std::optional<int> lanes(Oid table) {

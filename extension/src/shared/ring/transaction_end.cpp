@@ -1,8 +1,7 @@
 // Lanes that a transaction touches, entered into the ring when it ends.
-#include "shared/ring/ring.hpp"
-
 #include "pg/transaction_end.hpp"
 #include "shared/ring/memory.hpp"
+#include "shared/ring/ring.hpp"
 
 #include <unordered_map>
 #include <unordered_set>
@@ -13,12 +12,12 @@ namespace {
 
 constexpr int kEnterAtOnce = 256; // lanes, for one hold of the lock
 
-using Lanes = std::unordered_map<std::string, core::Touched>;
+using Lanes = std::unordered_map<std::string, core::DirtyRanges>;
 
 // What one level of the transaction touched, should it be rolled back.
 struct Level {
     int nesting;
-    bool forget_gaps = false;
+    bool forget_skip_ranges = false;
     Lanes lanes = {};
 };
 
@@ -30,19 +29,19 @@ struct Touched {
     bool all_opened = false;
 
     void clear() {
-        pg::clear_out(at_commit);
+        pg::clear_and_shrink(at_commit);
         at_abort.clear();
         weights.clear();
-        pg::clear_out(opened);
+        pg::clear_and_shrink(opened);
         all_opened = false;
     }
 };
-pg::Journal<Touched> touched;
+pg::PendingChanges<Touched> touched;
 
-void enter_at(int queue, const std::string &tenant, const core::Touched &places) {
+void enter_at(int queue, const std::string &tenant, const core::DirtyRanges &places) {
     if (places.begin() == places.end())
-        enter(queue, tenant, core::Stretch{});
-    for (core::Stretch const &where : places)
+        enter(queue, tenant, core::KeyRange{});
+    for (core::KeyRange const &where : places)
         enter(queue, tenant, where);
 }
 
@@ -52,7 +51,7 @@ void enter_all(const Lanes &lanes) {
         Exclusive const lock;
         int const queue = find_queue(touched.table());
         for (int i = 0; i < kEnterAtOnce && lane != lanes.end(); ++i, ++lane)
-            if (queue >= 0) // else nobody has claimed yet: the survey is still to come
+            if (queue >= 0) // else nobody has claimed yet: the rescan is still to come
                 enter_at(queue, lane->first, lane->second);
     }
 }
@@ -97,21 +96,21 @@ Level &level_of(Oid table) {
 void rolled_back(size_t left) {
     for (std::vector<Level> &levels = touched->at_abort; levels.size() > left; levels.pop_back()) {
         enter_all(levels.back().lanes);
-        if (!levels.back().forget_gaps)
+        if (!levels.back().forget_skip_ranges)
             continue;
         Exclusive const lock;
         if (int const queue = find_queue(touched.table()); queue >= 0)
-            forget_gaps(queue);
+            forget_skip_ranges(queue);
     }
 }
 
 // What is to be entered at the commit stays there when a savepoint is rolled back: a lane entered for nothing
-// costs one look at it. What a prepared transaction leaves, whichever way it ends, the survey finds, or the
+// costs one look at it. What a prepared transaction leaves, whichever way it ends, the rescan finds, or the
 // end of a second.
-void at_end(pg::Ending ending) {
+void at_end(pg::TransactionEvent event) {
     if (!touched)
         return;
-    if (ending == pg::Ending::commit) {
+    if (event == pg::TransactionEvent::commit) {
         enter_all(touched->at_commit);
         open_tenants();
         if (touched->all_opened)
@@ -120,31 +119,32 @@ void at_end(pg::Ending ending) {
             weigh_all();
     }
     std::vector<Level> &levels = touched->at_abort;
-    rolled_back(ending == pg::Ending::abort ? 0 : follow_savepoint(ending, levels.data(), levels.size()));
-    if (is_over(ending))
+    rolled_back(event == pg::TransactionEvent::abort ? 0
+                                                     : follow_savepoint(event, levels.data(), levels.size()));
+    if (is_over(event))
         touched->clear();
 }
 
 } // namespace
 
 void install_callbacks() {
-    pg::hear_of_endings<at_end>();
+    pg::on_transaction_end<at_end>();
     install_draw_callbacks();
 }
 
-void activate_at_commit(Oid table, std::string_view tenant, core::Stretch where) {
+void activate_at_commit(Oid table, std::string_view tenant, core::KeyRange where) {
     if (memory != nullptr)
         touched.of(table).at_commit[std::string(tenant)].add(where);
 }
 
-void activate_at_abort(Oid table, std::string_view tenant, core::Stretch where) {
+void activate_at_abort(Oid table, std::string_view tenant, core::KeyRange where) {
     if (memory != nullptr)
         level_of(table).lanes[std::string(tenant)].add(where);
 }
 
-void forget_gaps_at_abort(Oid table) {
+void forget_skip_ranges_at_abort(Oid table) {
     if (memory != nullptr)
-        level_of(table).forget_gaps = true;
+        level_of(table).forget_skip_ranges = true;
 }
 
 void activate_own() {

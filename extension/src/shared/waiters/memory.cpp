@@ -1,4 +1,4 @@
-// The memory of the waiters (see waiters_memory.hpp). Everything here runs under its lock: loads, stores and
+// The memory of the waiters (see memory.hpp). Everything here runs under its lock: loads, stores and
 // setting of latches, nothing that may raise.
 #include "shared/waiters/memory.hpp"
 
@@ -84,13 +84,13 @@ int take_place(int queue) {
 void unlink(int place) {
     Place const &at = memory->places[place];
     Queue &of = memory->queues[at.queue];
-    bool const was_lookout = of.first == place + 1;
+    bool const was_leader = of.first == place + 1;
     (at.previous == 0 ? of.first : memory->places[at.previous - 1].next) = at.next;
     (at.next == 0 ? of.last : memory->places[at.next - 1].previous) = at.previous;
     pg_atomic_fetch_sub_u32(&bucket_of(of.table).waiting, 1);
-    if (was_lookout) {
+    if (was_leader) {
         of.due_at = 0; // the next one looks for itself
-        nudge_lookout(at.queue);
+        wake_leader(at.queue);
     }
 }
 
@@ -108,7 +108,7 @@ void wake(int place) {
     SetLatch(&memory->places[place].proc->procLatch);
 }
 
-void nudge_lookout(int queue) {
+void wake_leader(int queue) {
     int const first = memory->queues[queue].first;
     if (first != 0)
         SetLatch(&memory->places[first - 1].proc->procLatch);

@@ -1,5 +1,5 @@
 // Where waiters are registered: a fixed number of places in shared memory, in a list for each queue that has
-// some. For the waiters*.cpp files only.
+// some. For the files of this folder only.
 #pragma once
 
 #include "pg/shared_memory.hpp"
@@ -26,7 +26,7 @@ struct Queue {
     uint64 used;
     int32 places;         // taken; woken ones too
     int32 first, last;    // that wait; index + 1
-    TimestampTz due_at;   // the next scheduled job, as the lookout knows it; 0: it has not looked
+    TimestampTz due_at;   // the next scheduled job, as the leader knows it; 0: it has not looked
     TimestampTz opens_at; // DT_NOEND: no rate is known to keep jobs back
 };
 
@@ -58,10 +58,10 @@ uint64 hash_of(std::string_view tenant);
 int find_queue(Oid table);         // or -1
 int find_or_make_queue(Oid table); // or -1; takes the least recently used one's place
 int take_place(int queue);         // or -1: at the end of the queue's list, for this process
-void unlink(int place);            // out of the list; the next lookout learns that it is
+void unlink(int place);            // out of the list; the next leader learns that it is
 void free_place(int place);
 void wake(int place);
-void nudge_lookout(int queue);
+void wake_leader(int queue);
 // Any `jobs` of them, those that came last first. One that is bound to tenants is no substitute: when the
 // others do not suffice all of the bound ones are woken.
 void wake_any(int queue, int64 jobs);

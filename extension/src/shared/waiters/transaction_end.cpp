@@ -1,9 +1,8 @@
 // What a transaction tells waiters when it ends (see waiters.hpp).
-#include "shared/ring/ring.hpp"
-
 #include "pg/transaction_end.hpp"
-#include "shared/waiters/waiters.hpp"
+#include "shared/ring/ring.hpp"
 #include "shared/waiters/memory.hpp"
+#include "shared/waiters/waiters.hpp"
 
 #include <unordered_map>
 #include <unordered_set>
@@ -25,16 +24,16 @@ struct Pending {
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
 
     void clear() {
-        pg::clear_out(at_commit);
+        pg::clear_and_shrink(at_commit);
         at_abort = 0;
-        pg::clear_out(opened);
+        pg::clear_and_shrink(opened);
         brings = false;
         held.clear();
         everybody = false;
         due_at = opens_at = DT_NOEND;
     }
 };
-pg::Journal<Pending> pending;
+pg::PendingChanges<Pending> pending;
 
 enum class Ended { nothing, commit, abort, savepoint };
 Ended ended = Ended::nothing; // and nobody has been told yet
@@ -103,7 +102,7 @@ void tell_times() {
     of.due_at = std::min(of.due_at, pending->due_at); // stays 0 if nobody has looked
     of.opens_at = std::min(of.opens_at, pending->opens_at);
     if (sooner)
-        nudge_lookout(queue);
+        wake_leader(queue);
 }
 
 // Others who had news since our claim looked may have come for a tenant that they found locked by us: then it
@@ -144,18 +143,18 @@ void at_abort() {
 
 // Told for nothing costs one look: so no list for each savepoint. What a prepared transaction brings is found
 // by the next claim.
-void at_end(pg::Ending ending) {
-    if (ending == pg::Ending::commit || ending == pg::Ending::abort)
-        end_with_transaction(ending == pg::Ending::abort);
+void at_end(pg::TransactionEvent event) {
+    if (event == pg::TransactionEvent::commit || event == pg::TransactionEvent::abort)
+        end_with_transaction(event == pg::TransactionEvent::abort);
     if (!pending)
         return;
-    if (ending == pg::Ending::commit)
+    if (event == pg::TransactionEvent::commit)
         ended = Ended::commit;
-    if (ending == pg::Ending::abort)
+    if (event == pg::TransactionEvent::abort)
         ended = Ended::abort;
-    if (ending == pg::Ending::savepoint_abort)
+    if (event == pg::TransactionEvent::savepoint_abort)
         ended = Ended::savepoint;
-    if (ending == pg::Ending::prepare)
+    if (event == pg::TransactionEvent::prepare)
         pending->clear();
 }
 
@@ -176,7 +175,7 @@ void after_locks(ResourceReleasePhase phase, bool, bool, void *) {
 } // namespace
 
 void install_callbacks() {
-    pg::hear_of_endings<at_end>();
+    pg::on_transaction_end<at_end>();
     RegisterResourceReleaseCallback(after_locks, nullptr);
 }
 

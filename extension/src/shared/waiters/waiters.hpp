@@ -6,7 +6,7 @@
 //     its session's last claim noted: whoever committed in between has changed the news or sees the waiter;
 //   - a waiter that an error ends after it was woken wakes the next one in its place;
 //   - a claim that is rolled back brings what it took.
-// Nobody is woken by the time: of a queue's waiters the one that came first, the lookout, keeps house (due
+// Nobody is woken by the time: of a queue's waiters the one that came first, the leader, keeps house (due
 // jobs, stale leases), and so brings jobs like everybody else. It is woken last. Without shared memory, or
 // without a place in it, nobody can tell anybody anything: then waiting is polling.
 #pragma once
@@ -56,12 +56,12 @@ bool enter(Oid table, const std::vector<std::string> *tenants);
 Saw seen(Oid table);
 
 struct Watch {
-    bool woken, lookout;
+    bool woken, leader;
     TimestampTz due_at;   // of the next scheduled job; 0: look for it
     TimestampTz opens_at; // when a rate lets the next job through
 };
 Watch watch();                   // wakes somebody when a rate does
-void begin_look();               // the lookout is going to look for due jobs,
+void begin_look();               // the leader is going to look for due jobs,
 void end_look(TimestampTz next); // and has found the next one
 void check_client();             // raises if nobody is there to be told
 bool leave();                    // true: it was woken; an error until the commit still wakes another
