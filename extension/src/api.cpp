@@ -1,5 +1,6 @@
 // The SQL-callable functions: unpack and check arguments, call the queue, pack the result. The schema that a
 // function was created in is where the extension's tables are.
+#include "metrics/metrics.hpp"
 #include "pg/arguments.hpp"
 #include "pg/caller.hpp"
 #include "pg/notify.hpp"
@@ -8,6 +9,7 @@
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
+#include "ticks/ticks.hpp"
 
 namespace {
 
@@ -54,7 +56,7 @@ queue::NewJobs new_jobs(const Arguments &arguments) {
     common.priority = arguments.int32_in(3, "priority", {INT16_MIN, INT16_MAX});
     common.run_at = arguments.optional_time(4, "run_at");
     common.max_attempts = arguments.int32_in(7, "max_attempts", {1, core::kMaxAttempts});
-    common.timeout = pg::interval_of(arguments.duration(8, "timeout", core::kMaxTimeout));
+    common.timeout = arguments.duration(8, "timeout", core::kMaxTimeout);
     if (!arguments.is_null(9)) {
         common.run_id = arguments.positive(9, "run_id");
         common.stage = arguments.is_null(10) ? 1 : arguments.int32_in(10, "stage", {1, core::kMaxStage});
@@ -262,22 +264,22 @@ FAIRQ_API_FUNCTION(fairq_resume_job_type) {
 
 FAIRQ_FUNCTION(fairq_register_job_handler) {
     Arguments const arguments = begin(fcinfo);
-    queue::register_handler(arguments.name(0, "job_type", kMaxNameBytes), arguments.oid(1, "handler"));
+    ticks::register_handler(arguments.name(0, "job_type", kMaxNameBytes), arguments.oid(1, "handler"));
     PG_RETURN_VOID();
 }
 
 FAIRQ_FUNCTION(fairq_unregister_job_handler) {
-    PG_RETURN_BOOL(queue::unregister_handler(begin(fcinfo).name(0, "job_type", kMaxNameBytes)));
+    PG_RETURN_BOOL(ticks::unregister_handler(begin(fcinfo).name(0, "job_type", kMaxNameBytes)));
 }
 
 FAIRQ_FUNCTION(fairq_run_job_queue_cron) {
     begin(fcinfo);
-    PG_RETURN_DATUM(pg::of_jsonb(queue::tick(1)).datum);
+    PG_RETURN_DATUM(pg::of_jsonb(ticks::tick(1)).datum);
 }
 
 FAIRQ_FUNCTION(fairq_run_job_queue_parallel) {
     int32 const workers = begin(fcinfo).int32_in(0, "workers", {1, core::kMaxTickWorkers});
-    PG_RETURN_DATUM(pg::of_jsonb(queue::tick(workers)).datum);
+    PG_RETURN_DATUM(pg::of_jsonb(ticks::tick(workers)).datum);
 }
 
 FAIRQ_FUNCTION(fairq_run_job_queue_ticks) {
@@ -285,7 +287,7 @@ FAIRQ_FUNCTION(fairq_run_job_queue_ticks) {
     int32 const workers = arguments.int32_in(0, "workers", {1, core::kMaxTickWorkers});
     int64 const every = arguments.duration(1, "every", core::kDay);
     int64 const during = arguments.duration(2, "during", core::kDay);
-    pg::with_committing_spi(fcinfo, [&] { queue::ticks(workers, every, during); });
+    pg::with_committing_spi(fcinfo, [&] { ticks::run_ticks(workers, every, during); });
     PG_RETURN_VOID();
 }
 
@@ -293,7 +295,7 @@ FAIRQ_FUNCTION(fairq_run_job_queue_ticks) {
 extern "C" {
 PGDLLEXPORT void fairq_tick_process(Datum segment);
 void fairq_tick_process(Datum segment) {
-    pg::entry([&] { ticks::process_main(segment, {queue::coordinate, queue::work}); });
+    pg::entry([&] { ticks::process_main(segment, {ticks::coordinate, ticks::work}); });
 }
 }
 
@@ -302,25 +304,25 @@ void fairq_tick_process(Datum segment) {
 
 FAIRQ_API_FUNCTION(fairq_get_queue_metrics) {
     begin(fcinfo);
-    PG_RETURN_DATUM(queue::queue_metrics_of(queue::bound_tenants(Capability::monitor)).datum);
+    PG_RETURN_DATUM(metrics::queue_metrics(queue::bound_tenants(Capability::monitor)).datum);
 }
 
 FAIRQ_API_FUNCTION(fairq_why_not_running) {
     int64 const job_id = begin(fcinfo).positive(0, "job_id");
     queue::Tenants const tenants = queue::bound_tenants(Capability::monitor);
-    PG_RETURN_DATUM(pg::of_jsonb(queue::why_not_running(job_id, tenants ? &*tenants : nullptr)).datum);
+    PG_RETURN_DATUM(pg::of_jsonb(metrics::why_not_running(job_id, tenants ? &*tenants : nullptr)).datum);
 }
 
 FAIRQ_API_FUNCTION(fairq_get_tenant_metrics) {
     begin(fcinfo);
-    queue::tenant_metrics(result_set(fcinfo), queue::bound_tenants(Capability::monitor));
+    metrics::tenant_metrics(result_set(fcinfo), queue::bound_tenants(Capability::monitor));
     PG_RETURN_NULL();
 }
 
 FAIRQ_API_FUNCTION(fairq_get_load_test_metrics) {
     begin(fcinfo);
     queue::check_unbound(Capability::monitor);
-    PG_RETURN_DATUM(queue::load_test_metrics().datum);
+    PG_RETURN_DATUM(metrics::load_test_metrics().datum);
 }
 
 FAIRQ_FUNCTION(fairq_truncate_notify_payload) {

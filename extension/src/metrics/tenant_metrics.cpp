@@ -3,11 +3,41 @@
 #include "metrics/metrics.hpp"
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 
 namespace fairq::metrics {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// → tenant, its locked jobs; reads what the open leases name, and by their ids: OFFSET 0 leaves no other way
+const pg::Statement kInFlight{pg::Plan::pinned, R"(
+SELECT j.tenant_id, count(*)
+  FROM @job_leases l
+ CROSS JOIN unnest(l.job_ids) AS a (id)
+ CROSS JOIN LATERAL (SELECT tenant_id FROM @job_live WHERE id = a.id AND lock_token = l.lock_token OFFSET 0) AS j
+ GROUP BY j.tenant_id)"};
+
+// Arrays of tenants ('' for the rest) and their figures, -1 for none; shares in millionths.
+#define FAIRQ_TENANT_FIGURES                                                                                           \
+    "u.weight::integer, nullif(u.depth, -1) AS depth, nullif(u.served, -1) AS served, nullif(u.due, -1) / 1e6::float8 AS share_due, "         \
+    "nullif(u.got, -1) / 1e6::float8 AS share_got, u.in_flight, nullif(u.cap, -1)::integer AS cap, "                    \
+    "nullif(u.age, -1) AS oldest_claimable_age_seconds, nullif(u.waiting, -1) = 1 AS waiting_in_ring, "                 \
+    "u.tenants::integer "                                                                                              \
+    "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "                                                       \
+    "AS u (tenant, weight, depth, served, due, got, in_flight, cap, age, waiting, tenants)"
+#define FAIRQ_TENANT_ARRAYS                                                                                            \
+    {TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,              \
+         INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+
+const pg::Statement kTenantRows{pg::Plan::pinned, "SELECT nullif(u.tenant, ''), " FAIRQ_TENANT_FIGURES, FAIRQ_TENANT_ARRAYS};
+
+const pg::Statement kTenantsJson{pg::Plan::pinned,
+    "SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM (SELECT nullif(u.tenant, '') AS tenant, " FAIRQ_TENANT_FIGURES ") AS t",
+    FAIRQ_TENANT_ARRAYS};
+
+// clang-format on
 
 constexpr size_t kNamed = 50;
 constexpr int64 kNone = -1;
@@ -22,7 +52,7 @@ struct Tenant {
 
 QueuedCounts in_flight() {
     return pg::with_spi([] {
-        pg::Rows const rows = pg::execute(queue::sql::kInFlight);
+        pg::Rows const rows = pg::execute(kInFlight);
         QueuedCounts jobs;
         for (size_t row = 0; row < rows.size(); ++row)
             jobs.emplace(rows.text_at(row, 1), rows.int64_at(row, 2));
@@ -180,7 +210,7 @@ TenantFigures tenants(const Counts &counts) {
     shared::ring::Figures const figures = shared::ring::figures(tables::live_table_oid(pg::schema()));
     Shown const all = shown(figures, counts, std::nullopt);
     TenantFigures result;
-    result.json = pg::with_spi([&] { return only_value(execute(queue::sql::kTenantsJson, all)); });
+    result.json = pg::with_spi([&] { return only_value(execute(kTenantsJson, all)); });
     result.exact =
         counts.queued_counts ? counts.exact : figures.queued_counts_known && figures.queued_counts_whole;
     result.dwell_p50 = tenths_of_ms(core::wait_quantile(figures.dwell, 0.5));
@@ -196,7 +226,7 @@ void tenant_metrics(ReturnSetInfo *rows, const queue::Tenants &of) {
     Counts const now = counts(true);
     Shown const all = shown(shared::ring::figures(tables::live_table_oid(pg::schema())), now, of);
     pg::with_spi([&] {
-        pg::Rows const result = execute(queue::sql::kTenantRows, all);
+        pg::Rows const result = execute(kTenantRows, all);
         for (size_t row = 0; row < result.size(); ++row)
             result.put(row, rows);
     });

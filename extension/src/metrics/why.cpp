@@ -2,10 +2,10 @@
 // is the first of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited,
 // key_busy, in_transaction, housekeeping, no_worker, waiting: what has to end before the next can matter; of
 // what can only end by somebody's command before what ends by itself.
+#include "metrics/metrics.hpp"
 #include "metrics/why_answer.hpp"
 #include "pg/table_cache.hpp"
 #include "queue/limit_check.hpp"
-#include "queue/statements.hpp"
 #include "tables/owner.hpp"
 #include "tables/row_holder.hpp"
 #include "tables/tenant_lock.hpp"
@@ -13,6 +13,42 @@
 namespace fairq::metrics {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// id → version of the row, status, tenant, type, priority, position, due, when it came into this state, attempts,
+// max_attempts, error, concurrency key, run, stage, worker, heartbeat, the run's status and stage
+const pg::Statement kExplainLive{pg::Plan::pinned, R"(
+SELECT j.ctid::text || ' ' || j.xmin::text, array_position(enum_range(NULL::@job_status), j.status) - 1, j.tenant_id,
+       j.job_type, j.priority::integer, j.position, j.due_at, j.updated_at, j.attempts, j.max_attempts, j.last_error,
+       j.concurrency_key, j.run_id, j.stage, j.locked_by, l.heartbeat_at, r.status, r.stage
+  FROM @job_live j
+  LEFT JOIN @job_leases l ON l.lock_token = j.lock_token
+  LEFT JOIN @pipeline_runs r ON r.id = j.run_id
+ WHERE j.id = $1)", {INT8OID}};
+
+#define FAIRQ_FINISHED(table) \
+    "SELECT status::text, tenant_id, finished_at, attempts, max_attempts, last_error FROM @" table " WHERE id = $1 LIMIT 1"
+// id → status, tenant, when, attempts, max_attempts, error
+const pg::Statement kExplainFinished{pg::Plan::pinned, FAIRQ_FINISHED("job_history"), {INT8OID}};
+
+const pg::Statement kExplainArchived{pg::Plan::pinned, FAIRQ_FINISHED("job_archive"), {INT8OID}};
+
+// tenant, priority, position, paused types → jobs in front that a claim may take first, those that were looked at
+const pg::Statement kJobsAhead{pg::Plan::pinned, R"(
+SELECT count(*) FILTER (WHERE e.status = 'queued' AND e.job_type <> ALL ($4) AND NOT EXISTS (
+                            SELECT FROM @job_live h WHERE h.tenant_id = $1 AND h.held_key = e.concurrency_key)),
+       count(*)
+  FROM (SELECT status, job_type, concurrency_key FROM @job_live
+         WHERE tenant_id = $1 AND position IS NOT NULL AND (priority, position) < ($2::smallint, $3)
+         ORDER BY priority, position LIMIT 10001) AS e)", {TEXTOID, INT4OID, INT8OID, TEXTARRAYOID}};
+
+// run, stage → unfinished jobs
+const pg::Statement kJobsOfStage{pg::Plan::pinned,
+    "SELECT count(*) FROM (SELECT FROM @job_live WHERE run_id = $1 AND stage = $2 LIMIT 10001) AS s", {INT8OID, INT4OID}};
+
+// clang-format on
 
 using Time = std::optional<TimestampTz>;
 
@@ -53,7 +89,7 @@ struct LiveJob {
 };
 
 std::optional<LiveJob> find_live(int64 id) {
-    pg::Rows const row = pg::read_as_of_snapshot(queue::sql::kExplainLive, {pg::of(id)});
+    pg::Rows const row = pg::read_as_of_snapshot(kExplainLive, {pg::of(id)});
     if (row.empty())
         return std::nullopt;
     return LiveJob{id,
@@ -102,10 +138,9 @@ std::optional<std::string> explain_finished(int64 id, const pg::Statement &table
 }
 
 std::optional<std::string> explain_past(int64 id, const std::vector<std::string> *only_tenants) {
-    std::optional<std::string> answer =
-        explain_finished(id, queue::sql::kExplainFinished, false, only_tenants);
+    std::optional<std::string> answer = explain_finished(id, kExplainFinished, false, only_tenants);
     if (!answer && tables::extension_owns(pg::schema(), "job_archive"))
-        answer = explain_finished(id, queue::sql::kExplainArchived, true, only_tenants);
+        answer = explain_finished(id, kExplainArchived, true, only_tenants);
     return answer;
 }
 
@@ -190,8 +225,7 @@ private:
         if (*job_.stage <= current)
             return housekeeping("Stage " + std::to_string(current) + " of its " + run + " has begun.");
         int64 const left =
-            pg::read_as_of_snapshot(queue::sql::kJobsOfStage, {pg::of(*job_.run), pg::of(current)})
-                .int64_at(0, 1);
+            pg::read_as_of_snapshot(kJobsOfStage, {pg::of(*job_.run), pg::of(current)}).int64_at(0, 1);
         return answer("blocked",
                       "Its stage " + std::to_string(*job_.stage) + " begins when stage " +
                           std::to_string(current) + " of " + run + ", and all between, have completed.",
@@ -286,9 +320,9 @@ private:
     }
 
     Answer waiting() const {
-        pg::Rows const ahead = pg::read_as_of_snapshot(
-            queue::sql::kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority), pg::of(*job_.position),
-                                     array_of(queue::paused_types())});
+        pg::Rows const ahead =
+            pg::read_as_of_snapshot(kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority),
+                                                 pg::of(*job_.position), array_of(queue::paused_types())});
         int64 const position = ahead.int64_at(0, 1);
         bool const exact = ahead.int64_at(0, 2) <= kMostCounted;
         Time const last_claim = shared::ring::last_claim(queue_);

@@ -5,7 +5,7 @@
 
 namespace fairq::metrics {
 
-constexpr int64 kMostCounted = 10000; // jobs; see statements_why.cpp
+constexpr int64 kMostCounted = 10000; // jobs: the statements of why.cpp count one more
 
 // The same keys in every answer, and a reason's figures behind them.
 class Answer {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "pg/transaction.hpp"
-#include "tables/live_columns.hpp"
 
 namespace fairq::pg {
 

@@ -9,7 +9,7 @@ namespace fairq::pg {
 namespace {
 
 // Plain data: no constructor may run when the library is loaded.
-SPIPlanPtr plans[kMaxStatements];
+const Statement *prepared_statements = nullptr;
 Oid current_schema = InvalidOid;
 Oid planned_schema = InvalidOid;
 
@@ -60,10 +60,11 @@ private:
 };
 
 void forget_plans() {
-    for (SPIPlanPtr &plan : plans) {
-        if (plan)
-            call([&] { SPI_freeplan(plan); });
-        plan = nullptr;
+    while (prepared_statements != nullptr) {
+        Statement const &statement = *prepared_statements;
+        call([&] { SPI_freeplan(statement.prepared); });
+        prepared_statements = statement.next_prepared;
+        statement.prepared = nullptr;
     }
 }
 
@@ -76,8 +77,7 @@ SPIPlanPtr prepare(const Statement &statement) {
         SPIPlanPtr const plan = SPI_prepare_cursor(
             text.c_str(), statement.parameters, const_cast<Oid *>(statement.types), CURSOR_OPT_GENERIC_PLAN);
         if (plan == nullptr)
-            elog(ERROR, "could not prepare statement %d: %s", statement.number,
-                 SPI_result_code_string(SPI_result));
+            elog(ERROR, "could not prepare \"%s\": %s", statement.text, SPI_result_code_string(SPI_result));
         SPI_keepplan(plan);
         return plan;
     });
@@ -88,10 +88,12 @@ SPIPlanPtr plan_of(const Statement &statement) {
         forget_plans();
         planned_schema = current_schema;
     }
-    SPIPlanPtr &plan = plans[statement.number];
-    if (plan == nullptr)
-        plan = prepare(statement);
-    return plan;
+    if (statement.prepared == nullptr) {
+        statement.prepared = prepare(statement);
+        statement.next_prepared = prepared_statements;
+        prepared_statements = &statement;
+    }
+    return statement.prepared;
 }
 
 Rows run(const Statement &statement, Datum *values, const char *nulls, bool read_only) {
@@ -101,8 +103,7 @@ Rows run(const Statement &statement, Datum *values, const char *nulls, bool read
         call([&] {
             int const result = SPI_execute_plan(plan, values, nulls, read_only, 0);
             if (result < 0)
-                elog(ERROR, "could not run statement %d: %s", statement.number,
-                     SPI_result_code_string(result));
+                elog(ERROR, "could not run \"%s\": %s", statement.text, SPI_result_code_string(result));
         });
     });
     return Rows(SPI_tuptable, SPI_processed);

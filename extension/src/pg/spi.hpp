@@ -9,18 +9,26 @@
 
 namespace fairq::pg {
 
-constexpr int kMaxStatements = 104;
 constexpr int kMaxParameters = 16;
 
 // pinned: by indexes, for the hot path. open: the planner decides, for what reads whole tables.
 enum class Plan { pinned, open };
 
+// A text, the types of its parameters, and the plan that this process has made of it. It stands at the top of the
+// file of the verb that runs it. Constant-initialised: no constructor runs when the library is loaded.
 struct Statement {
-    int number; // its place in the table of plans, 0 … kMaxStatements - 1
+    constexpr Statement(Plan how, const char *sql, std::initializer_list<Oid> parameter_types = {})
+        : plan(how), text(sql) {
+        for (Oid const type : parameter_types)
+            types[parameters++] = type;
+    }
+
     Plan plan;
     const char *text;
     int parameters = 0;
     Oid types[kMaxParameters] = {};
+    mutable SPIPlanPtr prepared = nullptr;
+    mutable const Statement *next_prepared = nullptr; // of this process
 };
 
 // The rows of the last statement; valid until the next one or the end of with_spi().

@@ -4,13 +4,43 @@
 
 #include "pg/caller.hpp"
 #include "pg/table_cache.hpp"
-#include "queue/statements.hpp"
 #include "tables/live_columns.hpp"
 #include "tables/owner.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// → role, capability, tenant (NULL: all)
+const pg::Statement kAccess{pg::Plan::open, "SELECT role::oid::bigint, capability, tenant_id FROM @queue_access"};
+
+// id, tenants → a row, when it is their job
+const pg::Statement kIsJobOfTenants{pg::Plan::pinned, R"(
+SELECT FROM @job_live WHERE id = $1 AND tenant_id = ANY ($2)
+UNION ALL
+SELECT FROM @job_history WHERE id = $1 AND tenant_id = ANY ($2)
+ LIMIT 1)", {INT8OID, TEXTARRAYOID}};
+
+// ids, tenants → those of them that are unfinished and theirs
+const pg::Statement kJobsOfTenants{pg::Plan::pinned, R"(
+SELECT j.id FROM unnest($1) AS a (id) JOIN @job_live j ON j.id = a.id WHERE j.tenant_id = ANY ($2))", {INT8ARRAYOID, TEXTARRAYOID}};
+
+// token, now, tenants → jobs still held. A lease on anybody else's job as well is not theirs: kept alive by them, it
+// would keep that job from being reclaimed.
+const pg::Statement kHeartbeatOfTenants{pg::Plan::pinned, R"(
+WITH held AS (
+    SELECT count(*)::integer AS jobs, bool_and(j.tenant_id = ANY ($3)) AS theirs
+      FROM @job_leases l, unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
+     WHERE l.lock_token = $1
+), beat AS (
+    UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 AND (SELECT theirs FROM held)
+)
+SELECT CASE WHEN theirs THEN jobs ELSE 0 END FROM held)", {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
+
+// clang-format on
 
 struct Row {
     Oid role;
@@ -38,7 +68,7 @@ Rows read_rows() {
     Rows rows;
     pg::as_role(tables::owner_of_extension(pg::schema()), [&] {
         pg::with_spi([&] {
-            pg::Rows const found = pg::read_as_of_snapshot(sql::kAccess);
+            pg::Rows const found = pg::read_as_of_snapshot(kAccess);
             for (size_t i = 0; i < found.size(); ++i)
                 rows.push_back(
                     {static_cast<Oid>(found.int64_at(i, 1)), capability_of(found.text_at(i, 2)),
@@ -163,7 +193,7 @@ void check_job(Capability capability, int64 job_id) {
     if (!tenants)
         return;
     pg::with_spi([&] {
-        if (pg::execute(sql::kIsJobOfTenants, {pg::of(job_id), array_of(&*tenants)}).empty())
+        if (pg::execute(kIsJobOfTenants, {pg::of(job_id), array_of(&*tenants)}).empty())
             pg::raise_unknown_job(job_id);
     });
 }
@@ -173,7 +203,7 @@ Ids jobs_of(const Tenants &tenants, Ids job_ids) {
     if (!tenants)
         return job_ids;
     return pg::with_spi([&] {
-        pg::Rows const rows = pg::execute(sql::kJobsOfTenants, {pg::of(job_ids), array_of(&*tenants)});
+        pg::Rows const rows = pg::execute(kJobsOfTenants, {pg::of(job_ids), array_of(&*tenants)});
         Ids theirs(rows.size());
         for (size_t row = 0; row < rows.size(); ++row)
             theirs[row] = rows.int64_at(row, 1);
@@ -185,7 +215,7 @@ int32 heartbeat_of(const Tenants &tenants, int64 lock_token) {
     if (!tenants)
         return heartbeat(lock_token);
     return pg::with_spi([&] {
-        return pg::execute(sql::kHeartbeatOfTenants,
+        return pg::execute(kHeartbeatOfTenants,
                            {pg::of(lock_token), pg::of_time(pg::now()), array_of(&*tenants)})
             .int32_at(0, 1);
     });
@@ -200,14 +230,6 @@ int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs
             redriven +=
                 redrive(pg::of(std::string_view(tenant)), job_type, max_jobs - static_cast<int>(redriven));
     return redriven;
-}
-
-pg::Value queue_metrics_of(const Tenants &tenants) {
-    if (!tenants)
-        return queue_metrics();
-    std::string const json = pg::with_spi(
-        [&] { return pg::execute(sql::kMetricsOfTenants, {array_of(&*tenants)}).text_at(0, 1); });
-    return pg::of_jsonb(json);
 }
 
 } // namespace fairq::queue

@@ -5,7 +5,7 @@
 // people's SECURITY DEFINER functions, and its own bind whoever calls them.
 #pragma once
 
-#include "queue/queue.hpp"
+#include "queue/internal.hpp"
 
 namespace fairq::queue {
 
@@ -31,6 +31,5 @@ void check_job(Capability capability, int64 job_id);
 Ids jobs_of(const Tenants &tenants, Ids job_ids); // those that are unfinished and theirs
 int32 heartbeat_of(const Tenants &tenants, int64 lock_token);
 int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs);
-pg::Value queue_metrics_of(const Tenants &tenants); // jsonb
 
 } // namespace fairq::queue

@@ -4,7 +4,6 @@
 #include "queue/division.hpp"
 #include "queue/limits.hpp"
 #include "queue/rescan.hpp"
-#include "queue/statements.hpp"
 #include "queue/wait.hpp"
 #include "shared/waiters/waiters.hpp"
 #include "tables/claimed_rows.hpp"
@@ -15,7 +14,36 @@ namespace fairq::queue {
 
 namespace {
 
-constexpr int64 kSweepInterval = core::kSecond;
+// SQL is laid out by hand.
+// clang-format off
+
+// token, worker, now, ids: for a job_leases with triggers and the like
+const pg::Statement kInsertLease{pg::Plan::pinned, R"(
+INSERT INTO @job_leases (lock_token, worker_id, locked_at, heartbeat_at, job_ids) VALUES ($1, $2, $3, $3, $4))", {INT8OID, TEXTOID, TIMESTAMPTZOID, INT8ARRAYOID}};
+
+// ids, worker, now, token, those of them that count for a cap: the claim by the executor, for a job_live with triggers
+// and the like
+const pg::Statement kClaimByExecutor{pg::Plan::pinned, R"(
+UPDATE @job_live j
+   SET status = 'locked', attempts = attempts + 1, locked_by = $2, locked_at = $3, lock_token = $4, updated_at = $3,
+       held_key = concurrency_key, running_since = CASE WHEN c.capped THEN $3 END,
+       position = CASE WHEN NOT c.capped THEN position END, running_position = CASE WHEN c.capped THEN position END
+  FROM unnest($1) AS a (id) CROSS JOIN LATERAL (SELECT a.id = ANY ($5)) AS c (capped)
+ WHERE j.id = a.id AND j.status = 'queued'
+RETURNING j.*)", {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8ARRAYOID}};
+
+// ids, token, tenants: a cap that came while this very claim was under way
+const pg::Statement kMarkOwn{pg::Plan::pinned, R"(
+UPDATE @job_live j SET running_since = locked_at
+  FROM unnest($1) AS a (id)
+ WHERE j.id = a.id AND j.lock_token = $2 AND j.running_since IS NULL AND j.tenant_id = ANY ($3))", {INT8ARRAYOID, INT8OID, TEXTARRAYOID}};
+
+// ids that this transaction has locked
+const pg::Statement kPark{pg::Plan::pinned, R"(
+UPDATE @job_live j SET parked_position = j.position, position = NULL
+  FROM unnest($1) AS a (id) WHERE j.id = a.id AND j.status = 'queued' AND j.position IS NOT NULL)", {INT8ARRAYOID}};
+
+// clang-format on
 
 // Where this queue's last claim stopped: what shared memory remembers, else what this session does, else
 // anywhere.
@@ -45,26 +73,6 @@ private:
     inline static char own_tenant[core::kMaxNameBytes + 1] = "";
 };
 
-// A role that is bound to tenants has a clock of its own: what it does not sweep is not to wait for it.
-bool sweep_is_due(OnlyTenants only) {
-    return only ? shared::queue_state::own_sweep_is_due(pg::now(), kSweepInterval)
-                : shared::queue_state::sweep_is_due(tables::live_table_oid(pg::schema()), pg::now(),
-                                                    kSweepInterval);
-}
-
-// Rides on every claim, so that external workers alone need no ticker. Returns whether it was time for a
-// sweep. Nobody else has what it moves until the claim's transaction ends, and who is bound to tenants may
-// not hold up others: so he keeps house for his own only, and leaves the rest to the next one who may.
-bool keep_house(const ClaimRequest &request) {
-    promote(request.max_jobs, request.only_tenants);
-    bool const due = sweep_is_due(request.only_tenants);
-    if (due) {
-        sweep(pg::settings::lease_timeout(), request.only_tenants);
-        unpark(request.only_tenants);
-    }
-    return due;
-}
-
 Ids ids_of(const Claim &claim) {
     Ids ids(claim.jobs.size());
     std::transform(claim.jobs.begin(), claim.jobs.end(), ids.begin(), [](const auto &job) { return job.id; });
@@ -80,8 +88,8 @@ void update_by_executor(const ClaimRequest &request, const tables::ClaimStamp &s
         if (claim.capped[static_cast<size_t>(job.lane)])
             capped.push_back(job.id);
     pg::Rows const rows =
-        pg::execute(sql::kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(stamp.worker),
-                                            pg::of_time(stamp.at), pg::of(stamp.lock_token), pg::of(capped)});
+        pg::execute(kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(stamp.worker), pg::of_time(stamp.at),
+                                       pg::of(stamp.lock_token), pg::of(capped)});
     Ids updated(rows.size());
     for (size_t row = 0; row < rows.size(); ++row) {
         updated[row] = rows.int64_at(row, 1);
@@ -111,7 +119,7 @@ Ids runs_of(const Claim &claim) {
 void record(const tables::ClaimStamp &stamp, const Claim &claim) {
     Ids const ids = ids_of(claim);
     if (!tables::insert_lease(pg::schema(), stamp, ids))
-        pg::execute(sql::kInsertLease,
+        pg::execute(kInsertLease,
                     {pg::of(stamp.lock_token), pg::of(stamp.worker), pg::of_time(stamp.at), pg::of(ids)});
     pending_claimed(claim);
     auto const load_test =
@@ -134,7 +142,7 @@ void mark_newly_capped(const tables::ClaimStamp &stamp, const Claim &claim) {
         if (!claim.capped[lane] && limits_of(claim.lanes[lane]).max_concurrency)
             tenants.push_back(claim.lanes[lane]);
     if (!tenants.empty())
-        pg::execute(sql::kMarkOwn, {pg::of(ids_of(claim)), pg::of(stamp.lock_token), pg::of(tenants)});
+        pg::execute(kMarkOwn, {pg::of(ids_of(claim)), pg::of(stamp.lock_token), pg::of(tenants)});
 }
 
 // One claim under way: what it needs, made in the order in which it has to be. The ring's view comes before
@@ -164,7 +172,7 @@ public:
             if (!updated && !claim.jobs.empty())
                 update_by_executor(request_, stamp_, claim);
             if (!to_park.empty())
-                pg::execute(sql::kPark, {pg::of(to_park)});
+                pg::execute(kPark, {pg::of(to_park)});
             limit_check_.finish();
             if (!claim.jobs.empty()) {
                 record(stamp_, claim);
@@ -208,7 +216,7 @@ Claim claim(const ClaimRequest &request) {
         pg::raise_isolation_level();
     pg::refuse_read_only("claim_queued_jobs()");
     std::uint64_t const news = shared::waiters::news(tables::live_table_oid(pg::schema()));
-    bool const swept = keep_house(request);
+    bool const swept = housekeeping({request.max_jobs, request.only_tenants}).swept;
     shared::ring::activate_own();
     core::JobTypes types = request.types;
     types.pause(paused_types());
@@ -223,20 +231,6 @@ Claim claim(const ClaimRequest &request) {
         claim.needs_durable_commit =
             advance_runs(core::kRunStep, request.only_tenants) || claim.needs_durable_commit;
     return claim;
-}
-
-// What stands before the first due job of all is dead, whoever's it was.
-int64 promote(int max_jobs, OnlyTenants only) {
-    TimestampTz const now = pg::now();
-    std::optional<TimestampTz> const from = tables::first_due_job(pg::schema(), now);
-    if (!from)
-        return 0;
-    return pg::with_spi([&] {
-        pg::Value const at = pg::of_time(now), most = pg::of(int32{max_jobs}), since = pg::of_time(*from);
-        return count_into_lanes(only ? pg::execute(sql::kPromoteOfTenants, {at, most, since, array_of(only)})
-                                     : pg::execute(sql::kPromote, {at, most, since}),
-                                5);
-    });
 }
 
 } // namespace fairq::queue

@@ -1,6 +1,5 @@
 // How verbs tell the counters and the ring what they moved.
-#include "queue/queue.hpp"
-
+#include "queue/internal.hpp"
 #include "shared/waiters/waiters.hpp"
 
 namespace fairq::queue {

@@ -1,13 +1,56 @@
 // Enqueue: one job or many, idempotent per tenant. A job's id is also its first position in its tenant's
 // lane, so order of enqueue costs no second sequence.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 #include "queue/wait.hpp"
 #include "tables/live_insert.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// id, tenant, type, status, priority, payload, run_at, max_attempts, timeout, key, now, concurrency key, run, stage
+const pg::Statement kInsertJob{pg::Plan::pinned, R"(
+INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
+                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage)
+VALUES ($1, $2, $3, $4::@job_status, $5::smallint, $6, $7, $8, $9, $10, $11, $11,
+        CASE WHEN $4 = 'queued' THEN $1 END, CASE WHEN $4 = 'scheduled' THEN $7 END, $12, $13, $14))", {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, TEXTOID,
+         TIMESTAMPTZOID, TEXTOID, INT8OID, INT4OID}};
+
+// ids, kept ids (a job whose key was known keeps the other id and is not inserted), tenants, payloads or NULL, keys or
+// NULL, concurrency keys or NULL, then as above
+const pg::Statement kInsertJobs{pg::Plan::pinned, R"(
+INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
+                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage)
+SELECT i.id, i.tenant, $7, $8::@job_status, $9::smallint, coalesce(i.payload, '{}'), $10, $11, $12, i.key, $13, $13,
+       CASE WHEN $8 = 'queued' THEN i.id END, CASE WHEN $8 = 'scheduled' THEN $10 END, i.concurrency_key, $14, $15
+  FROM unnest($1, $2, $3, $4, $5, $6) AS i (id, kept, tenant, payload, key, concurrency_key)
+ WHERE i.id = i.kept)", {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID,
+         TIMESTAMPTZOID, INT4OID, INTERVALOID, TIMESTAMPTZOID, INT8OID, INT4OID}};
+
+// tenants, keys, ids. In key order, so that two callers with the same keys do not deadlock.
+const pg::Statement kInsertKeys{pg::Plan::pinned, R"(
+INSERT INTO @job_keys (tenant_id, idempotency_key, job_id)
+SELECT i.tenant, i.key, i.id FROM unnest($1, $2, $3) AS i (tenant, key, id) WHERE i.key IS NOT NULL
+ ORDER BY i.tenant COLLATE "C", i.key COLLATE "C", i.id
+    ON CONFLICT DO NOTHING)", {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}};
+
+// tenants, keys → the job of each, in their order; NULL where there is no key
+const pg::Statement kFindKeys{pg::Plan::pinned, R"(
+SELECT k.job_id
+  FROM unnest($1, $2) WITH ORDINALITY AS i (tenant, key, n)
+  LEFT JOIN @job_keys k ON k.tenant_id = i.tenant AND k.idempotency_key = i.key
+ ORDER BY i.n)", {TEXTARRAYOID, TEXTARRAYOID}};
+
+// tenants, keys, ids, kept ids: takes back the keys of the jobs that were refused
+const pg::Statement kDropKeys{pg::Plan::pinned, R"(
+DELETE FROM @job_keys k
+ USING unnest($1, $2, $3, $4) AS i (tenant, key, id, kept)
+ WHERE i.kept = 0 AND k.tenant_id = i.tenant AND k.idempotency_key = i.key AND k.job_id = i.id)", {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+
+// clang-format on
 
 constexpr std::string_view kLoadTest = "load_test";
 
@@ -52,8 +95,8 @@ void fill_lanes(const NewJobs &common, const pg::Value &tenants, const Ids &ids,
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
 // none).
 Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
-    pg::execute(sql::kInsertKeys, {arrays.tenants, arrays.keys, pg::of(ids)});
-    pg::Rows const found = pg::execute(sql::kFindKeys, {arrays.tenants, arrays.keys});
+    pg::execute(kInsertKeys, {arrays.tenants, arrays.keys, pg::of(ids)});
+    pg::Rows const found = pg::execute(kFindKeys, {arrays.tenants, arrays.keys});
     Ids kept = ids;
     for (size_t i = 0; i < kept.size(); ++i)
         if (!found.is_null(i, 1))
@@ -94,7 +137,7 @@ void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool pa
         if (std::binary_search(struck.begin(), struck.end(), id))
             id = 0;
     if (!arrays.keys.null)
-        pg::execute(sql::kDropKeys, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
+        pg::execute(kDropKeys, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
 }
 
 tables::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus status) {
@@ -102,7 +145,7 @@ tables::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus s
             core::name_of(status),
             common.priority,
             common.max_attempts,
-            common.timeout,
+            pg::interval_of(common.timeout),
             moment.now,
             moment.run_at,
             status == JobStatus::queued,
@@ -130,7 +173,7 @@ void insert(const NewJob &job, int64 id, tables::NewRows rows) {
                   pg::of(job.concurrency_key)});
     });
     if (!inserted)
-        pg::execute(sql::kInsertJob,
+        pg::execute(kInsertJob,
                     {pg::of(id), pg::of(job.tenant), pg::of(rows.type), pg::of(std::string_view(rows.status)),
                      pg::of(rows.priority), pg::of_datum(job.payload), pg::of_time(rows.run_at),
                      pg::of(rows.max_attempts), pg::of_datum(IntervalPGetDatum(&rows.timeout)),
@@ -154,7 +197,7 @@ int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, tabl
     });
     if (inserted)
         return jobs;
-    pg::execute(sql::kInsertJobs,
+    pg::execute(kInsertJobs,
                 {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
                  arrays.concurrency_keys, pg::of(rows.type), pg::of(std::string_view(rows.status)),
                  pg::of(rows.priority), pg::of_time(rows.run_at), pg::of(rows.max_attempts),

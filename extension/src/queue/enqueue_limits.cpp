@@ -2,7 +2,6 @@
 // for each other until their transactions end, so the rate is exact and a rollback gives back what it took.
 // Nobody waits for max_pending: it is held against what has committed, and one's own.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 
 #include <cmath>
 #include <map>
@@ -10,6 +9,22 @@
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// tenants in the order of their names, now → tenant, due; locks the rows until the transaction ends
+const pg::Statement kLockRates{pg::Plan::pinned, R"(
+INSERT INTO @tenant_rates AS r (tenant_id, side, due_at)
+SELECT i.tenant, 'enqueue', $2 FROM unnest($1) AS i (tenant)
+    ON CONFLICT (tenant_id, side) DO UPDATE SET due_at = r.due_at
+RETURNING tenant_id, due_at)", {TEXTARRAYOID, TIMESTAMPTZOID}};
+
+// tenant, due
+const pg::Statement kChargeRate{pg::Plan::pinned,
+    "UPDATE @tenant_rates SET due_at = $2 WHERE tenant_id = $1 AND side = 'enqueue'", {TEXTOID, TIMESTAMPTZOID}};
+
+// clang-format on
 
 constexpr size_t kMostNamed = 100; // tenants in an error's detail
 
@@ -62,7 +77,7 @@ void lock_rates(Demands &demands) {
     Names const names = names_of(demands, has_rate);
     if (names.empty())
         return;
-    pg::Rows const rows = pg::execute(sql::kLockRates, {pg::of(names), pg::of_time(pg::now())});
+    pg::Rows const rows = pg::execute(kLockRates, {pg::of(names), pg::of_time(pg::now())});
     for (size_t row = 0; row < rows.size(); ++row)
         demands.at(rows.text_at(row, 1)).due = rows.time_at(row, 2);
 }
@@ -97,7 +112,7 @@ void charge(const Demands &demands, TimestampTz now) {
         tenants.push_back(tenant);
         changes.push_back(demand.admitted());
         if (has_rate(demand))
-            pg::execute(sql::kChargeRate,
+            pg::execute(kChargeRate,
                         {pg::of(tenant), pg::of_time(core::charged(*demand.limits.enqueue_rate, demand.due,
                                                                    now, demand.admitted()))});
         if (demand.waiting.to_fold)

@@ -1,7 +1,6 @@
 // How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by
 // the lease's token, except cancel, which takes the job from whoever has it.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 #include "queue/wait.hpp"
 #include "tables/complete_rows.hpp"
 #include "tables/leases.hpp"
@@ -9,6 +8,100 @@
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// ids, token, now → id, load test?, tenant, concurrency key, run, stage. The lease ends with its
+// last job; SKIP LOCKED, because leases are locked before jobs
+// and this comes after them: what is left behind, the sweep of stale leases takes.
+const pg::Statement kComplete{pg::Plan::pinned, R"(
+WITH gone AS (
+    DELETE FROM @job_live j USING unnest($1) AS a (id) WHERE j.id = a.id AND j.lock_token = $2 RETURNING j.*
+), ended AS (
+    DELETE FROM @job_leases
+     WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
+                          WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM gone)
+                            FOR UPDATE SKIP LOCKED)
+)
+INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, $3 FROM gone
+RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
+
+// token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases with triggers and the like, and
+// for a lease that somebody has, or has changed, just now
+const pg::Statement kEndWholeLease{pg::Plan::pinned, R"(
+DELETE FROM @job_leases
+ WHERE lock_token = (SELECT lock_token FROM @job_leases
+                      WHERE lock_token = $1 AND cardinality(job_ids) = $2 FOR UPDATE SKIP LOCKED))", {INT8OID, INT8OID}};
+
+// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key, run, place (NULL: in no lane); locks
+// the row
+const pg::Statement kLockJob{pg::Plan::pinned, R"(
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_attempts, job_type = 'load_test',
+       lock_token, tenant_id, concurrency_key, run_id,
+       CASE WHEN position IS NOT NULL THEN )" FAIRQ_PLACE("position") R"( END
+  FROM @job_live WHERE id = $1 FOR UPDATE)", {INT8OID}};
+
+const pg::Statement kIsInHistory{pg::Plan::pinned, "SELECT FROM @job_history WHERE id = $1 LIMIT 1", {INT8OID}};
+
+// id, due, error, now
+const pg::Statement kBackOff{pg::Plan::pinned, R"(
+UPDATE @job_live
+   SET status = 'scheduled', due_at = $2, run_at = $2, position = NULL, locked_by = NULL, locked_at = NULL,
+       lock_token = NULL, held_key = NULL, running_since = NULL, running_position = NULL, last_error = $3, updated_at = $4
+ WHERE id = $1)", {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}};
+
+// ids, final status, error (NULL: keep), now
+const pg::Statement kMoveToHistory{pg::Plan::pinned, R"(
+WITH gone AS (
+    DELETE FROM @job_live j USING unnest($1) AS a (id) WHERE j.id = a.id RETURNING j.*
+)
+INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), $4 FROM gone)", {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+
+// ids, token, now, run_at (NULL: to its old place at once) → a row for each tenant and priority: also its name,
+// the concurrency keys, the first and the last place
+const pg::Statement kRelease{pg::Plan::pinned, R"(
+WITH moved AS (
+    UPDATE @job_live j
+       SET status = CASE WHEN $4 IS NULL THEN 'queued'::@job_status ELSE 'scheduled' END,
+           position = CASE WHEN $4 IS NULL THEN coalesce(position, running_position) END, running_position = NULL, due_at = $4, run_at = coalesce($4, run_at),
+           attempts = attempts - 1, locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL,
+           running_since = NULL, updated_at = $3
+      FROM unnest($1) AS a (id)
+     WHERE j.id = a.id AND j.lock_token = $2
+    RETURNING j.job_type, j.tenant_id, j.priority, j.concurrency_key, )" FAIRQ_PLACE("j.position") R"( AS place
+), ended AS (
+    DELETE FROM @job_leases
+     WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
+                          WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
+                            FOR UPDATE SKIP LOCKED)
+)
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id,
+       array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL), min(place), max(place)
+  FROM moved GROUP BY tenant_id, priority)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+
+// tenant or NULL, type or NULL, how many, now → a row for each tenant and priority: also its name, the first and the last place
+const pg::Statement kRedrive{pg::Plan::pinned, R"(
+WITH picked AS (
+    SELECT id FROM @job_history
+     WHERE status = 'dead' AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2)
+     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM @job_history h USING picked p WHERE h.id = p.id AND h.status = 'dead' RETURNING h.*
+), moved AS (
+    INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
+                           idempotency_key, concurrency_key, run_id, stage, last_error, created_at, updated_at, position)
+    SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
+           concurrency_key, run_id, stage, last_error, created_at, $4, nextval('@job_live_id_seq')
+      FROM gone ORDER BY id
+    RETURNING tenant_id, priority, job_type, )" FAIRQ_PLACE("position") R"( AS place
+)
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
+  FROM moved GROUP BY tenant_id, priority)", {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
+
+// clang-format on
 
 using CompletedJobs = std::vector<tables::CompletedJob>;
 
@@ -36,7 +129,7 @@ struct LockedJob {
 
 // Locks the unfinished job, or returns none.
 std::optional<LockedJob> lock_job(int64 id) {
-    pg::Rows const rows = pg::execute(sql::kLockJob, {pg::of(id)});
+    pg::Rows const rows = pg::execute(kLockJob, {pg::of(id)});
     if (rows.empty())
         return std::nullopt;
     return LockedJob{static_cast<JobStatus>(rows.int32_at(0, 1)),
@@ -51,13 +144,12 @@ std::optional<LockedJob> lock_job(int64 id) {
 }
 
 bool is_in_history(int64 id) {
-    return !pg::execute(sql::kIsInHistory, {pg::of(id)}).empty();
+    return !pg::execute(kIsInHistory, {pg::of(id)}).empty();
 }
 
 // Dead or cancelled: a pipeline run fails with it.
 void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg::Value &error) {
-    pg::execute(sql::kMoveToHistory, {pg::of(Ids{id}), pg::of(std::string_view(core::name_of(status))), error,
-                                      pg::of_time(pg::now())});
+    move_rows_to_history({id}, status, error);
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
     if (job.status == JobStatus::queued)
         lane_lost(job.tenant, 1);
@@ -74,8 +166,7 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
 }
 
 CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, TimestampTz now) {
-    pg::Rows const rows =
-        pg::execute(sql::kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
+    pg::Rows const rows = pg::execute(kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
     CompletedJobs completed;
     for (size_t row = 0; row < rows.size(); ++row) {
         tables::CompletedJob job{
@@ -98,11 +189,16 @@ CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
         return complete_by_executor(job_ids, lock_token, now);
     auto const jobs = static_cast<int64>(completed->size());
     if (jobs > 0 && !tables::end_lease(pg::schema(), lock_token, jobs))
-        pg::execute(sql::kEndWholeLease, {pg::of(lock_token), pg::of(jobs)});
+        pg::execute(kEndWholeLease, {pg::of(lock_token), pg::of(jobs)});
     return *std::move(completed);
 }
 
 } // namespace
+
+void move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error) {
+    pg::execute(kMoveToHistory, {pg::of(jobs), pg::of(std::string_view(core::name_of(status))), error,
+                                 pg::of_time(pg::now())});
+}
 
 Ids complete(Ids job_ids, int64 lock_token) {
     sort_unique(job_ids);
@@ -147,7 +243,7 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
         TimestampTz const now = pg::now();
         int64 const delay = core::backoff_delay(job->attempts, pg::settings::backoff_base(),
                                                 pg::settings::backoff_max(), pg::random_bits());
-        pg::execute(sql::kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
+        pg::execute(kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
         pending_moved({job_id}, +1);
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
         slot_freed(job->tenant);
@@ -162,9 +258,8 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
     TimestampTz const now = pg::now();
     bool const later = run_at && *run_at > now;
     return pg::with_spi([&] {
-        pg::Rows const moved =
-            pg::execute(sql::kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
-                                        later ? pg::of_time(*run_at) : pg::Value{}});
+        pg::Rows const moved = pg::execute(kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
+                                                      later ? pg::of_time(*run_at) : pg::Value{}});
         int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved, 6);
         FreedKeys keys;
         for (size_t row = 0; later && row < moved.size(); ++row) { // else it is itself the next of its key
@@ -196,7 +291,7 @@ bool cancel(int64 job_id) {
 int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
     return pg::with_spi([&] {
         pg::Rows const moves =
-            pg::execute(sql::kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
+            pg::execute(kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
         int64 const redriven = count_into_lanes(moves, 5);
         pending_moved(moves, +1);
         return redriven;

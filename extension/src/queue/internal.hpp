@@ -1,11 +1,63 @@
-// What the verbs share among themselves. Comes with queue.hpp; inside with_spi(), all of it.
+// What the verbs share among themselves, and with ticks and metrics. Inside with_spi(), all of it.
 #pragma once
 
+#include "core/backoff.hpp"
+#include "core/between.hpp"
+#include "core/histogram.hpp"
+#include "core/limits.hpp"
+#include "core/rate.hpp"
+#include "core/schedule.hpp"
+#include "core/share.hpp"
+#include "core/skip_ranges.hpp"
+#include "pg/errors.hpp"
+#include "pg/settings.hpp"
+#include "pg/spi.hpp"
+#include "pg/transaction.hpp"
 #include "queue/queue.hpp"
+#include "shared/counters.hpp"
+#include "shared/ring/queued_counts.hpp"
+#include "shared/ring/ring.hpp"
+#include "tables/live_columns.hpp"
+#include "tables/live_table.hpp"
+#include "tables/oldest.hpp"
+
+// The columns that job_live and job_history share before the status and after it, in two runs around it.
+#define FAIRQ_BEFORE_STATUS                                                                                  \
+    "id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, "   \
+    "run_id, stage, created_at, payload"
+#define FAIRQ_AFTER_STATUS "attempts, locked_by, locked_at, lock_token"
+// A job's place in its lane, as core::lane_key() makes it of its priority and position.
+#define FAIRQ_PLACE(position)                                                                                \
+    "(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655))"
 
 namespace fairq::queue {
 
+// The arrays of a bulk enqueue, all of one length. payloads: jsonb[] or NULL; keys and concurrency_keys: text[] or NULL.
+struct BulkArrays {
+    size_t count;
+    pg::Value tenants, payloads, keys, concurrency_keys;
+};
+
 pg::Value array_of(OnlyTenants tenants); // text[]; NULL: all
+
+// ------------------------------------------------------------------------------------------ housekeeping.cpp
+
+// Whose call the housekeeping rides on decides how much of it there is.
+struct HousekeepingRequest {
+    int max_jobs;                       // that may be promoted
+    OnlyTenants only_tenants = nullptr; // whose jobs and leases may be touched; null: all
+    bool in_bulk = false; // a tick: all stale leases, runs and partitions at once; else a sweep a second
+};
+struct Housekept {
+    int64 promoted = 0;
+    bool swept = false; // it was time for the sweep of stale leases and parked jobs
+};
+// How each step is run: as it is, or in a transaction of its own, so that one that fails costs the others nothing.
+using AroundStep = std::function<void(const std::function<void()> &step)>;
+inline void run_step(const std::function<void()> &step) {
+    step();
+}
+Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &around = run_step);
 
 // ------------------------------------------------------------------------------------------ keys.cpp
 
@@ -18,6 +70,11 @@ void free_keys(FreedKeys keys);
 void unpark(OnlyTenants only = nullptr);
 int64 unpark_type(std::string_view type, OnlyTenants only = nullptr); // one step
 const std::vector<std::string> &paused_types();                       // sorted
+
+// ------------------------------------------------------------------------------------------ finish.cpp
+
+// The rows alone: whoever moves them tells counters, keys and runs. error: text; NULL keeps the one they have.
+void move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error);
 
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 

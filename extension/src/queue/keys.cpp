@@ -2,12 +2,54 @@
 // and come back when their key is free or their type goes on.
 #include "pg/table_cache.hpp"
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 #include "tables/tenant_lock.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+const pg::Statement kPausedTypes{pg::Plan::pinned, "SELECT job_type FROM @paused_job_types ORDER BY job_type"};
+
+// tenant, key → place: the first of its parked jobs goes back to its place, if nobody holds the key
+const pg::Statement kUnpark{pg::Plan::pinned, R"(
+UPDATE @job_live SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp()
+ WHERE id = (SELECT id FROM @job_live
+              WHERE tenant_id = $1 AND concurrency_key = $2 AND parked_position IS NOT NULL
+              ORDER BY priority, parked_position LIMIT 1 FOR UPDATE SKIP LOCKED)
+   AND NOT EXISTS (SELECT FROM @job_live WHERE tenant_id = $1 AND held_key = $2)
+RETURNING )" FAIRQ_PLACE("position") R"()", {TEXTOID, TEXTOID}};
+
+// tenant, key → the next ones that have parked jobs
+const pg::Statement kNextParkedKey{pg::Plan::pinned, R"(
+SELECT tenant_id, concurrency_key FROM @job_live
+ WHERE parked_position IS NOT NULL AND concurrency_key IS NOT NULL AND (tenant_id, concurrency_key) > ($1, $2)
+ ORDER BY tenant_id, concurrency_key LIMIT 1)", {TEXTOID, TEXTOID}};
+
+// type → the next one that has jobs parked for being paused
+const pg::Statement kNextParkedType{pg::Plan::pinned, R"(
+SELECT job_type FROM @job_live
+ WHERE parked_position IS NOT NULL AND concurrency_key IS NULL AND job_type > $1 ORDER BY job_type LIMIT 1)", {TEXTOID}};
+
+// type, how many, tenants (NULL: all) → of each tenant and priority their number, its name, the first and the last place.
+// Ten times as many are looked at.
+const pg::Statement kUnparkType{pg::Plan::pinned, R"(
+WITH picked AS (
+    SELECT j.id
+      FROM (SELECT id FROM @job_live WHERE job_type = $1 AND parked_position IS NOT NULL AND concurrency_key IS NULL
+             ORDER BY parked_position LIMIT 10 * $2) AS first
+      JOIN @job_live j ON j.id = first.id
+     WHERE j.parked_position IS NOT NULL AND ($3 IS NULL OR j.tenant_id = ANY ($3))
+     LIMIT $2 FOR UPDATE OF j SKIP LOCKED
+), moved AS (
+    UPDATE @job_live j SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp() FROM picked p WHERE j.id = p.id
+    RETURNING j.tenant_id, j.priority, )" FAIRQ_PLACE("j.position") R"( AS place
+)
+SELECT count(*), tenant_id, min(place), max(place) FROM moved GROUP BY tenant_id, priority)", {TEXTOID, INT4OID, TEXTARRAYOID}};
+
+// clang-format on
 
 constexpr size_t kMostFreed = 256; // keys, by one call: each takes a lock until it commits
 constexpr int kKeysPerSweep = 100;
@@ -37,8 +79,8 @@ void unpark_keys(OnlyTenants only) {
     SweptTo &place = swept_to();
     for (int i = 0; i < kKeysPerSweep; ++i) {
         pg::check_interrupts();
-        pg::Rows const next = pg::execute(sql::kNextParkedKey, {pg::of(std::string_view(place.tenant)),
-                                                                pg::of(std::string_view(place.key))});
+        pg::Rows const next = pg::execute(
+            kNextParkedKey, {pg::of(std::string_view(place.tenant)), pg::of(std::string_view(place.key))});
         if (next.empty()) {
             place = {};
             return;
@@ -57,7 +99,7 @@ void unpark_keys(OnlyTenants only) {
 
 void unpark_types(OnlyTenants only) {
     for (std::string type;;) {
-        pg::Rows const next = pg::execute(sql::kNextParkedType, {pg::of(std::string_view(type))});
+        pg::Rows const next = pg::execute(kNextParkedType, {pg::of(std::string_view(type))});
         if (next.empty())
             return;
         type = next.text_at(0, 1);
@@ -72,7 +114,7 @@ const std::vector<std::string> &paused_types() {
     static pg::table_cache::Copy<std::vector<std::string>> copy;
     return copy.get(tables::relation_in(pg::schema(), "paused_job_types"), [] {
         return pg::with_spi([] {
-            pg::Rows const rows = pg::read_as_of_snapshot(sql::kPausedTypes);
+            pg::Rows const rows = pg::read_as_of_snapshot(kPausedTypes);
             std::vector<std::string> types;
             for (size_t row = 0; row < rows.size(); ++row)
                 types.push_back(rows.text_at(row, 1));
@@ -92,7 +134,7 @@ void free_keys(FreedKeys keys) {
         if (!tables::try_lock_key(queue, tenant, key))
             continue;
         pg::Rows const moved =
-            pg::execute(sql::kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))});
+            pg::execute(kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))});
         if (!moved.empty())
             lane_filled(tenant, 1, core::range_of(moved.int64_at(0, 1)));
     }
@@ -100,7 +142,7 @@ void free_keys(FreedKeys keys) {
 
 int64 unpark_type(std::string_view type, OnlyTenants only) {
     pg::Rows const moved =
-        pg::execute(sql::kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep}), array_of(only)});
+        pg::execute(kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep}), array_of(only)});
     int64 jobs = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
         lane_filled(moved.text_at(row, 2), moved.int64_at(row, 1), range_in(moved, row, 3));

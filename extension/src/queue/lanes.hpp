@@ -2,7 +2,7 @@
 // by the same schedule (core/schedule.hpp); the ring's lasts, the walk's is made for the claim.
 #pragma once
 
-#include "queue/queue.hpp"
+#include "queue/internal.hpp"
 #include "shared/ring/ring.hpp"
 
 namespace fairq::queue {

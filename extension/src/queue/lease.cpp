@@ -2,13 +2,70 @@
 // and so is a job that somebody is finishing just now. A reclaimed job goes back to its place; one
 // without attempts left is dead, so a job that kills its worker ends.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 #include "queue/wait.hpp"
 #include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// token, now
+const pg::Statement kHeartbeat{pg::Plan::pinned, R"(
+WITH beat AS (UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 RETURNING job_ids)
+SELECT count(*)::integer FROM beat, unnest(beat.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1)", {INT8OID, TIMESTAMPTZOID}};
+
+// stale before, behind which (locked at, token) → token, worker, ids, locked at of the next one; locks it
+const pg::Statement kStaleLeases{pg::Plan::pinned, R"(
+SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
+ WHERE locked_at < $1 AND heartbeat_at < $1 AND (locked_at, lock_token) > ($2, $3)
+ ORDER BY locked_at, lock_token LIMIT 1 FOR UPDATE SKIP LOCKED)", {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
+
+// token → as kStaleLeases, for one lease that its owner ends
+const pg::Statement kLockLease{pg::Plan::pinned,
+    "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", {INT8OID}};
+
+// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key, run, place; locks them, but for those
+// that somebody is finishing
+const pg::Statement kJobsOfLease{pg::Plan::pinned, R"(
+SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id,
+       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(
+  FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
+ ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)", {INT8OID, INT8ARRAYOID, INT4OID}};
+
+// ids, error, now
+const pg::Statement kPutBack{pg::Plan::pinned, R"(
+UPDATE @job_live j
+   SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL, running_since = NULL,
+       position = coalesce(position, running_position), running_position = NULL,
+       last_error = $2, updated_at = $3
+  FROM unnest($1) AS a (id) WHERE j.id = a.id)", {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
+
+// token, ids: unless it holds a job yet
+const pg::Statement kEndLease{pg::Plan::pinned, R"(
+DELETE FROM @job_leases
+ WHERE lock_token = $1
+   AND NOT EXISTS (SELECT FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1))", {INT8OID, INT8ARRAYOID}};
+
+// stale before, behind which (locked at, token), how many, tenants → token, locked at, are its jobs theirs? Of each of the
+// next ones; locks nothing
+const pg::Statement kStaleLeasesOfTenants{pg::Plan::pinned, R"(
+SELECT l.lock_token, l.locked_at,
+       NOT EXISTS (SELECT FROM unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = l.lock_token
+                    WHERE j.tenant_id <> ALL ($5))
+  FROM (SELECT lock_token, job_ids, locked_at FROM @job_leases
+         WHERE locked_at < $1 AND heartbeat_at < $1 AND (locked_at, lock_token) > ($2, $3)
+         ORDER BY locked_at, lock_token LIMIT $4) AS l
+ ORDER BY l.locked_at, l.lock_token)", {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, TEXTARRAYOID}};
+
+// token, stale before → as kStaleLeases, for that lease if it still is
+const pg::Statement kLockStaleLease{pg::Plan::pinned, R"(
+SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
+ WHERE lock_token = $1 AND heartbeat_at < $2 FOR UPDATE SKIP LOCKED)", {INT8OID, TIMESTAMPTZOID}};
+
+// clang-format on
 
 constexpr int kEverything = INT32_MAX;
 constexpr int kLeasesPerSweep = 100; // of leases without jobs: some milliseconds
@@ -55,7 +112,7 @@ void leave_busy_runs(std::vector<HeldJob> &jobs) {
 
 std::vector<HeldJob> lock_jobs(const Lease &lease, int most) {
     pg::Rows const rows =
-        pg::execute(sql::kJobsOfLease, {pg::of(lease.token), pg::of(lease.jobs), pg::of(int32{most})});
+        pg::execute(kJobsOfLease, {pg::of(lease.token), pg::of(lease.jobs), pg::of(int32{most})});
     std::vector<HeldJob> jobs;
     for (size_t row = 0; row < rows.size(); ++row)
         jobs.push_back({rows.int64_at(row, 1), rows.bool_at(row, 2), rows.bool_at(row, 3),
@@ -94,10 +151,10 @@ Outcome put_back(const Lease &lease, int most) {
     pg::Value const error =
         pg::of(std::string_view("the lease of worker \"" + lease.worker + "\" ended before the job did"));
     if (!again.ids.empty())
-        pg::execute(sql::kPutBack, {pg::of(again.ids), error, now});
+        pg::execute(kPutBack, {pg::of(again.ids), error, now});
     if (!dead.ids.empty())
-        pg::execute(sql::kMoveToHistory, {pg::of(dead.ids), pg::of(std::string_view("dead")), error, now});
-    pg::execute(sql::kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
+        move_rows_to_history(dead.ids, JobStatus::dead, error);
+    pg::execute(kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
     bool const ended = SPI_processed > 0;
     pending_moved(again.ids, +1);
     count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(again.ids.size()), again.load_test);
@@ -130,8 +187,8 @@ public:
         if (!behind_)
             return std::nullopt;
         pg::check_interrupts();
-        std::vector<Lease> leases = leases_of(pg::execute(
-            sql::kStaleLeases, {pg::of_time(before_), pg::of_time(*behind_), pg::of(behind_token_)}));
+        std::vector<Lease> leases = leases_of(
+            pg::execute(kStaleLeases, {pg::of_time(before_), pg::of_time(*behind_), pg::of(behind_token_)}));
         if (leases.empty())
             return std::nullopt;
         behind_ = leases.front().locked_at;
@@ -158,7 +215,7 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
         return false;
     if (last.locked_at < *first)
         last = {*first, 0};
-    pg::Rows const rows = pg::execute(sql::kStaleLeasesOfTenants,
+    pg::Rows const rows = pg::execute(kStaleLeasesOfTenants,
                                       {pg::of_time(before), pg::of_time(last.locked_at), pg::of(last.token),
                                        pg::of(int32{kLeasesPerSweep}), array_of(&tenants)});
     bool any_ended = false, put_any_back = false;
@@ -169,7 +226,7 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
         if (!rows.bool_at(row, 3))
             continue;
         for (Lease const &lease :
-             leases_of(pg::execute(sql::kLockStaleLease, {pg::of(last.token), pg::of_time(before)}))) {
+             leases_of(pg::execute(kLockStaleLease, {pg::of(last.token), pg::of_time(before)}))) {
             Outcome const outcome = put_back(lease, kEverything);
             put_any_back = outcome.jobs > 0;
             any_ended = any_ended || outcome.ended;
@@ -185,7 +242,7 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
 
 int32 heartbeat(int64 lock_token) {
     return pg::with_spi([&] {
-        return pg::execute(sql::kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())}).int32_at(0, 1);
+        return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())}).int32_at(0, 1);
     });
 }
 
@@ -229,7 +286,7 @@ void sweep(int64 stale_after, OnlyTenants only) {
 int64 reclaim_lease(int64 lock_token) {
     return pg::with_spi([&] {
         int64 reclaimed = 0;
-        for (Lease const &lease : leases_of(pg::execute(sql::kLockLease, {pg::of(lock_token)})))
+        for (Lease const &lease : leases_of(pg::execute(kLockLease, {pg::of(lock_token)})))
             reclaimed += put_back(lease, kEverything).jobs;
         return reclaimed;
     });

@@ -1,13 +1,57 @@
 // The judgement over a tenant's limits (see limit_check.hpp).
 #include "queue/limit_check.hpp"
 
-#include "queue/statements.hpp"
 #include "tables/rates.hpp"
 #include "tables/tenant_lock.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// Locked jobs of tenants $1 that do not count for their caps: those that were claimed before there was one.
+#define FAIRQ_UNCOUNTED                                                                                                 \
+    "@job_leases l CROSS JOIN unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND "                       \
+    "j.lock_token = l.lock_token WHERE j.tenant_id = ANY ($1) AND j.running_since IS NULL"
+
+// tenants → tenant, how many are left uncounted. Nobody waits for a job that somebody is finishing.
+const pg::Statement kMarkRunning{pg::Plan::pinned, R"(
+WITH uncounted AS MATERIALIZED (
+    SELECT j.id, j.tenant_id, j.lock_token FROM )" FAIRQ_UNCOUNTED R"(
+), marked AS (
+    UPDATE @job_live SET running_since = locked_at
+     WHERE id IN (SELECT j.id FROM uncounted u JOIN @job_live j ON j.id = u.id AND j.lock_token = u.lock_token
+                   WHERE j.running_since IS NULL FOR NO KEY UPDATE OF j SKIP LOCKED)
+    RETURNING tenant_id
+)
+SELECT tenant_id, sum(n)::integer
+  FROM (SELECT tenant_id, 1 FROM uncounted UNION ALL SELECT tenant_id, -1 FROM marked) AS c (tenant_id, n)
+ GROUP BY tenant_id HAVING sum(n) > 0)", {TEXTARRAYOID}};
+
+// tenants → how many; for who only wants to know
+const pg::Statement kCountUncounted{pg::Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNCOUNTED, {TEXTARRAYOID}};
+
+// tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
+// and all jobs are marked, it is settled.
+const pg::Statement kEndCapPending{pg::Plan::pinned, R"(
+UPDATE @tenant_limits
+   SET cap_pending_since = CASE WHEN cap_pending_since = '0' THEN pg_snapshot_xmax(pg_current_snapshot()) END
+ WHERE tenant_id IN (SELECT tenant_id FROM @tenant_limits
+                      WHERE tenant_id = ANY ($1)
+                        AND (cap_pending_since = '0' OR (cap_pending_since <= pg_snapshot_xmin(pg_current_snapshot())
+                                                AND tenant_id NOT IN (SELECT j.tenant_id FROM )" FAIRQ_UNCOUNTED R"()))
+                      ORDER BY tenant_id FOR NO KEY UPDATE SKIP LOCKED))", {TEXTARRAYOID}};
+
+// tenants, new arrival times. Under the tenants' locks, so nobody else writes these rows. For those without a row yet, and for
+// a tenant_rates with triggers and the like
+const pg::Statement kChargeRates{pg::Plan::pinned, R"(
+INSERT INTO @tenant_rates (tenant_id, side, due_at)
+SELECT i.tenant, 'claim', i.due_at FROM unnest($1, $2) AS i (tenant, due_at) ORDER BY i.tenant COLLATE "C"
+    ON CONFLICT (tenant_id, side) DO UPDATE SET due_at = excluded.due_at)", {TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
+
+// clang-format on
 
 constexpr size_t kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
 
@@ -47,7 +91,7 @@ Verdict LimitCheck::predict(std::string_view tenant, const TenantLimits &limits)
     int uncounted = 0;
     if (limits.cap_pending && limits.max_concurrency)
         uncounted =
-            pg::execute(sql::kCountUncounted, {pg::of(std::vector<std::string_view>{tenant})}).int32_at(0, 1);
+            pg::execute(kCountUncounted, {pg::of(std::vector<std::string_view>{tenant})}).int32_at(0, 1);
     Verdict verdict = judge(tenant, limits, uncounted);
     if (verdict.reason == Verdict::Reason::open && has_claim_limits(limits) &&
         tables::tenant_is_locked(queue_, tenant)) {
@@ -68,10 +112,10 @@ void LimitCheck::prepare(const std::vector<std::string_view> &tenants) {
     if (locked.empty())
         return;
     pg::with_spi([&] {
-        pg::Rows const uncounted = pg::execute(sql::kMarkRunning, {pg::of(locked)});
+        pg::Rows const uncounted = pg::execute(kMarkRunning, {pg::of(locked)});
         for (size_t row = 0; row < uncounted.size(); ++row)
             uncounted_[uncounted.text_at(row, 1)] = uncounted.int32_at(row, 2);
-        pg::execute(sql::kEndCapPending, {pg::of(locked)});
+        pg::execute(kEndCapPending, {pg::of(locked)});
     });
 }
 
@@ -135,7 +179,7 @@ void LimitCheck::finish() {
         due.push_back(charge.due_at);
     }
     if (!tenants.empty())
-        pg::execute(sql::kChargeRates, {pg::of(tenants), pg::of_times(due)});
+        pg::execute(kChargeRates, {pg::of(tenants), pg::of_times(due)});
 }
 
 } // namespace fairq::queue

@@ -3,7 +3,6 @@
 #include "queue/limits.hpp"
 
 #include "pg/table_cache.hpp"
-#include "queue/statements.hpp"
 #include "shared/waiters/waiters.hpp"
 #include "tables/limits_table.hpp"
 #include "tables/live_columns.hpp"
@@ -14,6 +13,58 @@
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// A row to change: waits for whoever is making it just now.
+const pg::Statement kAddLimits{pg::Plan::pinned, "INSERT INTO @tenant_limits (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING", {TEXTOID}};
+
+// tenant, weight, max_concurrency, rate, burst, max_pending, paused, enqueue rate and burst: NULL leaves, 0 removes
+// → has it a rate?, an enqueue rate? It waits for the one before it and goes on from what that one left.
+const pg::Statement kSetLimits{pg::Plan::pinned, R"(
+UPDATE @tenant_limits
+   SET weight = coalesce($2, weight),
+       max_concurrency = nullif(coalesce($3, max_concurrency), 0),
+       rate_per_second = nullif(coalesce($4, rate_per_second), 0),
+       burst = CASE WHEN coalesce($4, rate_per_second) > 0 THEN coalesce($5, burst, greatest(1, ceil($4))::integer) END,
+       max_pending = nullif(coalesce($6, max_pending), 0),
+       paused = coalesce($7, paused),
+       enqueue_rate_per_second = nullif(coalesce($8, enqueue_rate_per_second), 0),
+       enqueue_burst = CASE WHEN coalesce($8, enqueue_rate_per_second) > 0
+                            THEN coalesce($9, enqueue_burst, greatest(1, ceil($8))::integer) END,
+       cap_pending_since = CASE WHEN $3 = 0 THEN NULL
+                       WHEN $3 > 0 AND max_concurrency IS NULL THEN '0'::xid8
+                       ELSE cap_pending_since END
+ WHERE tenant_id = $1
+RETURNING rate_per_second IS NOT NULL, enqueue_rate_per_second IS NOT NULL)", {TEXTOID, INT4OID, INT4OID, FLOAT8OID, INT4OID, INT8OID, BOOLOID, FLOAT8OID, INT4OID}};
+
+// tenant, side. A row that is in use stays, for nobody to look at.
+const pg::Statement kDropRate{pg::Plan::pinned, R"(
+DELETE FROM @tenant_rates
+ WHERE ctid = ANY (ARRAY(SELECT ctid FROM @tenant_rates WHERE tenant_id = $1 AND side = $2 FOR UPDATE SKIP LOCKED)))", {TEXTOID, TEXTOID}};
+
+const pg::Statement kPauseType{pg::Plan::pinned, "INSERT INTO @paused_job_types (job_type) VALUES ($1) ON CONFLICT DO NOTHING", {TEXTOID}};
+
+const pg::Statement kResumeType{pg::Plan::pinned, "DELETE FROM @paused_job_types WHERE job_type = $1", {TEXTOID}};
+
+// tenant: makes its sum right, by what is missing. Nothing is deleted, so nobody who folds is in the way.
+const pg::Statement kCountPending{pg::Plan::pinned, R"(
+INSERT INTO @tenant_pending (tenant_id, change)
+SELECT $1, c.missing
+  FROM (SELECT (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND position IS NOT NULL AND status = 'queued')
+             + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND parked_position IS NOT NULL)
+             + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND due_at IS NOT NULL)
+             + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND run_id IS NOT NULL AND status = 'blocked')
+             - coalesce((SELECT sum(change) FROM @tenant_pending WHERE tenant_id = $1), 0)) AS c (missing)
+ WHERE c.missing <> 0)", {TEXTOID}};
+
+// tenant. Rows that somebody is folding stay; the next count takes them into account.
+const pg::Statement kDropPending{pg::Plan::pinned, R"(
+DELETE FROM @tenant_pending
+ WHERE ctid = ANY (ARRAY(SELECT ctid FROM @tenant_pending WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED)))", {TEXTOID}};
+
+// clang-format on
 
 constexpr size_t kMostKept = 200000; // tenants: some 30 MB
 
@@ -124,33 +175,32 @@ void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
     shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
     pg::with_spi([&] {
         pg::Value const name = pg::of(tenant);
-        pg::execute(sql::kAddLimits, {name});
-        pg::Rows const set =
-            pg::execute(sql::kSetLimits,
-                        {name, pg::of(changes.weight), pg::of(changes.max_concurrency), pg::of(changes.rate),
+        pg::execute(kAddLimits, {name});
+        pg::Rows const set = pg::execute(
+            kSetLimits, {name, pg::of(changes.weight), pg::of(changes.max_concurrency), pg::of(changes.rate),
                          pg::of(changes.burst), pg::of(changes.max_pending), pg::of(changes.paused),
                          pg::of(changes.enqueue_rate), pg::of(changes.enqueue_burst)});
         refuse_burst_alone("", changes.burst, set.bool_at(0, 1));
         refuse_burst_alone("enqueue_", changes.enqueue_burst, set.bool_at(0, 2));
         if (changes.rate == 0.0)
-            pg::execute(sql::kDropRate, {name, pg::of(std::string_view("claim"))});
+            pg::execute(kDropRate, {name, pg::of(std::string_view("claim"))});
         if (changes.enqueue_rate == 0.0)
-            pg::execute(sql::kDropRate, {name, pg::of(std::string_view("enqueue"))});
+            pg::execute(kDropRate, {name, pg::of(std::string_view("enqueue"))});
         if (changes.max_pending)
-            pg::execute(*changes.max_pending > 0 ? sql::kCountPending : sql::kDropPending, {name});
+            pg::execute(*changes.max_pending > 0 ? kCountPending : kDropPending, {name});
     });
 }
 
 bool pause_job_type(std::string_view job_type) {
     return pg::with_spi([&] {
-        pg::execute(sql::kPauseType, {pg::of(job_type)});
+        pg::execute(kPauseType, {pg::of(job_type)});
         return SPI_processed > 0;
     });
 }
 
 bool resume_job_type(std::string_view job_type) {
     return pg::with_spi([&] {
-        pg::execute(sql::kResumeType, {pg::of(job_type)});
+        pg::execute(kResumeType, {pg::of(job_type)});
         bool const resumed = SPI_processed > 0;
         shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
         unpark_type(job_type); // the first of its jobs; housekeeping does the rest

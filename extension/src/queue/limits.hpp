@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/rate.hpp"
-#include "queue/queue.hpp"
+#include "queue/internal.hpp"
 
 namespace fairq::queue {
 

@@ -1,10 +1,52 @@
 // The load test's own data: seeding it, and taking away what it and its run made, and nothing else.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// jobs, tenants, now, max_attempts, timeout → how many, the first and the last place
+const pg::Statement kSeed{pg::Plan::pinned, R"(
+WITH seeded AS (
+INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout, created_at,
+                       updated_at, position)
+SELECT s.id, 'tenant-' || 1 + (s.n - 1) % $2, 'load_test', 'queued', 0, jsonb_build_object('work_ms', 10, 'n', s.n), $3, $4,
+       $5, $3, $3, s.id
+  FROM (SELECT n, nextval('@job_live_id_seq') AS id FROM generate_series(1, $1) AS n) AS s
+RETURNING )" FAIRQ_PLACE("position") R"( AS place
+)
+SELECT count(*), min(place), max(place) FROM seeded)", {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INTERVALOID}};
+
+// by tenant? → status, jobs, load-test jobs, tenant. What hangs on the jobs goes with them.
+const pg::Statement kClear{pg::Plan::open, R"(
+WITH live AS (DELETE FROM @job_live WHERE job_type = 'load_test' RETURNING id, status, tenant_id),
+     past AS (DELETE FROM @job_history WHERE job_type = 'load_test' RETURNING id, status, tenant_id),
+     gone AS (SELECT id, status, tenant_id FROM live UNION ALL SELECT id, status, tenant_id FROM past),
+     messages AS (DELETE FROM @channel_outbox o USING gone g WHERE o.job_id = g.id),
+     keys AS (DELETE FROM @job_keys k USING gone g WHERE k.job_id = g.id)
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*), CASE WHEN $1 THEN tenant_id END
+  FROM gone GROUP BY 1, 4)", {BOOLOID}};
+
+const pg::Statement kClearLeases{pg::Plan::open, R"(
+DELETE FROM @job_leases l
+ WHERE NOT EXISTS (SELECT FROM unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = l.lock_token))"};
+
+const pg::Statement kClearTicks{pg::Plan::open,
+    "DELETE FROM @campaign_audit_log WHERE event_type = 'job_queue_tick' AND (details ->> 'load_test')::boolean"};
+
+const pg::Statement kClearTotals{pg::Plan::open, "DELETE FROM @load_test_totals"};
+
+// jobs, tenants: what kSeed added
+const pg::Statement kSeedPending{pg::Plan::open, R"(
+INSERT INTO @tenant_pending (tenant_id, change)
+SELECT l.tenant_id, $1 / $2 + CASE WHEN n <= $1 % $2 THEN 1 ELSE 0 END
+  FROM generate_series(1, least($1, $2)) AS n
+  JOIN @tenant_limits l ON l.tenant_id = 'tenant-' || n AND l.max_pending IS NOT NULL)", {INT4OID, INT4OID}};
+
+// clang-format on
 
 constexpr int kLoadTestAttempts = 5;
 constexpr int64 kLoadTestTimeout = 5 * 60 * core::kSecond;
@@ -14,12 +56,12 @@ constexpr int64 kLoadTestTimeout = 5 * 60 * core::kSecond;
 int64 seed_load_test(int total_jobs, int tenants) {
     Interval timeout = pg::interval_of(kLoadTestTimeout);
     return pg::with_spi([&] {
-        pg::Rows const jobs = pg::execute(
-            sql::kSeed, {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
-                         pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
+        pg::Rows const jobs =
+            pg::execute(kSeed, {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
+                                pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
         int64 const seeded = jobs.int64_at(0, 1);
         if (pending_is_used())
-            pg::execute(sql::kSeedPending, {pg::of(int32{total_jobs}), pg::of(int32{tenants})});
+            pg::execute(kSeedPending, {pg::of(int32{total_jobs}), pg::of(int32{tenants})});
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
         for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
             lane_gained("tenant-" + std::to_string(tenant),
@@ -31,15 +73,15 @@ int64 seed_load_test(int total_jobs, int tenants) {
 int64 clear_load_test() {
     return pg::with_spi([] {
         bool const by_tenant = pending_is_used();
-        pg::Rows const moves = pg::execute(sql::kClear, {pg::of(by_tenant)});
+        pg::Rows const moves = pg::execute(kClear, {pg::of(by_tenant)});
         int64 const cleared = count_moves(moves, std::nullopt);
         if (by_tenant)
             pending_moved(moves, -1);
         shared::ring::forget_skip_ranges_at_abort(tables::live_table_oid(pg::schema()));
         shared::ring::open_all_at_commit(tables::live_table_oid(pg::schema()));
-        pg::execute(sql::kClearLeases);
-        pg::execute(sql::kClearTicks);
-        pg::execute(sql::kClearTotals);
+        pg::execute(kClearLeases);
+        pg::execute(kClearTicks);
+        pg::execute(kClearTotals);
         return cleared;
     });
 }

@@ -3,11 +3,48 @@
 // added, and folded: many become one. Two folds pass each other's rows over; one that is rolled back never
 // was.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// tenants, changes: a tenant may come several times
+const pg::Statement kAddPending{pg::Plan::pinned, R"(
+INSERT INTO @tenant_pending (tenant_id, change)
+SELECT i.tenant, sum(i.change) FROM unnest($1, $2) AS i (tenant, change)
+ GROUP BY i.tenant HAVING sum(i.change) <> 0
+RETURNING tenant_id)", {TEXTARRAYOID, INT8ARRAYOID}};
+
+// ids of unfinished jobs, the change that each of them makes
+const pg::Statement kAddPendingOf{pg::Plan::pinned, R"(
+INSERT INTO @tenant_pending (tenant_id, change)
+SELECT j.tenant_id, $2 * count(*)
+  FROM unnest($1) AS a (id)
+  JOIN @job_live j ON j.id = a.id
+  JOIN @tenant_limits l ON l.tenant_id = j.tenant_id AND l.max_pending IS NOT NULL
+ GROUP BY j.tenant_id
+RETURNING tenant_id)", {INT8ARRAYOID, INT8OID}};
+
+// tenants → waiting, rows that were added up, in the order of the tenants
+const pg::Statement kWaiting{pg::Plan::pinned, R"(
+SELECT coalesce(sum(p.change), 0)::bigint, count(p.change)
+  FROM unnest($1) WITH ORDINALITY AS i (tenant, n) LEFT JOIN @tenant_pending p ON p.tenant_id = i.tenant
+ GROUP BY i.n ORDER BY i.n)", {TEXTARRAYOID}};
+
+// tenant: many rows become one with their sum. Never waits; a rollback gives the rows back.
+const pg::Statement kFoldPending{pg::Plan::pinned, R"(
+WITH folded AS (
+    DELETE FROM @tenant_pending
+     WHERE ctid = ANY (ARRAY(SELECT ctid FROM @tenant_pending WHERE tenant_id = $1 LIMIT 1000 FOR UPDATE SKIP LOCKED))
+    RETURNING change
+)
+INSERT INTO @tenant_pending (tenant_id, change)
+SELECT $1, sum(change) FROM folded HAVING sum(change) <> 0)", {TEXTOID}};
+
+// clang-format on
 
 constexpr uint64 kFoldEvery = 64; // rows, about
 
@@ -26,7 +63,7 @@ void fold_sometimes(const pg::Rows &added) {
 // At stricter isolation levels a row that somebody else folded is an error, not one to pass over.
 void fold_pending(std::string_view tenant) {
     if (!IsolationUsesXactSnapshot())
-        pg::execute(sql::kFoldPending, {pg::of(tenant)});
+        pg::execute(kFoldPending, {pg::of(tenant)});
 }
 
 void pending_changed(const std::vector<std::string_view> &tenants, const Ids &changes) {
@@ -41,12 +78,12 @@ void pending_changed(const std::vector<std::string_view> &tenants, const Ids &ch
         limited_changes.push_back(changes[i]);
     }
     if (!limited.empty())
-        fold_sometimes(pg::execute(sql::kAddPending, {pg::of(limited), pg::of(limited_changes)}));
+        fold_sometimes(pg::execute(kAddPending, {pg::of(limited), pg::of(limited_changes)}));
 }
 
 void pending_moved(const Ids &jobs, int64 change) {
     if (!jobs.empty() && pending_is_used())
-        fold_sometimes(pg::execute(sql::kAddPendingOf, {pg::of(jobs), pg::of(change)}));
+        fold_sometimes(pg::execute(kAddPendingOf, {pg::of(jobs), pg::of(change)}));
 }
 
 void pending_moved(const pg::Rows &moves, int64 change) {
@@ -77,7 +114,7 @@ void pending_claimed(const Claim &claim) {
 // Jobs that came while the count was being started are missing in it until it is started again: it may even
 // be below zero.
 std::vector<Waiting> waiting_jobs(const std::vector<std::string_view> &tenants) {
-    pg::Rows const rows = pg::execute(sql::kWaiting, {pg::of(tenants)});
+    pg::Rows const rows = pg::execute(kWaiting, {pg::of(tenants)});
     std::vector<Waiting> waiting;
     for (size_t row = 0; row < rows.size(); ++row)
         waiting.push_back({std::max<int64>(0, rows.int64_at(row, 1)),

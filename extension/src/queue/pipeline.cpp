@@ -3,13 +3,123 @@
 // claims and ticks go on. A step moves a bounded number of jobs, in one transaction with what it says of the
 // run. Jobs are locked before runs, and a step waits for nobody.
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 #include "queue/wait.hpp"
 #include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+#define FAIRQ_RUN "id, status = 'failed', stage, step_stage, step_priority::integer, step_id, last_error"
+
+// tenant, name → id
+const pg::Statement kInsertRun{pg::Plan::pinned, "INSERT INTO @pipeline_runs (tenant_id, name) VALUES ($1, $2) RETURNING id", {TEXTOID, TEXTOID}};
+
+// run, tenants → status, stage, if all of them are its tenant; the stage cannot pass until we end. Nobody locks, or waits
+// for, another tenant's run.
+const pg::Statement kJoinRun{pg::Plan::pinned, R"(
+SELECT status, stage FROM @pipeline_runs WHERE id = $1 AND tenant_id = ALL ($2) FOR KEY SHARE)", {INT8OID, TEXTARRAYOID}};
+
+// runs, now: those that wait for their first claim; a claim waits for nobody
+const pg::Statement kStartRuns{pg::Plan::pinned, R"(
+WITH started AS (
+    SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id
+     WHERE r.status = 'queued' FOR NO KEY UPDATE OF r SKIP LOCKED
+)
+UPDATE @pipeline_runs r SET status = 'running', started_at = $2 FROM started s WHERE r.id = s.id)", {INT8ARRAYOID, TIMESTAMPTZOID}};
+
+// runs → those that somebody else is changing; locks the others
+const pg::Statement kBusyRuns{pg::Plan::pinned, R"(
+WITH free AS (
+    SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id FOR NO KEY UPDATE OF r SKIP LOCKED
+)
+SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id WHERE r.id <> ALL (ARRAY(SELECT id FROM free)))", {INT8ARRAYOID}};
+
+// runs, a stage of each → the runs that may have no unfinished job there. A job that nobody is finishing says that there is
+// one: we hold on to it, so whoever finishes it comes after us and looks in turn. The last of a stage: found at once, and
+// claimed last. FOR SHARE, because SKIP LOCKED does not skip but wait where a weaker lock follows a claim in progress to the
+// version that the same transaction has deleted.
+const pg::Statement kFinishedStages{pg::Plan::pinned, R"(
+SELECT a.run
+  FROM unnest($1, $2) AS a (run, stage)
+  LEFT JOIN LATERAL (SELECT j.id FROM @job_live j WHERE j.run_id = a.run AND j.stage = a.stage::integer
+                      ORDER BY j.priority DESC, j.id DESC LIMIT 1 FOR SHARE SKIP LOCKED) AS unfinished ON true
+ WHERE unfinished.id IS NULL
+ ORDER BY a.run)", {INT8ARRAYOID, INT8ARRAYOID}};
+
+// run, now, error (NULL: the job has completed), now if the job was claimed. One after the other.
+const pg::Statement kJobEnded{pg::Plan::pinned, R"(
+UPDATE @pipeline_runs
+   SET status = CASE WHEN $3 IS NULL THEN 'running' ELSE 'failed' END, last_error = $3, advanced_at = $2,
+       started_at = coalesce(started_at, $4), finished_at = CASE WHEN $3 IS NOT NULL THEN $2 END
+ WHERE id = $1 AND status IN ('queued', 'running'))", {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}};
+
+// run → it, if something is left to do and nobody enqueues into it
+const pg::Statement kTakeRun{pg::Plan::pinned,
+    "SELECT " FAIRQ_RUN " FROM @pipeline_runs WHERE id = $1 AND advanced_at IS NOT NULL FOR UPDATE SKIP LOCKED", {INT8OID}};
+
+// from when on, tenants (NULL: all) → the run whose turn it is
+const pg::Statement kNextRun{pg::Plan::pinned, R"(
+SELECT )" FAIRQ_RUN R"( FROM @pipeline_runs WHERE advanced_at >= $1 AND ($2 IS NULL OR tenant_id = ANY ($2))
+ ORDER BY advanced_at LIMIT 1 FOR UPDATE SKIP LOCKED)", {TIMESTAMPTZOID, TEXTARRAYOID}};
+
+// run, its stage, now → the stage that follows, NULL when the run is completed; nothing while the stage has a job
+const pg::Statement kFinishStage{pg::Plan::pinned, R"(
+WITH first AS (
+    SELECT (SELECT stage FROM @job_live WHERE run_id = $1 AND stage >= $2 ORDER BY stage LIMIT 1) AS stage
+)
+UPDATE @pipeline_runs r
+   SET status = CASE WHEN first.stage IS NULL THEN 'completed' ELSE 'running' END,
+       stage = coalesce(first.stage, r.stage),
+       finished_at = CASE WHEN first.stage IS NULL THEN $3 END,
+       advanced_at = CASE WHEN first.stage IS NOT NULL THEN $3 END
+  FROM first
+ WHERE r.id = $1 AND first.stage IS DISTINCT FROM $2
+RETURNING first.stage)", {INT8OID, INT4OID, TIMESTAMPTZOID}};
+
+// run, up to which stage; behind which stage, priority, id; how many, now, error (NULL: promote, else cancel) → by the new
+// status, jobs, load-test jobs, tenants, first and last place. SKIP LOCKED: who cancels one of them waits for the run that we hold; then the next step begins where this
+// one did.
+const pg::Statement kStep{pg::Plan::pinned, R"(
+WITH seen AS (
+    SELECT stage, priority, id FROM @job_live
+     WHERE run_id = $1 AND stage <= $2 AND (stage, priority, id) > ($3, $4::smallint, $5) AND status = 'blocked'
+     ORDER BY stage, priority, id LIMIT $6
+), got AS (
+    SELECT j.id FROM seen s JOIN @job_live j ON j.id = s.id
+     WHERE j.status = 'blocked' ORDER BY s.stage, s.priority, s.id FOR UPDATE OF j SKIP LOCKED
+), promoted AS (
+    UPDATE @job_live j
+       SET status = CASE WHEN j.run_at > $7 THEN 'scheduled'::@job_status ELSE 'queued' END,
+           due_at = CASE WHEN j.run_at > $7 THEN j.run_at END,
+           position = CASE WHEN j.run_at > $7 THEN NULL ELSE nextval('@job_live_id_seq') END, updated_at = $7
+      FROM got WHERE j.id = got.id AND $8 IS NULL
+    RETURNING j.status, j.job_type, j.tenant_id, )" FAIRQ_PLACE("j.position") R"( AS place
+), gone AS (
+    DELETE FROM @job_live j USING got WHERE j.id = got.id AND $8 IS NOT NULL RETURNING j.*
+), cancelled AS (
+    INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+    SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $8, $7 FROM gone
+    RETURNING status, job_type, tenant_id, NULL::bigint
+), next (choice, at, stage, priority, id) AS (
+    SELECT 1, $7, $3, $4::smallint, $5 WHERE (SELECT count(*) FROM got) < (SELECT count(*) FROM seen)
+    UNION ALL (SELECT 2, $7, stage, priority, id FROM seen OFFSET $6 - 1)
+    UNION ALL SELECT 3, NULL, $2 + 1, (-32768)::smallint, 0
+), stepped AS (
+    UPDATE @pipeline_runs
+       SET (advanced_at, step_stage, step_priority, step_id) =
+           (SELECT at, stage, priority, id FROM next ORDER BY choice LIMIT 1)
+     WHERE id = $1
+)
+SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'),
+       array_agg(DISTINCT tenant_id), min(place), max(place)
+  FROM (SELECT * FROM promoted UNION ALL SELECT * FROM cancelled) AS moved
+ GROUP BY status)", {INT8OID, INT4OID, INT4OID, INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID}};
+
+// clang-format on
 
 // A run that somebody has marked, locked.
 struct Run {
@@ -27,19 +137,18 @@ struct Run {
 };
 
 void move_blocked(const Run &run, int most) {
-    pg::Rows const moved =
-        pg::execute(sql::kStep, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
-                                 pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id),
-                                 pg::of(int32{most}), pg::of_time(pg::now()),
-                                 run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
+    pg::Rows const moved = pg::execute(
+        kStep, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
+                pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id), pg::of(int32{most}),
+                pg::of_time(pg::now()), run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
     for (size_t row = 0; row < moved.size(); ++row) {
-        auto const to = static_cast<JobStatus>(moved.int32_at(row, 1));
-        count_move(JobStatus::blocked, to, moved.int64_at(row, 2), moved.int64_at(row, 3));
-        if (to == JobStatus::queued) // a run is of one tenant
+        auto const to = static_cast<core::JobStatus>(moved.int32_at(row, 1));
+        count_move(core::JobStatus::blocked, to, moved.int64_at(row, 2), moved.int64_at(row, 3));
+        if (to == core::JobStatus::queued) // a run is of one tenant
             lane_gained(moved.texts_at(row, 4).front(), moved.int64_at(row, 2), range_in(moved, row, 5));
-        if (to == JobStatus::scheduled)
+        if (to == core::JobStatus::scheduled)
             job_due(pg::now()); // or later: who waits looks for itself
-        if (to == JobStatus::cancelled) {
+        if (to == core::JobStatus::cancelled) {
             std::vector<std::string> const tenants = moved.texts_at(row, 4);
             pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, 2)});
         }
@@ -50,7 +159,7 @@ void move_blocked(const Run &run, int most) {
 void step(Run run, int most) {
     if (!run.failed) {
         pg::Rows const next =
-            pg::execute(sql::kFinishStage, {pg::of(run.id), pg::of(run.stage), pg::of_time(pg::now())});
+            pg::execute(kFinishStage, {pg::of(run.id), pg::of(run.stage), pg::of_time(pg::now())});
         if (!next.empty()) {
             if (next.is_null(0, 1))
                 return; // completed
@@ -64,10 +173,10 @@ void step(Run run, int most) {
 void job_ended(int64 run, const pg::Value &error, bool claimed) {
     pg::Value const now = pg::of_time(pg::now());
     bool const unfinished =
-        !pg::execute(sql::kJobEnded, {pg::of(run), now, error, claimed ? now : pg::Value{}}).empty();
+        !pg::execute(kJobEnded, {pg::of(run), now, error, claimed ? now : pg::Value{}}).empty();
     if (!unfinished || IsolationUsesXactSnapshot())
         return;
-    pg::Rows const taken = pg::execute(sql::kTakeRun, {pg::of(run)});
+    pg::Rows const taken = pg::execute(kTakeRun, {pg::of(run)});
     if (!taken.empty())
         step(Run(taken), core::kRunStep);
 }
@@ -81,7 +190,7 @@ Ids possibly_finished(const std::vector<RunStage> &stages) {
     }
     if (IsolationUsesXactSnapshot())
         return runs;
-    pg::Rows const rows = pg::execute(sql::kFinishedStages, {pg::of(runs), pg::of(numbers)});
+    pg::Rows const rows = pg::execute(kFinishedStages, {pg::of(runs), pg::of(numbers)});
     Ids finished(rows.size());
     for (size_t row = 0; row < rows.size(); ++row)
         finished[row] = rows.int64_at(row, 1);
@@ -92,12 +201,12 @@ Ids possibly_finished(const std::vector<RunStage> &stages) {
 
 int64 create_run(std::string_view tenant, std::string_view name) {
     return pg::with_spi([&] {
-        return pg::execute(sql::kInsertRun, {pg::of(tenant), pg::of(name)}).int64_at(0, 1);
+        return pg::execute(kInsertRun, {pg::of(tenant), pg::of(name)}).int64_at(0, 1);
     });
 }
 
-JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, JobStatus ready) {
-    pg::Rows const rows = pg::execute(sql::kJoinRun, {pg::of(run), tenants});
+core::JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, JobStatus ready) {
+    pg::Rows const rows = pg::execute(kJoinRun, {pg::of(run), tenants});
     if (rows.empty())
         pg::raise_unknown_run(run);
     std::string const status = rows.text_at(0, 1);
@@ -109,7 +218,7 @@ JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, JobSta
 }
 
 void runs_started(const Ids &runs) {
-    pg::execute(sql::kStartRuns, {pg::of(runs), pg::of_time(pg::now())});
+    pg::execute(kStartRuns, {pg::of(runs), pg::of_time(pg::now())});
 }
 
 void jobs_completed(std::vector<RunStage> stages) {
@@ -122,14 +231,14 @@ void jobs_completed(std::vector<RunStage> stages) {
         job_ended(run, pg::Value{}, true);
 }
 
-void run_failed(int64 run, int64 job_id, JobStatus how) {
+void run_failed(int64 run, int64 job_id, core::JobStatus how) {
     std::string const error = "job " + std::to_string(job_id) + " of pipeline run " + std::to_string(run) +
-                              (how == JobStatus::dead ? " is dead" : " was cancelled");
-    job_ended(run, pg::of(std::string_view(error)), how == JobStatus::dead);
+                              (how == core::JobStatus::dead ? " is dead" : " was cancelled");
+    job_ended(run, pg::of(std::string_view(error)), how == core::JobStatus::dead);
 }
 
 Ids busy_runs(const Ids &runs) {
-    pg::Rows const rows = pg::execute(sql::kBusyRuns, {pg::of(runs)});
+    pg::Rows const rows = pg::execute(kBusyRuns, {pg::of(runs)});
     Ids busy(rows.size());
     for (size_t row = 0; row < rows.size(); ++row)
         busy[row] = rows.int64_at(row, 1);
@@ -143,7 +252,7 @@ bool advance_runs(int max_jobs, OnlyTenants only) {
     if (!from)
         return false;
     return pg::with_spi([&] {
-        pg::Rows const next = pg::execute(sql::kNextRun, {pg::of_time(*from), array_of(only)});
+        pg::Rows const next = pg::execute(kNextRun, {pg::of_time(*from), array_of(only)});
         if (next.empty())
             return false;
         step(Run(next), max_jobs);

@@ -1,7 +1,7 @@
 // What every claim does on the side, for what was written directly to the tables, and after a restart.
 #pragma once
 
-#include "queue/queue.hpp"
+#include "queue/internal.hpp"
 
 namespace fairq::queue {
 

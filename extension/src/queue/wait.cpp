@@ -1,15 +1,23 @@
 // Waiting for jobs, and who is told of them (see shared/waiters/waiters.hpp for what becomes of that).
 #include "queue/wait.hpp"
 
+#include "pg/interrupts.hpp"
 #include "pg/transaction.hpp"
 #include "queue/limits.hpp"
-#include "queue/statements.hpp"
 #include "shared/waiters/waiters.hpp"
 #include "tables/owner.hpp"
 
 namespace fairq::queue {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// now → when the first job behind it is due
+const pg::Statement kNextDue{pg::Plan::pinned, "SELECT due_at FROM @job_live WHERE due_at > $1 ORDER BY due_at LIMIT 1", {TIMESTAMPTZOID}};
+
+// clang-format on
 
 constexpr int64 kHouseInterval = core::kSecond;
 constexpr int64 kPollInterval = core::kSecond;     // without shared memory
@@ -21,34 +29,31 @@ Oid own_queue() {
 }
 
 void sleep_until(TimestampTz at) {
-    ticks::sleep_interruptibly(static_cast<long>(std::max<int64>(0, at - pg::now()) / 1000 + 1));
+    pg::sleep_interruptibly(static_cast<long>(std::max<int64>(0, at - pg::now()) / 1000 + 1));
 }
 
 // When the next scheduled job is due, of those that are not overdue: somebody else is promoting these.
 TimestampTz next_due(TimestampTz now) {
     return pg::with_spi([&] {
-        pg::Rows const rows = pg::execute(sql::kNextDue, {pg::of_time(now)});
+        pg::Rows const rows = pg::execute(kNextDue, {pg::of_time(now)});
         return rows.empty() ? DT_NOEND : rows.time_at(0, 1);
     });
 }
 
-void tidy_up(Oid queue) {
+// Does the housekeeping and finds the next moment at which a job is due.
+void look_for_work() {
     shared::waiters::begin_look();
     TimestampTz const now = pg::now();
-    bool const more = promote(kPromotedAtOnce) == kPromotedAtOnce;
-    if (shared::queue_state::sweep_is_due(queue, now, kHouseInterval)) {
-        sweep(pg::settings::lease_timeout());
-        unpark();
+    Housekept const done = housekeeping({kPromotedAtOnce});
+    if (done.swept)
         advance_runs(core::kRunStep);
-    }
-    shared::waiters::end_look(more ? now : next_due(now));
+    shared::waiters::end_look(done.promoted == kPromotedAtOnce ? now : next_due(now));
 }
 
-// What claims do on the side, while there are none; it wakes whom it brings jobs, like every commit.
-void keep_house(Oid queue) {
+// The housekeeping that claims would do. Like every commit, it wakes waiters that it brings jobs.
+void keep_house_and_commit() {
     pg::use_read_committed();
-    pg::as_role(tables::owner_of_extension(pg::schema()),
-                [&] { pg::with_own_names([&] { tidy_up(queue); }); });
+    pg::as_role(tables::owner_of_extension(pg::schema()), [] { pg::with_own_names(look_for_work); });
     pg::commit_and_chain(); // nothing pins the horizon during the next sleep
 }
 
@@ -64,7 +69,7 @@ bool wait_until(Oid queue, TimestampTz end) {
         if (!watch.leader) {
             sleep_until(end);
         } else if (std::min(watch.due_at, next_house) <= now) {
-            keep_house(queue);
+            keep_house_and_commit();
             kept_house = now;
         } else {
             sleep_until(std::min({end, watch.due_at, watch.opens_at, next_house}));

@@ -1,7 +1,7 @@
 // Waiting for jobs, and what is waited for besides jobs that come (see shared/waiters/waiters.hpp).
 #pragma once
 
-#include "queue/queue.hpp"
+#include "queue/internal.hpp"
 
 namespace fairq::queue {
 

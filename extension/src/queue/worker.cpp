@@ -1,8 +1,7 @@
 // What workers outside of the database call: claims whose commits need not wait for the disk, and one round
 // trip for a whole batch.
-#include "queue/queue.hpp"
-
 #include "pg/async_commit.hpp"
+#include "queue/internal.hpp"
 
 #include <iterator>
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pg/batch_insert.hpp"
+#include "pg/values.hpp"
 
 namespace fairq::tables {
 

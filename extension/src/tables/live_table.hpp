@@ -8,6 +8,7 @@
 #include "pg/batch_insert.hpp"
 #include "tables/lane_reader.hpp"
 #include "tables/limit_lookups.hpp"
+#include "tables/live_columns.hpp"
 
 #include <unordered_set>
 

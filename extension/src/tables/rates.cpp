@@ -2,6 +2,7 @@
 #include "tables/rates.hpp"
 
 #include "pg/batch_insert.hpp"
+#include "tables/live_columns.hpp"
 
 namespace fairq::tables {
 

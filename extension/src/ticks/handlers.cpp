@@ -1,11 +1,37 @@
 // Which function runs a job type inside the server, and as whom.
 #include "queue/access.hpp"
-#include "queue/statements.hpp"
 #include "tables/owner.hpp"
+#include "ticks/ticks.hpp"
 
 namespace fairq::ticks {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// type, schema, name, role; nothing when the type has one
+const pg::Statement kAddHandler{pg::Plan::pinned, R"(
+INSERT INTO @job_handlers (job_type, handler_schema, handler_name, run_as) VALUES ($1, $2::name, $3::name, $4::name)
+    ON CONFLICT DO NOTHING)", {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+
+// the same, of a type that has one
+const pg::Statement kSetHandler{pg::Plan::pinned, R"(
+UPDATE @job_handlers SET handler_schema = $2::name, handler_name = $3::name, run_as = $4::name
+ WHERE job_type = $1 AND NOT builtin)", {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+
+// type → role
+const pg::Statement kHandlerOwner{pg::Plan::pinned,
+    "SELECT run_as::text FROM @job_handlers WHERE job_type = $1 AND NOT builtin FOR UPDATE", {TEXTOID}};
+
+const pg::Statement kDropHandler{pg::Plan::pinned, "DELETE FROM @job_handlers WHERE job_type = $1 AND NOT builtin", {TEXTOID}};
+
+// → type, schema, name, role (NULL: the owner); a user's row before the built-in one
+const pg::Statement kHandlers{pg::Plan::pinned, R"(
+SELECT DISTINCT ON (job_type) job_type, handler_schema::text, handler_name::text, run_as::text
+  FROM @job_handlers ORDER BY job_type, builtin)"};
+
+// clang-format on
 
 Oid job_row_type() {
     return row_type_of_view(pg::schema(), "job_queue");
@@ -22,7 +48,7 @@ void as_owner(F &&body) {
 void check_owner(const pg::Value &job_type, const std::string &type) {
     std::string owner;
     as_owner([&] {
-        pg::Rows const rows = pg::execute(queue::sql::kHandlerOwner, {job_type});
+        pg::Rows const rows = pg::execute(kHandlerOwner, {job_type});
         owner = rows.empty() || rows.is_null(0, 1) ? "" : rows.text_at(0, 1);
     });
     std::optional<Oid> const role = pg::role_by_name(owner);
@@ -58,9 +84,9 @@ void register_handler(std::string_view job_type, Oid function) {
                                 pg::of(std::string_view(name.name)), pg::of(std::string_view(role))};
     pg::with_spi([&] {
         // Adding first: whoever adds the same type at this moment is waited for, and then found to own it.
-        as_owner([&] { pg::execute(queue::sql::kAddHandler, {values[0], values[1], values[2], values[3]}); });
+        as_owner([&] { pg::execute(kAddHandler, {values[0], values[1], values[2], values[3]}); });
         check_owner(values[0], type);
-        as_owner([&] { pg::execute(queue::sql::kSetHandler, {values[0], values[1], values[2], values[3]}); });
+        as_owner([&] { pg::execute(kSetHandler, {values[0], values[1], values[2], values[3]}); });
     });
 }
 
@@ -69,7 +95,7 @@ bool unregister_handler(std::string_view job_type) {
         check_owner(pg::of(job_type), std::string(job_type));
         uint64 dropped = 0;
         as_owner([&] {
-            pg::execute(queue::sql::kDropHandler, {pg::of(job_type)});
+            pg::execute(kDropHandler, {pg::of(job_type)});
             dropped = SPI_processed;
         });
         return dropped > 0;
@@ -77,14 +103,13 @@ bool unregister_handler(std::string_view job_type) {
 }
 
 // A handler whose role has been bound to tenants since is given no jobs: they would be of all tenants.
-std::vector<queue::Handler> runnable_handlers(Oid role) {
+std::vector<Handler> runnable_handlers(Oid role) {
     Oid const row_type = job_row_type();
     return pg::with_spi([&] {
-        pg::Rows const rows = pg::execute(queue::sql::kHandlers);
-        std::vector<queue::Handler> handlers;
+        pg::Rows const rows = pg::execute(kHandlers);
+        std::vector<Handler> handlers;
         for (size_t row = 0; row < rows.size(); ++row) {
-            queue::Handler handler{
-                rows.text_at(row, 1), {rows.text_at(row, 2), rows.text_at(row, 3)}, std::nullopt};
+            Handler handler{rows.text_at(row, 1), {rows.text_at(row, 2), rows.text_at(row, 3)}, std::nullopt};
             if (!OidIsValid(find_function(handler.function, row_type)))
                 continue;
             if (!rows.is_null(row, 4)) {

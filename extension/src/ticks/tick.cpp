@@ -1,6 +1,8 @@
 // A tick from its caller's side, and the loop of ticks for schedulers that know minutes only. The work is
 // done by background workers (tick_process.cpp); the caller waits, and its end is theirs.
+#include "pg/interrupts.hpp"
 #include "queue/access.hpp"
+#include "ticks/ticks.hpp"
 
 namespace fairq::ticks {
 
@@ -38,7 +40,7 @@ std::string tick(int workers) {
     return run_processes(request, summary_size(request));
 }
 
-void ticks(int workers, int64 every, int64 during) {
+void run_ticks(int workers, int64 every, int64 during) {
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
     TimestampTz const start = pg::now(), end = start + during;
     for (TimestampTz next = start; next < end;) {
@@ -47,7 +49,7 @@ void ticks(int workers, int64 every, int64 during) {
         // A tick that took longer than the interval costs the ones that it covered.
         next += every * std::max<int64>(1, (pg::now() - next + every - 1) / every);
         for (TimestampTz now = pg::now(); now < std::min(next, end); now = pg::now())
-            sleep_interruptibly(static_cast<long>((std::min(next, end) - now) / 1000 + 1));
+            pg::sleep_interruptibly(static_cast<long>((std::min(next, end) - now) / 1000 + 1));
     }
 }
 

@@ -2,16 +2,51 @@
 // alive, gives back what nobody did, and writes the tick's row. The others run handlers: a job's effect and
 // its completion commit together, fenced by the lease, and a failing handler fails its job alone.
 #include "pg/caller.hpp"
-#include "queue/queue.hpp"
-#include "queue/statements.hpp"
+#include "queue/internal.hpp"
 #include "tables/job_row.hpp"
 #include "tables/owner.hpp"
+#include "ticks/ticks.hpp"
 
 #include <map>
 
 namespace fairq::ticks {
 
 namespace {
+
+// SQL is laid out by hand.
+// clang-format off
+
+// workers' claimed, completed, failed; tenants, their claimed; ms, load test? → details
+const pg::Statement kAudit{pg::Plan::pinned, R"(
+WITH log AS (SELECT nextval('@campaign_audit_log_id_seq') AS id)
+INSERT INTO @campaign_audit_log (id, event_type, details)
+SELECT log.id, 'job_queue_tick', jsonb_build_object(
+           'tick', log.id,
+           'claimed', (SELECT coalesce(sum(n), 0) FROM unnest($5) AS n),
+           'completed', (SELECT coalesce(sum(n), 0) FROM unnest($2) AS n),
+           'failed', (SELECT coalesce(sum(n), 0) FROM unnest($3) AS n),
+           'workers', (SELECT jsonb_agg(jsonb_build_object('worker', w.n, 'claimed', w.claimed, 'completed', w.completed,
+                                                           'failed', w.failed) ORDER BY w.n)
+                         FROM unnest($1, $2, $3) WITH ORDINALITY AS w (claimed, completed, failed, n)),
+           'tenants', (SELECT coalesce(jsonb_object_agg(t.tenant, t.claimed), '{}')
+                         FROM unnest($4, $5) AS t (tenant, claimed)),
+           'ms', $6,
+           'load_test', $7)
+  FROM log
+RETURNING details::text, (details - 'tenants')::text)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID}};
+
+// kind, names, claimed, completed, failed. In the order of names, so that two ticks do not deadlock.
+const pg::Statement kAddTotals{pg::Plan::pinned, R"(
+INSERT INTO @load_test_totals AS t (kind, name, claimed, completed, failed)
+SELECT $1, u.name, u.claimed, u.completed, u.failed
+  FROM unnest($2, $3, $4, $5) AS u (name, claimed, completed, failed)
+ WHERE u.claimed > 0
+ ORDER BY u.name COLLATE "C"
+    ON CONFLICT (kind, name) DO UPDATE
+   SET claimed = t.claimed + excluded.claimed, completed = t.completed + excluded.completed,
+       failed = t.failed + excluded.failed)", {TEXTOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+
+// clang-format on
 
 constexpr int kLockTimeoutMs =
     5000; // of our own statements: nobody waits for ever for a caller that waits for us
@@ -67,18 +102,16 @@ private:
 
     int capacity() const { return static_cast<int>(tick_.capacity()); }
 
-    // Each in a transaction of its own: what cannot be done now is done by the next tick, and does not cost
+    // Each step in a transaction of its own: what cannot be done now is done by the next tick, and does not cost
     // this one.
     void keep_house() {
-        as_owner([&] { queue::promote(std::max(capacity(), core::kMaxJobsPerCall)); });
-        as_owner([&] { queue::reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall); });
-        as_owner([&] { queue::advance_runs(core::kRunStep); });
-        as_owner([&] { pg::with_spi([&] { pg::execute(queue::sql::kMakePartitions); }); });
+        queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true},
+                            [this](auto const &step) { as_owner(step); });
     }
 
     void take() {
         std::vector<std::string> types;
-        for (queue::Handler const &handler : queue::runnable_handlers(tick_.request.role))
+        for (Handler const &handler : runnable_handlers(tick_.request.role))
             types.push_back(handler.job_type);
         std::sort(types.begin(), types.end());
         core::JobTypes const accepted(std::move(types));
@@ -170,8 +203,8 @@ private:
 
     static void add_totals(std::string_view kind, const std::vector<std::string_view> &names,
                            const Sums &sums) {
-        pg::execute(queue::sql::kAddTotals, {pg::of(kind), pg::of(names), pg::of(sums.claimed),
-                                             pg::of(sums.completed), pg::of(sums.failed)});
+        pg::execute(kAddTotals, {pg::of(kind), pg::of(names), pg::of(sums.claimed), pg::of(sums.completed),
+                                 pg::of(sums.failed)});
     }
 
     // What the load test's workers and tenants did, summed over all ticks.
@@ -192,10 +225,9 @@ private:
                 served.push_back(claim_.lanes[i]);
                 served_jobs.push_back(tenants.claimed[i]);
             }
-        return pg::execute(queue::sql::kAudit,
-                           {pg::of(workers.claimed), pg::of(workers.completed), pg::of(workers.failed),
-                            pg::of(served), pg::of(served_jobs), pg::of(int64{(pg::now() - started_) / 1000}),
-                            pg::of(load_test)});
+        return pg::execute(kAudit, {pg::of(workers.claimed), pg::of(workers.completed),
+                                    pg::of(workers.failed), pg::of(served), pg::of(served_jobs),
+                                    pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
     }
 
     void audit() {
@@ -263,7 +295,7 @@ private:
             tables::job_of_lease(pg::schema(), job.id, tick_.lock_token, row_type_);
         if (!handled)
             pg::raise_lease_lost(job.id, tick_.lock_token);
-        queue::Handler const &handler = handler_of(handled->type);
+        Handler const &handler = handler_of(handled->type);
         pg::OuterRole const outer(handler.run_as.value_or(owner_));
         pg::as_role(handler.run_as.value_or(owner_), [&] {
             pg::with_setting("search_path", user_.search_path.c_str(), [&] {
@@ -274,9 +306,9 @@ private:
         drop_temporary_tables();
     }
 
-    const queue::Handler &handler_of(const std::string &type) {
+    const Handler &handler_of(const std::string &type) {
         if (handlers_.empty())
-            for (queue::Handler &handler : queue::runnable_handlers(tick_.request.role))
+            for (Handler &handler : runnable_handlers(tick_.request.role))
                 handlers_.emplace(handler.job_type, std::move(handler));
         auto const found = handlers_.find(type);
         if (found == handlers_.end())
@@ -285,7 +317,7 @@ private:
         return found->second;
     }
 
-    const HandlerCall &call_of(const queue::Handler &handler) {
+    const HandlerCall &call_of(const Handler &handler) {
         auto found = calls_.find(handler.job_type);
         if (found == calls_.end())
             found = calls_.emplace(handler.job_type, HandlerCall(handler.function, row_type_)).first;
@@ -304,7 +336,7 @@ private:
     uint32 const index_;
     pg::UserSettings const user_;
     Oid owner_ = InvalidOid, row_type_ = InvalidOid;
-    std::map<std::string, queue::Handler> handlers_;
+    std::map<std::string, Handler> handlers_;
     std::map<std::string, HandlerCall> calls_;
 };
 

@@ -2,6 +2,8 @@
 // up: it alone has their handles.
 #include "ticks/tick_segment.hpp"
 
+#include "pg/interrupts.hpp"
+
 namespace fairq::ticks {
 
 namespace {
@@ -117,7 +119,7 @@ bool coordinator_lives(Processes &processes) {
 void await_free_slots(const Processes &processes) {
     for (int i = 1; i < processes.started; ++i)
         while (has_slot(processes, i))
-            sleep_interruptibly(kPollMilliseconds);
+            pg::sleep_interruptibly(kPollMilliseconds);
 }
 
 // A cancel is for a handler, the coordinator has to clean up. But a lock timeout is a SIGINT to oneself, too.
@@ -159,7 +161,7 @@ std::string run_processes(const TickRequest &request, uint32 summary_size) {
     start_all(*processes, dsm_segment_handle(processes->segment));
     tick.enter(TickPhase::claiming); // not before: a tick that cannot have its workers does nothing at all
     while (coordinator_lives(*processes))
-        sleep_interruptibly(kPollMilliseconds);
+        pg::sleep_interruptibly(kPollMilliseconds);
     TickPhase const phase = tick.phase_now();
     pg::ErrorText const error = tick.error;
     std::string summary = phase == TickPhase::done ? tick.summary() : "";
@@ -202,14 +204,6 @@ void process_main(Datum handle, const TickDuties &duties) {
         duties.coordinate(*tick);
     else
         duties.work(*tick, index);
-}
-
-void sleep_interruptibly(long milliseconds) {
-    pg::call([&] {
-        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
-        ResetLatch(MyLatch);
-        CHECK_FOR_INTERRUPTS();
-    });
 }
 
 } // namespace fairq::ticks

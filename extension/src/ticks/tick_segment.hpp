@@ -61,7 +61,4 @@ struct TickDuties {
 };
 void process_main(Datum handle, const TickDuties &duties);
 
-// Ends the sleep of `milliseconds` early when the backend is to do something else (cancel, terminate).
-void sleep_interruptibly(long milliseconds);
-
 } // namespace fairq::ticks
