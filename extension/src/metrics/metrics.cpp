@@ -88,11 +88,12 @@ constexpr int64 kReuse = 10 * core::kSecond;          // of a count that could n
 Counts counts_in(const pg::Rows &rows) {
     Counts counts{{}, true, QueuedCounts()};
     for (size_t row = 0; row < rows.size(); ++row) {
-        int32 const status = rows.int32_at(row, 1);
-        counts.jobs.by_status[0][status] += rows.int64_at(row, 2);
-        counts.jobs.by_status[1][status] += rows.int64_at(row, 3);
-        if (!rows.is_null(row, 4))
-            counts.queued_counts->emplace(rows.text_at(row, 4), rows.int64_at(row, 2));
+        int32 const status = rows.int32_at(row, queue::Moves::old_status);
+        counts.jobs.by_status[0][status] += rows.int64_at(row, queue::Moves::jobs);
+        counts.jobs.by_status[1][status] += rows.int64_at(row, queue::Moves::load_test_jobs);
+        if (!rows.is_null(row, queue::Moves::tenant))
+            counts.queued_counts->emplace(rows.text_at(row, queue::Moves::tenant),
+                                          rows.int64_at(row, queue::Moves::jobs));
     }
     return counts;
 }
@@ -165,15 +166,17 @@ pg::Value oldest_age(bool load_test) {
 }
 
 pg::Value metrics_of_tenants(const std::vector<std::string> &tenants) {
-    std::string const json = pg::with_spi(
-        [&] { return pg::execute(kMetricsOfTenants, {queue::array_of(&tenants)}).text_at(0, 1); });
+    std::string const json = pg::with_spi([&] {
+        return pg::execute(kMetricsOfTenants, {queue::array_of(&tenants)}).text_at(0, pg::kOnlyColumn);
+    });
     return pg::of_jsonb(json);
 }
 
 } // namespace
 
 pg::Value only_value(const pg::Rows &rows) {
-    return pg::of_datum(pg::call([&] { return SPI_datumTransfer(rows.datum(0, 1), false, -1); }));
+    return pg::of_datum(
+        pg::call([&] { return SPI_datumTransfer(rows.datum(0, pg::kOnlyColumn), false, -1); }));
 }
 
 Counts counts(bool by_tenant) {

@@ -18,6 +18,9 @@ SELECT j.tenant_id, count(*)
  CROSS JOIN unnest(l.job_ids) AS a (id)
  CROSS JOIN LATERAL (SELECT tenant_id FROM @job_live WHERE id = a.id AND lock_token = l.lock_token OFFSET 0) AS j
  GROUP BY j.tenant_id)"};
+struct InFlight {
+    enum Column { tenant = 1, jobs };
+};
 
 // Arrays of tenants ('' for the rest) and their figures, -1 for none; shares in millionths.
 #define FAIRQ_TENANT_FIGURES                                                                                           \
@@ -55,7 +58,7 @@ QueuedCounts in_flight() {
         pg::Rows const rows = pg::execute(kInFlight);
         QueuedCounts jobs;
         for (size_t row = 0; row < rows.size(); ++row)
-            jobs.emplace(rows.text_at(row, 1), rows.int64_at(row, 2));
+            jobs.emplace(rows.text_at(row, InFlight::tenant), rows.int64_at(row, InFlight::jobs));
         return jobs;
     });
 }

@@ -6,7 +6,6 @@
 #include "metrics/why_answer.hpp"
 #include "pg/table_cache.hpp"
 #include "queue/limit_check.hpp"
-#include "tables/owner.hpp"
 #include "tables/row_holder.hpp"
 #include "tables/tenant_lock.hpp"
 
@@ -27,13 +26,9 @@ SELECT j.ctid::text || ' ' || j.xmin::text, array_position(enum_range(NULL::@job
   LEFT JOIN @job_leases l ON l.lock_token = j.lock_token
   LEFT JOIN @pipeline_runs r ON r.id = j.run_id
  WHERE j.id = $1)", {INT8OID}};
-
-#define FAIRQ_FINISHED(table) \
-    "SELECT status::text, tenant_id, finished_at, attempts, max_attempts, last_error FROM @" table " WHERE id = $1 LIMIT 1"
-// id → status, tenant, when, attempts, max_attempts, error
-const pg::Statement kExplainFinished{pg::Plan::pinned, FAIRQ_FINISHED("job_history"), {INT8OID}};
-
-const pg::Statement kExplainArchived{pg::Plan::pinned, FAIRQ_FINISHED("job_archive"), {INT8OID}};
+struct LiveRow {
+    enum Column { version = 1, status, tenant, job_type, priority, position, due_at, updated_at, attempts, max_attempts, last_error, concurrency_key, run, stage, worker, heartbeat_at, run_status, run_stage };
+};
 
 // tenant, priority, position, paused types → jobs in front that a claim may take first, those that were looked at
 const pg::Statement kJobsAhead{pg::Plan::pinned, R"(
@@ -43,6 +38,9 @@ SELECT count(*) FILTER (WHERE e.status = 'queued' AND e.job_type <> ALL ($4) AND
   FROM (SELECT status, job_type, concurrency_key FROM @job_live
          WHERE tenant_id = $1 AND position IS NOT NULL AND (priority, position) < ($2::smallint, $3)
          ORDER BY priority, position LIMIT 10001) AS e)", {TEXTOID, INT4OID, INT8OID, TEXTARRAYOID}};
+struct JobsAhead {
+    enum Column { claimable = 1, looked_at };
+};
 
 // run, stage → unfinished jobs
 const pg::Statement kJobsOfStage{pg::Plan::pinned,
@@ -56,17 +54,9 @@ std::string quoted(std::string_view text) {
     return "\"" + std::string(text) + "\"";
 }
 
-std::string at(TimestampTz time) {
-    std::string const json = pg::json_time(time);
-    return json.substr(1, json.size() - 2);
-}
-
 template <class T>
 std::optional<T> if_set(const pg::Rows &rows, int column, T value) {
     return rows.is_null(0, column) ? std::nullopt : std::optional<T>(std::move(value));
-}
-std::optional<std::string> text_or_none(const pg::Rows &rows, int column) {
-    return rows.is_null(0, column) ? std::nullopt : std::optional(rows.text_at(0, column));
 }
 
 struct LiveJob {
@@ -93,58 +83,25 @@ std::optional<LiveJob> find_live(int64 id) {
     if (row.empty())
         return std::nullopt;
     return LiveJob{id,
-                   row.text_at(0, 1),
-                   static_cast<core::JobStatus>(row.int32_at(0, 2)),
-                   row.text_at(0, 3),
-                   row.text_at(0, 4),
-                   row.int32_at(0, 5),
-                   if_set(row, 6, row.int64_at(0, 6)),
-                   if_set(row, 7, row.time_at(0, 7)),
-                   row.time_at(0, 8),
-                   row.int32_at(0, 9),
-                   row.int32_at(0, 10),
-                   text_or_none(row, 11),
-                   text_or_none(row, 12),
-                   if_set(row, 13, row.int64_at(0, 13)),
-                   if_set(row, 14, row.int32_at(0, 14)),
-                   text_or_none(row, 15),
-                   if_set(row, 16, row.time_at(0, 16)),
-                   text_or_none(row, 17),
-                   if_set(row, 18, row.int32_at(0, 18))};
+                   row.text_at(0, LiveRow::version),
+                   static_cast<core::JobStatus>(row.int32_at(0, LiveRow::status)),
+                   row.text_at(0, LiveRow::tenant),
+                   row.text_at(0, LiveRow::job_type),
+                   row.int32_at(0, LiveRow::priority),
+                   if_set(row, LiveRow::position, row.int64_at(0, LiveRow::position)),
+                   if_set(row, LiveRow::due_at, row.time_at(0, LiveRow::due_at)),
+                   row.time_at(0, LiveRow::updated_at),
+                   row.int32_at(0, LiveRow::attempts),
+                   row.int32_at(0, LiveRow::max_attempts),
+                   text_or_none(row, LiveRow::last_error),
+                   text_or_none(row, LiveRow::concurrency_key),
+                   if_set(row, LiveRow::run, row.int64_at(0, LiveRow::run)),
+                   if_set(row, LiveRow::stage, row.int32_at(0, LiveRow::stage)),
+                   text_or_none(row, LiveRow::worker),
+                   if_set(row, LiveRow::heartbeat_at, row.time_at(0, LiveRow::heartbeat_at)),
+                   text_or_none(row, LiveRow::run_status),
+                   if_set(row, LiveRow::run_stage, row.int32_at(0, LiveRow::run_stage))};
 }
-
-bool is_visible(const std::string &tenant, const std::vector<std::string> *only_tenants) {
-    return only_tenants == nullptr || std::binary_search(only_tenants->begin(), only_tenants->end(), tenant);
-}
-
-// ------------------------------------------------------------------------------------------ finished jobs
-
-std::optional<std::string> explain_finished(int64 id, const pg::Statement &table, bool archived,
-                                            const std::vector<std::string> *only_tenants) {
-    pg::Rows const row = pg::read_as_of_snapshot(table, {pg::of(id)});
-    if (row.empty() || !is_visible(row.text_at(0, 2), only_tenants))
-        return std::nullopt;
-    std::string const status = row.text_at(0, 1);
-    const char *const change = status != "dead" ? "Nothing: it is final."
-                               : archived       ? "Nothing: it was archived."
-                                                : "redrive_dead_jobs queues it again.";
-    return Answer(id, status, "done", "It is " + status + " since " + at(row.time_at(0, 3)) + ".", change)
-        .with("finished_at", row.time_at(0, 3))
-        .number("attempts", row.int32_at(0, 4))
-        .number("max_attempts", row.int32_at(0, 5))
-        .with("last_error", text_or_none(row, 6))
-        .with("archived", archived)
-        .json();
-}
-
-std::optional<std::string> explain_past(int64 id, const std::vector<std::string> *only_tenants) {
-    std::optional<std::string> answer = explain_finished(id, kExplainFinished, false, only_tenants);
-    if (!answer && tables::extension_owns(pg::schema(), "job_archive"))
-        answer = explain_finished(id, kExplainArchived, true, only_tenants);
-    return answer;
-}
-
-// ------------------------------------------------------------------------------------------ unfinished jobs
 
 // Judges one job as of the active snapshot; limits, keys and locks as they are a moment later.
 class Inquiry {
@@ -224,8 +181,8 @@ private:
         int32 const current = job_.run_stage.value_or(0);
         if (*job_.stage <= current)
             return housekeeping("Stage " + std::to_string(current) + " of its " + run + " has begun.");
-        int64 const left =
-            pg::read_as_of_snapshot(kJobsOfStage, {pg::of(*job_.run), pg::of(current)}).int64_at(0, 1);
+        int64 const left = pg::read_as_of_snapshot(kJobsOfStage, {pg::of(*job_.run), pg::of(current)})
+                               .int64_at(0, pg::kOnlyColumn);
         return answer("blocked",
                       "Its stage " + std::to_string(*job_.stage) + " begins when stage " +
                           std::to_string(current) + " of " + run + ", and all between, have completed.",
@@ -323,8 +280,8 @@ private:
         pg::Rows const ahead =
             pg::read_as_of_snapshot(kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority),
                                                  pg::of(*job_.position), array_of(queue::paused_types())});
-        int64 const position = ahead.int64_at(0, 1);
-        bool const exact = ahead.int64_at(0, 2) <= kMostCounted;
+        int64 const position = ahead.int64_at(0, JobsAhead::claimable);
+        bool const exact = ahead.int64_at(0, JobsAhead::looked_at) <= kMostCounted;
         Time const last_claim = shared::ring::last_claim(queue_);
         std::optional<Answer> answer;
         if (nobody_claims(last_claim))
@@ -390,7 +347,7 @@ std::string why_not_running(int64 job_id, const std::vector<std::string> *only_t
                     version = job->version;
                     return Inquiry(*std::move(job), only_tenants == nullptr).explain();
                 }
-                std::optional<std::string> past = explain_past(job_id, only_tenants);
+                std::optional<std::string> past = explain_finished_job(job_id, only_tenants);
                 if (!past)
                     pg::raise_unknown_job(job_id);
                 return *std::move(past);

@@ -1,6 +1,7 @@
 // An answer of why_not_running, as JSON.
 #pragma once
 
+#include "pg/spi.hpp"
 #include "pg/values.hpp"
 
 namespace fairq::metrics {
@@ -50,5 +51,20 @@ private:
 
     std::string json_;
 };
+
+inline std::string at(TimestampTz time) {
+    std::string const json = pg::json_time(time);
+    return json.substr(1, json.size() - 2);
+}
+inline std::optional<std::string> text_or_none(const pg::Rows &rows, int column) {
+    return rows.is_null(0, column) ? std::nullopt : std::optional(rows.text_at(0, column));
+}
+inline bool is_visible(const std::string &tenant, const std::vector<std::string> *only_tenants) {
+    return only_tenants == nullptr || std::binary_search(only_tenants->begin(), only_tenants->end(), tenant);
+}
+
+// The answer for a job that is in the history or in the archive; none when it is in neither, or not of these tenants
+// (null: of any).
+std::optional<std::string> explain_finished_job(int64 id, const std::vector<std::string> *only_tenants);
 
 } // namespace fairq::metrics

@@ -1,5 +1,5 @@
 // Statements: SQL texts with bound parameters, prepared once per backend. In a text, `@` stands for the
-// extension's schema ("FROM @job_live"). A pinned statement's plan is made once, generic, and contains no
+// extension's schema ("FROM @some_table"). A pinned statement's plan is made once, generic, and contains no
 // sequential scan, hash or merge join where an index serves: no ANALYZE at the worst moment turns the planner
 // on us.
 #pragma once
@@ -10,6 +10,7 @@
 namespace fairq::pg {
 
 constexpr int kMaxParameters = 16;
+constexpr int kOnlyColumn = 1; // of a statement that returns one
 
 // pinned: by indexes, for the hot path. open: the planner decides, for what reads whole tables.
 enum class Plan { pinned, open };

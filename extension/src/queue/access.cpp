@@ -16,6 +16,9 @@ namespace {
 
 // → role, capability, tenant (NULL: all)
 const pg::Statement kAccess{pg::Plan::open, "SELECT role::oid::bigint, capability, tenant_id FROM @queue_access"};
+struct AccessRow {
+    enum Column { role = 1, capability, tenant };
+};
 
 // id, tenants → a row, when it is their job
 const pg::Statement kIsJobOfTenants{pg::Plan::pinned, R"(
@@ -70,9 +73,11 @@ Rows read_rows() {
         pg::with_spi([&] {
             pg::Rows const found = pg::read_as_of_snapshot(kAccess);
             for (size_t i = 0; i < found.size(); ++i)
-                rows.push_back(
-                    {static_cast<Oid>(found.int64_at(i, 1)), capability_of(found.text_at(i, 2)),
-                     found.is_null(i, 3) ? std::nullopt : std::optional<std::string>(found.text_at(i, 3))});
+                rows.push_back({static_cast<Oid>(found.int64_at(i, AccessRow::role)),
+                                capability_of(found.text_at(i, AccessRow::capability)),
+                                found.is_null(i, AccessRow::tenant)
+                                    ? std::nullopt
+                                    : std::optional<std::string>(found.text_at(i, AccessRow::tenant))});
         });
     });
     return rows;
@@ -206,7 +211,7 @@ Ids jobs_of(const Tenants &tenants, Ids job_ids) {
         pg::Rows const rows = pg::execute(kJobsOfTenants, {pg::of(job_ids), array_of(&*tenants)});
         Ids theirs(rows.size());
         for (size_t row = 0; row < rows.size(); ++row)
-            theirs[row] = rows.int64_at(row, 1);
+            theirs[row] = rows.int64_at(row, pg::kOnlyColumn);
         return theirs;
     });
 }
@@ -217,7 +222,7 @@ int32 heartbeat_of(const Tenants &tenants, int64 lock_token) {
     return pg::with_spi([&] {
         return pg::execute(kHeartbeatOfTenants,
                            {pg::of(lock_token), pg::of_time(pg::now()), array_of(&*tenants)})
-            .int32_at(0, 1);
+            .int32_at(0, pg::kOnlyColumn);
     });
 }
 

@@ -31,6 +31,9 @@ UPDATE @job_live j
   FROM unnest($1) AS a (id) CROSS JOIN LATERAL (SELECT a.id = ANY ($5)) AS c (capped)
  WHERE j.id = a.id AND j.status = 'queued'
 RETURNING j.*)", {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8ARRAYOID}};
+struct ClaimedRow { // of job_live
+    enum Column { id = 1 };
+};
 
 // ids, token, tenants: a cap that came while this very claim was under way
 const pg::Statement kMarkOwn{pg::Plan::pinned, R"(
@@ -92,7 +95,7 @@ void update_by_executor(const ClaimRequest &request, const tables::ClaimStamp &s
                                        pg::of(stamp.lock_token), pg::of(capped)});
     Ids updated(rows.size());
     for (size_t row = 0; row < rows.size(); ++row) {
-        updated[row] = rows.int64_at(row, 1);
+        updated[row] = rows.int64_at(row, ClaimedRow::id);
         if (request.rows)
             rows.put(row, request.rows);
     }

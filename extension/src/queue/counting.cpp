@@ -20,9 +20,9 @@ void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int6
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
     int64 moved = 0;
     for (size_t row = 0; row < rows.size(); ++row) {
-        auto const from = static_cast<JobStatus>(rows.int32_at(row, 1));
-        count_move(from, to, rows.int64_at(row, 2), rows.int64_at(row, 3));
-        moved += rows.int64_at(row, 2);
+        auto const from = static_cast<JobStatus>(rows.int32_at(row, Moves::old_status));
+        count_move(from, to, rows.int64_at(row, Moves::jobs), rows.int64_at(row, Moves::load_test_jobs));
+        moved += rows.int64_at(row, Moves::jobs);
     }
     return moved;
 }
@@ -54,13 +54,14 @@ void lanes_gained(std::vector<Placed> jobs) {
     }
 }
 
-core::KeyRange range_in(const pg::Rows &rows, size_t row, int keys) {
-    return {rows.int64_at(row, keys), core::range_of(rows.int64_at(row, keys + 1)).to};
+core::KeyRange range_in(const pg::Rows &rows, size_t row, int first_place) {
+    return {rows.int64_at(row, first_place), core::range_of(rows.int64_at(row, first_place + 1)).to};
 }
 
-int64 count_into_lanes(const pg::Rows &rows, int keys) {
+int64 count_into_lanes(const pg::Rows &rows) {
     for (size_t row = 0; row < rows.size(); ++row)
-        lane_gained(rows.text_at(row, 4), rows.int64_at(row, 2), range_in(rows, row, keys));
+        lane_gained(rows.text_at(row, Moves::tenant), rows.int64_at(row, Moves::jobs),
+                    range_in(rows, row, Moves::first_place));
     return count_moves(rows, JobStatus::queued);
 }
 

@@ -99,8 +99,8 @@ Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
     pg::Rows const found = pg::execute(kFindKeys, {arrays.tenants, arrays.keys});
     Ids kept = ids;
     for (size_t i = 0; i < kept.size(); ++i)
-        if (!found.is_null(i, 1))
-            kept[i] = found.int64_at(i, 1);
+        if (!found.is_null(i, pg::kOnlyColumn))
+            kept[i] = found.int64_at(i, pg::kOnlyColumn);
     return kept;
 }
 

@@ -19,6 +19,9 @@ INSERT INTO @tenant_rates AS r (tenant_id, side, due_at)
 SELECT i.tenant, 'enqueue', $2 FROM unnest($1) AS i (tenant)
     ON CONFLICT (tenant_id, side) DO UPDATE SET due_at = r.due_at
 RETURNING tenant_id, due_at)", {TEXTARRAYOID, TIMESTAMPTZOID}};
+struct LockedRate {
+    enum Column { tenant = 1, due };
+};
 
 // tenant, due
 const pg::Statement kChargeRate{pg::Plan::pinned,
@@ -79,7 +82,7 @@ void lock_rates(Demands &demands) {
         return;
     pg::Rows const rows = pg::execute(kLockRates, {pg::of(names), pg::of_time(pg::now())});
     for (size_t row = 0; row < rows.size(); ++row)
-        demands.at(rows.text_at(row, 1)).due = rows.time_at(row, 2);
+        demands.at(rows.text_at(row, LockedRate::tenant)).due = rows.time_at(row, LockedRate::due);
 }
 
 void count_waiting(Demands &demands) {

@@ -27,6 +27,9 @@ WITH gone AS (
 INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
 SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, $3 FROM gone
 RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
+struct Completed {
+    enum Column { id = 1, load_test, tenant, concurrency_key, run, stage };
+};
 
 // token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases with triggers and the like, and
 // for a lease that somebody has, or has changed, just now
@@ -42,6 +45,9 @@ SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_
        lock_token, tenant_id, concurrency_key, run_id,
        CASE WHEN position IS NOT NULL THEN )" FAIRQ_PLACE("position") R"( END
   FROM @job_live WHERE id = $1 FOR UPDATE)", {INT8OID}};
+struct LockJob {
+    enum Column { status = 1, attempts, max_attempts, load_test, lock_token, tenant, concurrency_key, run, place };
+};
 
 const pg::Statement kIsInHistory{pg::Plan::pinned, "SELECT FROM @job_history WHERE id = $1 LIMIT 1", {INT8OID}};
 
@@ -78,9 +84,12 @@ WITH moved AS (
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
                             FOR UPDATE SKIP LOCKED)
 )
-SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id,
-       array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL), min(place), max(place)
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place),
+       array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL)
   FROM moved GROUP BY tenant_id, priority)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+struct Release : Moves {
+    enum Column { concurrency_keys = last_place + 1 };
+};
 
 // tenant or NULL, type or NULL, how many, now → a row for each tenant and priority: also its name, the first and the last place
 const pg::Statement kRedrive{pg::Plan::pinned, R"(
@@ -110,11 +119,11 @@ void sort_unique(Ids &ids) {
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
-// From two columns, tenant and key; nothing when the job has no key.
-FreedKeys key_in(const pg::Rows &rows, size_t row, int tenant) {
-    if (rows.is_null(row, tenant + 1))
+// Nothing when the job has no key.
+FreedKeys key_in(const pg::Rows &rows) {
+    if (rows.is_null(0, LockJob::concurrency_key))
         return {};
-    return {{rows.text_at(row, tenant), rows.text_at(row, tenant + 1)}};
+    return {{rows.text_at(0, LockJob::tenant), rows.text_at(0, LockJob::concurrency_key)}};
 }
 
 struct LockedJob {
@@ -132,15 +141,16 @@ std::optional<LockedJob> lock_job(int64 id) {
     pg::Rows const rows = pg::execute(kLockJob, {pg::of(id)});
     if (rows.empty())
         return std::nullopt;
-    return LockedJob{static_cast<JobStatus>(rows.int32_at(0, 1)),
-                     rows.int32_at(0, 2),
-                     rows.int32_at(0, 3),
-                     rows.bool_at(0, 4),
-                     rows.is_null(0, 5) ? 0 : rows.int64_at(0, 5),
-                     rows.is_null(0, 8) ? 0 : rows.int64_at(0, 8),
-                     rows.text_at(0, 6),
-                     key_in(rows, 0, 6),
-                     rows.is_null(0, 9) ? std::nullopt : std::optional(rows.int64_at(0, 9))};
+    return LockedJob{static_cast<JobStatus>(rows.int32_at(0, LockJob::status)),
+                     rows.int32_at(0, LockJob::attempts),
+                     rows.int32_at(0, LockJob::max_attempts),
+                     rows.bool_at(0, LockJob::load_test),
+                     rows.is_null(0, LockJob::lock_token) ? 0 : rows.int64_at(0, LockJob::lock_token),
+                     rows.is_null(0, LockJob::run) ? 0 : rows.int64_at(0, LockJob::run),
+                     rows.text_at(0, LockJob::tenant),
+                     key_in(rows),
+                     rows.is_null(0, LockJob::place) ? std::nullopt
+                                                     : std::optional(rows.int64_at(0, LockJob::place))};
 }
 
 bool is_in_history(int64 id) {
@@ -169,12 +179,16 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
     pg::Rows const rows = pg::execute(kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
     CompletedJobs completed;
     for (size_t row = 0; row < rows.size(); ++row) {
-        tables::CompletedJob job{
-            rows.int64_at(row, 1), rows.bool_at(row, 2), rows.text_at(row, 3), std::nullopt, 0, 0};
-        if (!rows.is_null(row, 4))
-            job.key = rows.text_at(row, 4);
-        if (!rows.is_null(row, 5))
-            job.run = rows.int64_at(row, 5), job.stage = rows.int32_at(row, 6);
+        tables::CompletedJob job{rows.int64_at(row, Completed::id),
+                                 rows.bool_at(row, Completed::load_test),
+                                 rows.text_at(row, Completed::tenant),
+                                 std::nullopt,
+                                 0,
+                                 0};
+        if (!rows.is_null(row, Completed::concurrency_key))
+            job.key = rows.text_at(row, Completed::concurrency_key);
+        if (!rows.is_null(row, Completed::run))
+            job.run = rows.int64_at(row, Completed::run), job.stage = rows.int32_at(row, Completed::stage);
         completed.push_back(std::move(job));
     }
     return completed;
@@ -260,12 +274,12 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
     return pg::with_spi([&] {
         pg::Rows const moved = pg::execute(kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
                                                       later ? pg::of_time(*run_at) : pg::Value{}});
-        int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved, 6);
+        int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved);
         FreedKeys keys;
         for (size_t row = 0; later && row < moved.size(); ++row) { // else it is itself the next of its key
-            slot_freed(moved.text_at(row, 4));
-            for (std::string const &key : moved.texts_at(row, 5))
-                keys.emplace_back(moved.text_at(row, 4), key);
+            slot_freed(moved.text_at(row, Release::tenant));
+            for (std::string const &key : moved.texts_at(row, Release::concurrency_keys))
+                keys.emplace_back(moved.text_at(row, Release::tenant), key);
         }
         if (later)
             job_due(*run_at);
@@ -292,7 +306,7 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) 
     return pg::with_spi([&] {
         pg::Rows const moves =
             pg::execute(kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
-        int64 const redriven = count_into_lanes(moves, 5);
+        int64 const redriven = count_into_lanes(moves);
         pending_moved(moves, +1);
         return redriven;
     });

@@ -68,8 +68,7 @@ int64 promote(int max_jobs, OnlyTenants only) {
     return pg::with_spi([&] {
         pg::Value const at = pg::of_time(now), most = pg::of(int32{max_jobs}), since = pg::of_time(*from);
         return count_into_lanes(only ? pg::execute(kPromoteOfTenants, {at, most, since, array_of(only)})
-                                     : pg::execute(kPromote, {at, most, since}),
-                                5);
+                                     : pg::execute(kPromote, {at, most, since}));
     });
 }
 

@@ -93,13 +93,17 @@ Ids busy_runs(const Ids &runs);                          // locks those that it 
 
 // ------------------------------------------------------------------------------------------ counting.cpp
 
-// Tells the counters what a statement moved (rows of: old status, jobs, load-test jobs) and returns the
-// number of jobs.
+// What a statement that moves jobs returns: a row for each old status, or for each tenant and priority, with the number
+// of the old status in job_status, and the first and the last place in the lane of jobs that became queued.
+struct Moves {
+    enum Column { old_status = 1, jobs, load_test_jobs, tenant, first_place, last_place };
+};
+// Tells the counters what a statement moved and returns the number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
-// The same for jobs that became queued; the tenant of each row's stands in column 4, `keys` is the first of
-// two with the least and the greatest of their places (see FAIRQ_PLACE).
-int64 count_into_lanes(const pg::Rows &rows, int keys);
-core::KeyRange range_in(const pg::Rows &rows, size_t row, int keys);
+// The same for jobs that became queued.
+int64 count_into_lanes(const pg::Rows &rows);
+// From two columns with the first and the last place (see FAIRQ_PLACE).
+core::KeyRange range_in(const pg::Rows &rows, size_t row, int first_place);
 // Who says by count_move() that jobs became queued, or are so no more, says here whose they are, and where in
 // the lane; unless he knows it, everywhere.
 void lane_gained(std::string_view tenant, int64 jobs, core::KeyRange where = core::kEverywhere);

@@ -27,6 +27,9 @@ const pg::Statement kNextParkedKey{pg::Plan::pinned, R"(
 SELECT tenant_id, concurrency_key FROM @job_live
  WHERE parked_position IS NOT NULL AND concurrency_key IS NOT NULL AND (tenant_id, concurrency_key) > ($1, $2)
  ORDER BY tenant_id, concurrency_key LIMIT 1)", {TEXTOID, TEXTOID}};
+struct NextParkedKey {
+    enum Column { tenant = 1, key };
+};
 
 // type → the next one that has jobs parked for being paused
 const pg::Statement kNextParkedType{pg::Plan::pinned, R"(
@@ -48,6 +51,9 @@ WITH picked AS (
     RETURNING j.tenant_id, j.priority, )" FAIRQ_PLACE("j.position") R"( AS place
 )
 SELECT count(*), tenant_id, min(place), max(place) FROM moved GROUP BY tenant_id, priority)", {TEXTOID, INT4OID, TEXTARRAYOID}};
+struct UnparkedJobs {
+    enum Column { jobs = 1, tenant, first_place, last_place };
+};
 
 // clang-format on
 
@@ -85,7 +91,7 @@ void unpark_keys(OnlyTenants only) {
             place = {};
             return;
         }
-        place = {next.text_at(0, 1), next.text_at(0, 2)};
+        place = {next.text_at(0, NextParkedKey::tenant), next.text_at(0, NextParkedKey::key)};
         if (only && !std::binary_search(only->begin(), only->end(), place.tenant)) {
             place = first_of(*only, place.tenant);
             if (place.tenant.empty())
@@ -102,7 +108,7 @@ void unpark_types(OnlyTenants only) {
         pg::Rows const next = pg::execute(kNextParkedType, {pg::of(std::string_view(type))});
         if (next.empty())
             return;
-        type = next.text_at(0, 1);
+        type = next.text_at(0, pg::kOnlyColumn);
         if (!is_paused_type(type))
             unpark_type(type, only);
     }
@@ -117,7 +123,7 @@ const std::vector<std::string> &paused_types() {
             pg::Rows const rows = pg::read_as_of_snapshot(kPausedTypes);
             std::vector<std::string> types;
             for (size_t row = 0; row < rows.size(); ++row)
-                types.push_back(rows.text_at(row, 1));
+                types.push_back(rows.text_at(row, pg::kOnlyColumn));
             return types;
         });
     });
@@ -136,7 +142,7 @@ void free_keys(FreedKeys keys) {
         pg::Rows const moved =
             pg::execute(kUnpark, {pg::of(std::string_view(tenant)), pg::of(std::string_view(key))});
         if (!moved.empty())
-            lane_filled(tenant, 1, core::range_of(moved.int64_at(0, 1)));
+            lane_filled(tenant, 1, core::range_of(moved.int64_at(0, pg::kOnlyColumn)));
     }
 }
 
@@ -145,8 +151,9 @@ int64 unpark_type(std::string_view type, OnlyTenants only) {
         pg::execute(kUnparkType, {pg::of(type), pg::of(int32{kJobsPerSweep}), array_of(only)});
     int64 jobs = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
-        lane_filled(moved.text_at(row, 2), moved.int64_at(row, 1), range_in(moved, row, 3));
-        jobs += moved.int64_at(row, 1);
+        lane_filled(moved.text_at(row, UnparkedJobs::tenant), moved.int64_at(row, UnparkedJobs::jobs),
+                    range_in(moved, row, UnparkedJobs::first_place));
+        jobs += moved.int64_at(row, UnparkedJobs::jobs);
     }
     return jobs;
 }

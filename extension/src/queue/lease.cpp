@@ -22,6 +22,9 @@ const pg::Statement kStaleLeases{pg::Plan::pinned, R"(
 SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
  WHERE locked_at < $1 AND heartbeat_at < $1 AND (locked_at, lock_token) > ($2, $3)
  ORDER BY locked_at, lock_token LIMIT 1 FOR UPDATE SKIP LOCKED)", {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
+struct LeaseRow {
+    enum Column { token = 1, worker, jobs, locked_at };
+};
 
 // token → as kStaleLeases, for one lease that its owner ends
 const pg::Statement kLockLease{pg::Plan::pinned,
@@ -34,6 +37,9 @@ SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id
        )" FAIRQ_PLACE("coalesce(position, running_position)") R"(
   FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
  ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)", {INT8OID, INT8ARRAYOID, INT4OID}};
+struct HeldJobRow {
+    enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place };
+};
 
 // ids, error, now
 const pg::Statement kPutBack{pg::Plan::pinned, R"(
@@ -59,6 +65,9 @@ SELECT l.lock_token, l.locked_at,
          WHERE locked_at < $1 AND heartbeat_at < $1 AND (locked_at, lock_token) > ($2, $3)
          ORDER BY locked_at, lock_token LIMIT $4) AS l
  ORDER BY l.locked_at, l.lock_token)", {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, TEXTARRAYOID}};
+struct StaleLeaseRow {
+    enum Column { token = 1, locked_at, all_theirs };
+};
 
 // token, stale before → as kStaleLeases, for that lease if it still is
 const pg::Statement kLockStaleLease{pg::Plan::pinned, R"(
@@ -80,8 +89,9 @@ struct Lease {
 std::vector<Lease> leases_of(const pg::Rows &rows) {
     std::vector<Lease> leases;
     for (size_t row = 0; row < rows.size(); ++row)
-        leases.push_back({rows.int64_at(row, 1), rows.text_at(row, 2), pg::int64s_of(rows.datum(row, 3)),
-                          rows.time_at(row, 4)});
+        leases.push_back({rows.int64_at(row, LeaseRow::token), rows.text_at(row, LeaseRow::worker),
+                          pg::int64s_of(rows.datum(row, LeaseRow::jobs)),
+                          rows.time_at(row, LeaseRow::locked_at)});
     return leases;
 }
 
@@ -115,10 +125,14 @@ std::vector<HeldJob> lock_jobs(const Lease &lease, int most) {
         pg::execute(kJobsOfLease, {pg::of(lease.token), pg::of(lease.jobs), pg::of(int32{most})});
     std::vector<HeldJob> jobs;
     for (size_t row = 0; row < rows.size(); ++row)
-        jobs.push_back({rows.int64_at(row, 1), rows.bool_at(row, 2), rows.bool_at(row, 3),
-                        rows.is_null(row, 6) ? 0 : rows.int64_at(row, 6), rows.text_at(row, 4),
-                        rows.is_null(row, 5) ? std::nullopt : std::optional(rows.text_at(row, 5)),
-                        rows.int64_at(row, 7)});
+        jobs.push_back({rows.int64_at(row, HeldJobRow::id), rows.bool_at(row, HeldJobRow::out_of_attempts),
+                        rows.bool_at(row, HeldJobRow::load_test),
+                        rows.is_null(row, HeldJobRow::run) ? 0 : rows.int64_at(row, HeldJobRow::run),
+                        rows.text_at(row, HeldJobRow::tenant),
+                        rows.is_null(row, HeldJobRow::concurrency_key)
+                            ? std::nullopt
+                            : std::optional(rows.text_at(row, HeldJobRow::concurrency_key)),
+                        rows.int64_at(row, HeldJobRow::place)});
     leave_busy_runs(jobs);
     return jobs;
 }
@@ -222,8 +236,8 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
     size_t row = 0;
     for (; row < rows.size() && !put_any_back; ++row) {
         pg::check_interrupts();
-        last = {rows.time_at(row, 2), rows.int64_at(row, 1)};
-        if (!rows.bool_at(row, 3))
+        last = {rows.time_at(row, StaleLeaseRow::locked_at), rows.int64_at(row, StaleLeaseRow::token)};
+        if (!rows.bool_at(row, StaleLeaseRow::all_theirs))
             continue;
         for (Lease const &lease :
              leases_of(pg::execute(kLockStaleLease, {pg::of(last.token), pg::of_time(before)}))) {
@@ -242,7 +256,8 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
 
 int32 heartbeat(int64 lock_token) {
     return pg::with_spi([&] {
-        return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())}).int32_at(0, 1);
+        return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())})
+            .int32_at(0, pg::kOnlyColumn);
     });
 }
 

@@ -29,6 +29,9 @@ WITH uncounted AS MATERIALIZED (
 SELECT tenant_id, sum(n)::integer
   FROM (SELECT tenant_id, 1 FROM uncounted UNION ALL SELECT tenant_id, -1 FROM marked) AS c (tenant_id, n)
  GROUP BY tenant_id HAVING sum(n) > 0)", {TEXTARRAYOID}};
+struct Uncounted {
+    enum Column { tenant = 1, jobs };
+};
 
 // tenants → how many; for who only wants to know
 const pg::Statement kCountUncounted{pg::Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNCOUNTED, {TEXTARRAYOID}};
@@ -90,8 +93,8 @@ Verdict LimitCheck::judge(std::string_view tenant, const TenantLimits &limits, i
 Verdict LimitCheck::predict(std::string_view tenant, const TenantLimits &limits) const {
     int uncounted = 0;
     if (limits.cap_pending && limits.max_concurrency)
-        uncounted =
-            pg::execute(kCountUncounted, {pg::of(std::vector<std::string_view>{tenant})}).int32_at(0, 1);
+        uncounted = pg::execute(kCountUncounted, {pg::of(std::vector<std::string_view>{tenant})})
+                        .int32_at(0, pg::kOnlyColumn);
     Verdict verdict = judge(tenant, limits, uncounted);
     if (verdict.reason == Verdict::Reason::open && has_claim_limits(limits) &&
         tables::tenant_is_locked(queue_, tenant)) {
@@ -114,7 +117,7 @@ void LimitCheck::prepare(const std::vector<std::string_view> &tenants) {
     pg::with_spi([&] {
         pg::Rows const uncounted = pg::execute(kMarkRunning, {pg::of(locked)});
         for (size_t row = 0; row < uncounted.size(); ++row)
-            uncounted_[uncounted.text_at(row, 1)] = uncounted.int32_at(row, 2);
+            uncounted_[uncounted.text_at(row, Uncounted::tenant)] = uncounted.int32_at(row, Uncounted::jobs);
         pg::execute(kEndCapPending, {pg::of(locked)});
     });
 }

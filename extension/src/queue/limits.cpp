@@ -38,6 +38,9 @@ UPDATE @tenant_limits
                        ELSE cap_pending_since END
  WHERE tenant_id = $1
 RETURNING rate_per_second IS NOT NULL, enqueue_rate_per_second IS NOT NULL)", {TEXTOID, INT4OID, INT4OID, FLOAT8OID, INT4OID, INT8OID, BOOLOID, FLOAT8OID, INT4OID}};
+struct ChangedLimits {
+    enum Column { has_rate = 1, has_enqueue_rate };
+};
 
 // tenant, side. A row that is in use stays, for nobody to look at.
 const pg::Statement kDropRate{pg::Plan::pinned, R"(
@@ -180,8 +183,9 @@ void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
             kSetLimits, {name, pg::of(changes.weight), pg::of(changes.max_concurrency), pg::of(changes.rate),
                          pg::of(changes.burst), pg::of(changes.max_pending), pg::of(changes.paused),
                          pg::of(changes.enqueue_rate), pg::of(changes.enqueue_burst)});
-        refuse_burst_alone("", changes.burst, set.bool_at(0, 1));
-        refuse_burst_alone("enqueue_", changes.enqueue_burst, set.bool_at(0, 2));
+        refuse_burst_alone("", changes.burst, set.bool_at(0, ChangedLimits::has_rate));
+        refuse_burst_alone("enqueue_", changes.enqueue_burst,
+                           set.bool_at(0, ChangedLimits::has_enqueue_rate));
         if (changes.rate == 0.0)
             pg::execute(kDropRate, {name, pg::of(std::string_view("claim"))});
         if (changes.enqueue_rate == 0.0)

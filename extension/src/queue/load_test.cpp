@@ -19,6 +19,9 @@ SELECT s.id, 'tenant-' || 1 + (s.n - 1) % $2, 'load_test', 'queued', 0, jsonb_bu
 RETURNING )" FAIRQ_PLACE("position") R"( AS place
 )
 SELECT count(*), min(place), max(place) FROM seeded)", {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INTERVALOID}};
+struct Seeded {
+    enum Column { jobs = 1, first_place, last_place };
+};
 
 // by tenant? → status, jobs, load-test jobs, tenant. What hangs on the jobs goes with them.
 const pg::Statement kClear{pg::Plan::open, R"(
@@ -59,13 +62,14 @@ int64 seed_load_test(int total_jobs, int tenants) {
         pg::Rows const jobs =
             pg::execute(kSeed, {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
                                 pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
-        int64 const seeded = jobs.int64_at(0, 1);
+        int64 const seeded = jobs.int64_at(0, Seeded::jobs);
         if (pending_is_used())
             pg::execute(kSeedPending, {pg::of(int32{total_jobs}), pg::of(int32{tenants})});
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
         for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
             lane_gained("tenant-" + std::to_string(tenant),
-                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0), range_in(jobs, 0, 2));
+                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0),
+                        range_in(jobs, 0, Seeded::first_place));
         return seeded;
     });
 }

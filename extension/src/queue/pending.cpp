@@ -33,6 +33,9 @@ const pg::Statement kWaiting{pg::Plan::pinned, R"(
 SELECT coalesce(sum(p.change), 0)::bigint, count(p.change)
   FROM unnest($1) WITH ORDINALITY AS i (tenant, n) LEFT JOIN @tenant_pending p ON p.tenant_id = i.tenant
  GROUP BY i.n ORDER BY i.n)", {TEXTARRAYOID}};
+struct WaitingJobs {
+    enum Column { jobs = 1, rows };
+};
 
 // tenant: many rows become one with their sum. Never waits; a rollback gives the rows back.
 const pg::Statement kFoldPending{pg::Plan::pinned, R"(
@@ -53,7 +56,7 @@ void fold_sometimes(const pg::Rows &added) {
     std::vector<std::string> tenants;
     for (size_t row = 0; row < added.size(); ++row)
         if (pg::random_bits() % kFoldEvery == 0)
-            tenants.push_back(added.text_at(row, 1));
+            tenants.push_back(added.text_at(row, pg::kOnlyColumn));
     for (const std::string &tenant : tenants)
         fold_pending(tenant);
 }
@@ -92,11 +95,11 @@ void pending_moved(const pg::Rows &moves, int64 change) {
     std::vector<std::string> names;
     Ids changes;
     for (size_t row = 0; row < moves.size(); ++row) {
-        auto const from = static_cast<JobStatus>(moves.int32_at(row, 1));
+        auto const from = static_cast<JobStatus>(moves.int32_at(row, Moves::old_status));
         if (change < 0 && from > JobStatus::queued)
             continue; // did not wait
-        names.push_back(moves.text_at(row, 4));
-        changes.push_back(change * moves.int64_at(row, 2));
+        names.push_back(moves.text_at(row, Moves::tenant));
+        changes.push_back(change * moves.int64_at(row, Moves::jobs));
     }
     pending_changed({names.begin(), names.end()}, changes);
 }
@@ -117,8 +120,8 @@ std::vector<Waiting> waiting_jobs(const std::vector<std::string_view> &tenants) 
     pg::Rows const rows = pg::execute(kWaiting, {pg::of(tenants)});
     std::vector<Waiting> waiting;
     for (size_t row = 0; row < rows.size(); ++row)
-        waiting.push_back({std::max<int64>(0, rows.int64_at(row, 1)),
-                           static_cast<uint64>(rows.int64_at(row, 2)) > kFoldEvery});
+        waiting.push_back({std::max<int64>(0, rows.int64_at(row, WaitingJobs::jobs)),
+                           static_cast<uint64>(rows.int64_at(row, WaitingJobs::rows)) > kFoldEvery});
     return waiting;
 }
 

@@ -14,6 +14,9 @@ namespace {
 // clang-format off
 
 #define FAIRQ_RUN "id, status = 'failed', stage, step_stage, step_priority::integer, step_id, last_error"
+struct RunRow {
+    enum Column { id = 1, failed, stage, step_stage, step_priority, step_id, error };
+};
 
 // tenant, name → id
 const pg::Statement kInsertRun{pg::Plan::pinned, "INSERT INTO @pipeline_runs (tenant_id, name) VALUES ($1, $2) RETURNING id", {TEXTOID, TEXTOID}};
@@ -22,6 +25,9 @@ const pg::Statement kInsertRun{pg::Plan::pinned, "INSERT INTO @pipeline_runs (te
 // for, another tenant's run.
 const pg::Statement kJoinRun{pg::Plan::pinned, R"(
 SELECT status, stage FROM @pipeline_runs WHERE id = $1 AND tenant_id = ALL ($2) FOR KEY SHARE)", {INT8OID, TEXTARRAYOID}};
+struct JoinedRun {
+    enum Column { status = 1, stage };
+};
 
 // runs, now: those that wait for their first claim; a claim waits for nobody
 const pg::Statement kStartRuns{pg::Plan::pinned, R"(
@@ -118,6 +124,9 @@ SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), coun
        array_agg(DISTINCT tenant_id), min(place), max(place)
   FROM (SELECT * FROM promoted UNION ALL SELECT * FROM cancelled) AS moved
  GROUP BY status)", {INT8OID, INT4OID, INT4OID, INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID}};
+struct Step {
+    enum Column { new_status = 1, jobs, load_test_jobs, tenants, first_place, last_place };
+};
 
 // clang-format on
 
@@ -131,9 +140,10 @@ struct Run {
     std::string error;
 
     explicit Run(const pg::Rows &rows)
-        : id(rows.int64_at(0, 1)), failed(rows.bool_at(0, 2)), stage(rows.int32_at(0, 3)),
-          step_stage(rows.int32_at(0, 4)), step_priority(rows.int32_at(0, 5)), step_id(rows.int64_at(0, 6)),
-          error(rows.is_null(0, 7) ? "" : rows.text_at(0, 7)) {}
+        : id(rows.int64_at(0, RunRow::id)), failed(rows.bool_at(0, RunRow::failed)),
+          stage(rows.int32_at(0, RunRow::stage)), step_stage(rows.int32_at(0, RunRow::step_stage)),
+          step_priority(rows.int32_at(0, RunRow::step_priority)), step_id(rows.int64_at(0, RunRow::step_id)),
+          error(rows.is_null(0, RunRow::error) ? "" : rows.text_at(0, RunRow::error)) {}
 };
 
 void move_blocked(const Run &run, int most) {
@@ -142,15 +152,17 @@ void move_blocked(const Run &run, int most) {
                 pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id), pg::of(int32{most}),
                 pg::of_time(pg::now()), run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
     for (size_t row = 0; row < moved.size(); ++row) {
-        auto const to = static_cast<core::JobStatus>(moved.int32_at(row, 1));
-        count_move(core::JobStatus::blocked, to, moved.int64_at(row, 2), moved.int64_at(row, 3));
+        auto const to = static_cast<core::JobStatus>(moved.int32_at(row, Step::new_status));
+        count_move(core::JobStatus::blocked, to, moved.int64_at(row, Step::jobs),
+                   moved.int64_at(row, Step::load_test_jobs));
         if (to == core::JobStatus::queued) // a run is of one tenant
-            lane_gained(moved.texts_at(row, 4).front(), moved.int64_at(row, 2), range_in(moved, row, 5));
+            lane_gained(moved.texts_at(row, Step::tenants).front(), moved.int64_at(row, Step::jobs),
+                        range_in(moved, row, Step::first_place));
         if (to == core::JobStatus::scheduled)
             job_due(pg::now()); // or later: who waits looks for itself
         if (to == core::JobStatus::cancelled) {
-            std::vector<std::string> const tenants = moved.texts_at(row, 4);
-            pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, 2)});
+            std::vector<std::string> const tenants = moved.texts_at(row, Step::tenants);
+            pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, Step::jobs)});
         }
     }
 }
@@ -161,9 +173,9 @@ void step(Run run, int most) {
         pg::Rows const next =
             pg::execute(kFinishStage, {pg::of(run.id), pg::of(run.stage), pg::of_time(pg::now())});
         if (!next.empty()) {
-            if (next.is_null(0, 1))
+            if (next.is_null(0, pg::kOnlyColumn))
                 return; // completed
-            run.stage = next.int32_at(0, 1);
+            run.stage = next.int32_at(0, pg::kOnlyColumn);
         }
     }
     move_blocked(run, most);
@@ -193,7 +205,7 @@ Ids possibly_finished(const std::vector<RunStage> &stages) {
     pg::Rows const rows = pg::execute(kFinishedStages, {pg::of(runs), pg::of(numbers)});
     Ids finished(rows.size());
     for (size_t row = 0; row < rows.size(); ++row)
-        finished[row] = rows.int64_at(row, 1);
+        finished[row] = rows.int64_at(row, pg::kOnlyColumn);
     return finished;
 }
 
@@ -201,7 +213,7 @@ Ids possibly_finished(const std::vector<RunStage> &stages) {
 
 int64 create_run(std::string_view tenant, std::string_view name) {
     return pg::with_spi([&] {
-        return pg::execute(kInsertRun, {pg::of(tenant), pg::of(name)}).int64_at(0, 1);
+        return pg::execute(kInsertRun, {pg::of(tenant), pg::of(name)}).int64_at(0, pg::kOnlyColumn);
     });
 }
 
@@ -209,8 +221,8 @@ core::JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, 
     pg::Rows const rows = pg::execute(kJoinRun, {pg::of(run), tenants});
     if (rows.empty())
         pg::raise_unknown_run(run);
-    std::string const status = rows.text_at(0, 1);
-    int32 const current = rows.int32_at(0, 2);
+    std::string const status = rows.text_at(0, JoinedRun::status);
+    int32 const current = rows.int32_at(0, JoinedRun::stage);
     bool const over = status == "completed" || status == "failed";
     if (over || stage < current)
         pg::raise_stage_passed(run, stage, status, over ? std::nullopt : std::optional(current));
@@ -241,7 +253,7 @@ Ids busy_runs(const Ids &runs) {
     pg::Rows const rows = pg::execute(kBusyRuns, {pg::of(runs)});
     Ids busy(rows.size());
     for (size_t row = 0; row < rows.size(); ++row)
-        busy[row] = rows.int64_at(row, 1);
+        busy[row] = rows.int64_at(row, pg::kOnlyColumn);
     return busy;
 }
 

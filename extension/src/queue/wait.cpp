@@ -36,7 +36,7 @@ void sleep_until(TimestampTz at) {
 TimestampTz next_due(TimestampTz now) {
     return pg::with_spi([&] {
         pg::Rows const rows = pg::execute(kNextDue, {pg::of_time(now)});
-        return rows.empty() ? DT_NOEND : rows.time_at(0, 1);
+        return rows.empty() ? DT_NOEND : rows.time_at(0, pg::kOnlyColumn);
     });
 }
 

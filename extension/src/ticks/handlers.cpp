@@ -30,6 +30,9 @@ const pg::Statement kDropHandler{pg::Plan::pinned, "DELETE FROM @job_handlers WH
 const pg::Statement kHandlers{pg::Plan::pinned, R"(
 SELECT DISTINCT ON (job_type) job_type, handler_schema::text, handler_name::text, run_as::text
   FROM @job_handlers ORDER BY job_type, builtin)"};
+struct HandlerRow {
+    enum Column { job_type = 1, schema, name, role };
+};
 
 // clang-format on
 
@@ -49,7 +52,7 @@ void check_owner(const pg::Value &job_type, const std::string &type) {
     std::string owner;
     as_owner([&] {
         pg::Rows const rows = pg::execute(kHandlerOwner, {job_type});
-        owner = rows.empty() || rows.is_null(0, 1) ? "" : rows.text_at(0, 1);
+        owner = rows.empty() || rows.is_null(0, pg::kOnlyColumn) ? "" : rows.text_at(0, pg::kOnlyColumn);
     });
     std::optional<Oid> const role = pg::role_by_name(owner);
     if (role && !pg::may_become(pg::current_role(), *role))
@@ -109,11 +112,13 @@ std::vector<Handler> runnable_handlers(Oid role) {
         pg::Rows const rows = pg::execute(kHandlers);
         std::vector<Handler> handlers;
         for (size_t row = 0; row < rows.size(); ++row) {
-            Handler handler{rows.text_at(row, 1), {rows.text_at(row, 2), rows.text_at(row, 3)}, std::nullopt};
+            Handler handler{rows.text_at(row, HandlerRow::job_type),
+                            {rows.text_at(row, HandlerRow::schema), rows.text_at(row, HandlerRow::name)},
+                            std::nullopt};
             if (!OidIsValid(find_function(handler.function, row_type)))
                 continue;
-            if (!rows.is_null(row, 4)) {
-                handler.run_as = pg::role_by_name(rows.text_at(row, 4));
+            if (!rows.is_null(row, HandlerRow::role)) {
+                handler.run_as = pg::role_by_name(rows.text_at(row, HandlerRow::role));
                 if (!handler.run_as || !pg::may_become(role, *handler.run_as) ||
                     !queue::is_unbound(queue::Capability::worker, *handler.run_as))
                     continue;

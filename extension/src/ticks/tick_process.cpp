@@ -34,6 +34,9 @@ SELECT log.id, 'job_queue_tick', jsonb_build_object(
            'load_test', $7)
   FROM log
 RETURNING details::text, (details - 'tenants')::text)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID}};
+struct TickRow {
+    enum Column { details = 1, details_without_tenants };
+};
 
 // kind, names, claimed, completed, failed. In the order of names, so that two ticks do not deadlock.
 const pg::Statement kAddTotals{pg::Plan::pinned, R"(
@@ -237,9 +240,9 @@ private:
             if (load_test > 0)
                 add_load_test_totals();
             pg::Rows const row = write_row(load_test > 0 && load_test == claim_.jobs.size());
-            std::string summary = row.text_at(0, 1);
+            std::string summary = row.text_at(0, TickRow::details);
             if (summary.size() >= tick_.summary_size)
-                summary = row.text_at(0, 2);
+                summary = row.text_at(0, TickRow::details_without_tenants);
             strlcpy(tick_.summary(), summary.c_str(), tick_.summary_size);
         });
     }
