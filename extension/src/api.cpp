@@ -4,6 +4,7 @@
 #include "pg/arguments.hpp"
 #include "pg/caller.hpp"
 #include "pg/notify.hpp"
+#include "pg/pushed_conditions.hpp"
 #include "pg/table_cache.hpp"
 #include "pg/transaction.hpp"
 #include "queue/access.hpp"
@@ -370,6 +371,15 @@ FAIRQ_API_FUNCTION(fairq_my_tenants) {
     if (!tenants)
         PG_RETURN_NULL();
     PG_RETURN_DATUM(pg::of(std::vector<std::string_view>(tenants->begin(), tenants->end())).datum);
+}
+
+FAIRQ_API_FUNCTION(fairq_read_my_jobs) {
+    begin(fcinfo);
+    queue::Tenants const tenants = queue::bound_tenants(Capability::monitor);
+    std::string const conditions =
+        pg::pushed_conditions(fcinfo, "j", tables::relation_in(pg::schema(), "job_queue"));
+    queue::read_jobs_of(tenants, conditions, result_set(fcinfo));
+    PG_RETURN_NULL();
 }
 
 // ------------------------------------------------------------------------------------------ small tables

@@ -144,4 +144,23 @@ inline ReturnSetInfo *materialize(FunctionCallInfo fcinfo) {
     return result;
 }
 
+// expression_tree_walker and _mutator: before 16 their callbacks are declared without parameters, which means
+// something else in C++.
+inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_walker_impl(node, walker, context);
+#else
+    return ::expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void *>(walker)),
+                                    context);
+#endif
+}
+inline Node *change_expression(Node *node, Node *(*mutator)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_mutator_impl(node, mutator, context);
+#else
+    return ::expression_tree_mutator(node, reinterpret_cast<Node *(*)()>(reinterpret_cast<void *>(mutator)),
+                                     context);
+#endif
+}
+
 } // namespace fairq::pg::compat

@@ -69,10 +69,7 @@ void forget_plans() {
 }
 
 SPIPlanPtr prepare(const Statement &statement) {
-    std::string text;
-    std::string const prefix = quoted_schema() + ".";
-    for (const char *c = statement.text; *c; ++c)
-        *c == '@' ? text += prefix : text += *c;
+    std::string const text = in_schema(statement.text);
     return call([&] {
         SPIPlanPtr const plan = SPI_prepare_cursor(
             text.c_str(), statement.parameters, const_cast<Oid *>(statement.types), CURSOR_OPT_GENERIC_PLAN);
@@ -175,12 +172,42 @@ std::string quoted_schema() {
     return name;
 }
 
+std::string in_schema(const char *text) {
+    std::string result;
+    std::string const prefix = quoted_schema() + ".";
+    for (const char *c = text; *c; ++c)
+        *c == '@' ? result += prefix : result += *c;
+    return result;
+}
+
 Rows execute(const Statement &statement, std::initializer_list<Value> values) {
     return bind_and_run(statement, values, false);
 }
 
 Rows read_as_of_snapshot(const Statement &statement, std::initializer_list<Value> values) {
     return bind_and_run(statement, values, true);
+}
+
+// Runs inside call().
+static void stream(const char *text, Oid type, const Value &value, ReturnSetInfo *result) {
+    SPIPlanPtr const plan = SPI_prepare(text, 1, &type);
+    if (plan == nullptr)
+        elog(ERROR, "could not prepare a query: %s", SPI_result_code_string(SPI_result));
+    SPIExecuteOptions options{};
+    options.params = makeParamList(1);
+    options.params->params[0] = {value.datum, value.null, PARAM_FLAG_CONST, type};
+    options.read_only = true;
+    options.dest = CreateDestReceiver(DestTuplestore);
+    SetTuplestoreDestReceiverParams(options.dest, result->setResult, result->econtext->ecxt_per_query_memory,
+                                    false, nullptr, nullptr);
+    int const code = SPI_execute_plan_extended(plan, &options);
+    if (code < 0)
+        elog(ERROR, "could not run a query: %s", SPI_result_code_string(code));
+    options.dest->rDestroy(options.dest);
+}
+
+void stream_as_of_snapshot(const std::string &text, Oid type, const Value &value, ReturnSetInfo *result) {
+    with_own_names([&] { call([&] { stream(text.c_str(), type, value, result); }); });
 }
 
 } // namespace fairq::pg

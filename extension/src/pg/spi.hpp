@@ -66,6 +66,7 @@ void install_planner_hook(); // by _PG_init
 void use_schema(Oid schema);
 Oid schema();
 std::string quoted_schema();
+std::string in_schema(const char *text); // with it for every `@`
 
 // Runs body between SPI_connect and SPI_finish. On an error the transaction's abort finishes.
 template <class F>
@@ -98,5 +99,8 @@ void commit_and_chain(); // commits, and begins a new transaction without a snap
 Rows execute(const Statement &statement, std::initializer_list<Value> values = {});
 // The same for a query that is to see what the active snapshot sees.
 Rows read_as_of_snapshot(const Statement &statement, std::initializer_list<Value> values = {});
+// The same for a text that was made for this one call, with one parameter: its rows become the result of a
+// function, however many there are. The planner decides.
+void stream_as_of_snapshot(const std::string &text, Oid type, const Value &value, ReturnSetInfo *result);
 
 } // namespace fairq::pg

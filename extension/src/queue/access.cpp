@@ -43,6 +43,25 @@ WITH held AS (
 )
 SELECT CASE WHEN theirs THEN jobs ELSE 0 END FROM held)", {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
 
+// tenants → their jobs, in the columns of job_queue, under the name j; conditions may follow. That a job of job_live is in one
+// of these states holds for all (see its CHECKs): it names the indexes that find a tenant's jobs.
+constexpr char kMyJobs[] = R"(
+SELECT * FROM (
+    SELECT id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,
+           created_at, payload, status, attempts, locked_by, locked_at, lock_token, last_error, updated_at
+      FROM @job_live
+     WHERE tenant_id = ANY ($1)
+       AND (position IS NOT NULL OR (parked_position IS NOT NULL AND concurrency_key IS NOT NULL)
+            OR (parked_position IS NOT NULL AND concurrency_key IS NULL) OR running_since IS NOT NULL
+            OR due_at IS NOT NULL OR run_id IS NOT NULL)
+    UNION ALL
+    SELECT id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,
+           created_at, payload, status, attempts, locked_by, locked_at, lock_token, last_error, finished_at
+      FROM @job_history
+     WHERE tenant_id = ANY ($1)) AS j)";
+// The same for who may see all of them; has no use for its parameter.
+constexpr char kAllJobs[] = "SELECT * FROM @job_queue AS j";
+
 // clang-format on
 
 struct Row {
@@ -235,6 +254,15 @@ int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs
             redriven +=
                 redrive(pg::of(std::string_view(tenant)), job_type, max_jobs - static_cast<int>(redriven));
     return redriven;
+}
+
+void read_jobs_of(const Tenants &tenants, const std::string &conditions, ReturnSetInfo *rows) {
+    std::string text = pg::in_schema(tenants ? kMyJobs : kAllJobs);
+    if (!conditions.empty())
+        text.append(" WHERE ").append(conditions);
+    pg::with_spi([&] {
+        pg::stream_as_of_snapshot(text, TEXTARRAYOID, array_of(tenants ? &*tenants : nullptr), rows);
+    });
 }
 
 } // namespace fairq::queue

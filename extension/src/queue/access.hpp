@@ -32,4 +32,7 @@ Ids jobs_of(const Tenants &tenants, Ids job_ids); // those that are unfinished a
 int32 heartbeat_of(const Tenants &tenants, int64 lock_token);
 int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs);
 
+// Their jobs, as rows of job_queue; conditions: on its columns, under the name j, or empty.
+void read_jobs_of(const Tenants &tenants, const std::string &conditions, ReturnSetInfo *rows);
+
 } // namespace fairq::queue
