@@ -14,6 +14,7 @@ constexpr int kPayloadTooLarge = MAKE_SQLSTATE('J', 'Q', '0', '0', '6');
 constexpr int kBadArgument = MAKE_SQLSTATE('J', 'Q', '0', '0', '7');
 constexpr int kWorkerEnded = MAKE_SQLSTATE('J', 'Q', '0', '0', '9');
 constexpr int kUnknownRun = MAKE_SQLSTATE('J', 'Q', '0', '1', '0');
+constexpr int kRowSwallowed = MAKE_SQLSTATE('J', 'Q', '0', '1', '1');
 
 // Callers may hold C++ objects: the error leaves this frame as an exception.
 template <class F>
@@ -180,6 +181,24 @@ void raise_unknown_run(int64 run) {
         ereport(ERROR,
                 (errcode(kUnknownRun), errmsg("there is no pipeline run %lld", static_cast<long long>(run)),
                  errhint("Make one with create_pipeline_run; its jobs have to be of its own tenant.")));
+    });
+}
+
+void raise_row_swallowed(const char *table) {
+    raise([&] {
+        ereport(
+            ERROR,
+            (errcode(kRowSwallowed), errmsg("table %s did not take a change", table),
+             errdetail("A trigger that returns NULL, or a rule, swallowed it. Nothing of this call has been "
+                       "done."),
+             errhint("Look at the triggers and rules of %s: what the queue writes has to pass.", table)));
+    });
+}
+
+void raise_no_value(const char *statement, size_t rows, size_t row, int column) {
+    raise([&] {
+        elog(ERROR, "column %d of row %zu of %zu is missing in what a statement returned: %.200s", column,
+             row + 1, rows, statement);
     });
 }
 

@@ -26,9 +26,13 @@ void refuse_read_only(const char *what);                                        
 [[noreturn]] void raise_timed_out();                                                       // 57014
 [[noreturn]] void raise_worker_ended();                                                    // JQ009
 [[noreturn]] void raise_unknown_run(int64 run);                                            // JQ010
+[[noreturn]] void raise_row_swallowed(const char *table);                                  // JQ011
 [[noreturn]] void raise_not_installed();                                                   // 55000
 // definition: what follows CREATE INDEX and its name.
 [[noreturn]] void raise_altered_index(const char *index, const char *definition); // 55000
+
+// For what cannot be: a statement did not give what we read of it.
+[[noreturn]] void raise_no_value(const char *statement, size_t rows, size_t row, int column); // XX000
 
 // An error as plain data, so that it can cross a process boundary.
 struct ErrorText {

@@ -59,13 +59,12 @@ private:
     bool saved_[5];
 };
 
-void forget_plans() {
-    while (prepared_statements != nullptr) {
-        Statement const &statement = *prepared_statements;
-        call([&] { SPI_freeplan(statement.prepared); });
-        prepared_statements = statement.next_prepared;
-        statement.prepared = nullptr;
-    }
+void forget_plan(const Statement &statement) {
+    const Statement **link = &prepared_statements;
+    while (*link != &statement)
+        link = &(*link)->next_prepared;
+    *link = statement.next_prepared;
+    call([&] { SPI_freeplan(std::exchange(statement.prepared, nullptr)); });
 }
 
 SPIPlanPtr prepare(const Statement &statement) {
@@ -82,7 +81,8 @@ SPIPlanPtr prepare(const Statement &statement) {
 
 SPIPlanPtr plan_of(const Statement &statement) {
     if (planned_schema != current_schema) {
-        forget_plans();
+        while (prepared_statements != nullptr)
+            forget_plan(*prepared_statements);
         planned_schema = current_schema;
     }
     if (statement.prepared == nullptr) {
@@ -97,13 +97,17 @@ Rows run(const Statement &statement, Datum *values, const char *nulls, bool read
     with_own_names([&] {
         SPIPlanPtr const plan = plan_of(statement);
         PlannerPins const pins(statement.plan);
-        call([&] {
-            int const result = SPI_execute_plan(plan, values, nulls, read_only, 0);
-            if (result < 0)
+        int const result = call([&] { return SPI_execute_plan(plan, values, nulls, read_only, 0); });
+        if (result < 0)
+            call([&] {
                 elog(ERROR, "could not run \"%s\": %s", statement.text, SPI_result_code_string(result));
-        });
+            });
+        // A rule has left nothing of it. Such a plan depends on no table: nobody would tell us that the rule
+        // is gone.
+        if (result == SPI_OK_REWRITTEN)
+            forget_plan(statement);
     });
-    return Rows(SPI_tuptable, SPI_processed);
+    return Rows(statement, SPI_tuptable, SPI_processed);
 }
 
 Rows bind_and_run(const Statement &statement, std::initializer_list<Value> values, bool read_only) {
@@ -120,23 +124,39 @@ Rows bind_and_run(const Statement &statement, std::initializer_list<Value> value
 
 } // namespace
 
+HeapTuple Rows::at(size_t row, int column) const {
+    size_t const rows = table_ == nullptr ? 0 : table_->numvals;
+    if (row >= rows || column < 1 || column > table_->tupdesc->natts)
+        raise_no_value(statement_->text, rows, row, column);
+    return table_->vals[row];
+}
+
 bool Rows::is_null(size_t row, int column) const {
     bool null = false;
-    SPI_getbinval(table_->vals[row], table_->tupdesc, column, &null);
+    SPI_getbinval(at(row, column), table_->tupdesc, column, &null);
     return null;
 }
 
 Datum Rows::datum(size_t row, int column) const {
     bool null = false;
-    return SPI_getbinval(table_->vals[row], table_->tupdesc, column, &null);
+    return SPI_getbinval(at(row, column), table_->tupdesc, column, &null);
+}
+
+Datum Rows::reference(size_t row, int column) const {
+    bool null = false;
+    Datum const value = SPI_getbinval(at(row, column), table_->tupdesc, column, &null);
+    if (null)
+        raise_no_value(statement_->text, table_->numvals, row, column);
+    return value;
 }
 
 void Rows::put(size_t row, ReturnSetInfo *result) const {
+    HeapTuple const tuple = at(row, 1);
     call([&] {
         int const columns = table_->tupdesc->natts;
         auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * static_cast<size_t>(columns)));
         auto *nulls = static_cast<bool *>(palloc(sizeof(bool) * static_cast<size_t>(columns)));
-        heap_deform_tuple(table_->vals[row], table_->tupdesc, values, nulls);
+        heap_deform_tuple(tuple, table_->tupdesc, values, nulls);
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     });
 }
@@ -182,6 +202,12 @@ std::string in_schema(const char *text) {
 
 Rows execute(const Statement &statement, std::initializer_list<Value> values) {
     return bind_and_run(statement, values, false);
+}
+
+void execute_all(const Statement &statement, const char *table, uint64 rows,
+                 std::initializer_list<Value> values) {
+    if (execute(statement, values).size() != rows)
+        raise_row_swallowed(table);
 }
 
 Rows read_as_of_snapshot(const Statement &statement, std::initializer_list<Value> values) {

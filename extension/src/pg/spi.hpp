@@ -32,14 +32,17 @@ struct Statement {
     mutable const Statement *next_prepared = nullptr; // of this process
 };
 
-// The rows of the last statement; valid until the next one or the end of with_spi().
+// The rows of the last statement; valid until the next one or the end of with_spi(). To read a row or a
+// column that is not there, or a text or array that is NULL, is an error.
 class Rows {
 public:
-    explicit Rows(SPITupleTable *table, uint64 count) : table_(table), count_(count) {}
-    size_t size() const { return count_; }
-    bool empty() const { return count_ == 0; }
+    Rows(const Statement &statement, SPITupleTable *table, uint64 processed)
+        : statement_(&statement), table_(table), processed_(processed) {}
+    size_t size() const { return processed_; } // also of a statement that returns none: those it changed
+    bool empty() const { return processed_ == 0; }
     bool is_null(size_t row, int column) const;
     Datum datum(size_t row, int column) const; // 0 for NULL
+    Datum reference(size_t row, int column) const;
     int64 int64_at(size_t row, int column) const { return DatumGetInt64(datum(row, column)); }
     int32 int32_at(size_t row, int column) const { return DatumGetInt32(datum(row, column)); }
     bool bool_at(size_t row, int column) const { return DatumGetBool(datum(row, column)); }
@@ -53,11 +56,15 @@ public:
         std::vector<std::string_view> const texts = texts_of(datum(row, column));
         return {texts.begin(), texts.end()};
     }
-    std::string text_at(size_t row, int column) const { return std::string(text_of(datum(row, column))); }
+    std::vector<int64> int64s_at(size_t row, int column) const { return int64s_of(reference(row, column)); }
+    std::string text_at(size_t row, int column) const { return std::string(text_of(reference(row, column))); }
 
 private:
-    SPITupleTable *table_;
-    uint64 count_;
+    HeapTuple at(size_t row, int column) const; // or raises
+
+    const Statement *statement_;
+    SPITupleTable *table_; // none of a statement that returns no rows
+    uint64 processed_;
 };
 
 void install_planner_hook(); // by _PG_init
@@ -97,7 +104,24 @@ void commit_and_chain(); // commits, and begins a new transaction without a snap
 
 // Inside with_spi(): runs a statement with a fresh snapshot.
 Rows execute(const Statement &statement, std::initializer_list<Value> values = {});
-// The same for a query that is to see what the active snapshot sees.
+// The same for a statement that changes so many rows of the table. JQ011 when it did not: a trigger or a rule
+// of somebody's own swallowed one, and what the caller went on to say would not be true.
+void execute_all(const Statement &statement, const char *table, uint64 rows,
+                 std::initializer_list<Value> values);
+// For two statements, the second of which looks for what the first one met: in between somebody may have
+// deleted it. attempt() returns an optional, none for "again". What goes on for ever is the work of a trigger
+// or rule: JQ011.
+template <class Attempt>
+auto until_it_holds(const char *table, Attempt &&attempt) {
+    constexpr int kMostAttempts = 100;
+    for (int i = 0; i < kMostAttempts; ++i) {
+        check_interrupts();
+        if (auto result = attempt())
+            return *std::move(result);
+    }
+    raise_row_swallowed(table);
+}
+// As execute(), for a query that is to see what the active snapshot sees.
 Rows read_as_of_snapshot(const Statement &statement, std::initializer_list<Value> values = {});
 // The same for a text that was made for this one call, with one parameter: its rows become the result of a
 // function, however many there are. The planner decides.

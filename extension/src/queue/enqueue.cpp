@@ -93,15 +93,22 @@ void fill_lanes(const NewJobs &common, const pg::Value &tenants, const Ids &ids,
 }
 
 // Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
-// none).
+// none). A key that was there when ours was to be inserted may have been deleted before it is found: then it is
+// to be taken once more, or the job would believe in a key that it has not.
 Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
-    pg::execute(kInsertKeys, {arrays.tenants, arrays.keys, pg::of(ids)});
-    pg::Rows const found = pg::execute(kFindKeys, {arrays.tenants, arrays.keys});
-    Ids kept = ids;
-    for (size_t i = 0; i < kept.size(); ++i)
-        if (!found.is_null(i, pg::kOnlyColumn))
-            kept[i] = found.int64_at(i, pg::kOnlyColumn);
-    return kept;
+    tables::Elements const keys(arrays.keys, TEXTOID);
+    return pg::until_it_holds("job_keys", [&]() -> std::optional<Ids> {
+        pg::execute(kInsertKeys, {arrays.tenants, arrays.keys, pg::of(ids)});
+        pg::Rows const found = pg::execute(kFindKeys, {arrays.tenants, arrays.keys});
+        Ids kept = ids;
+        for (size_t i = 0; i < kept.size(); ++i) {
+            if (!found.is_null(i, pg::kOnlyColumn))
+                kept[i] = found.int64_at(i, pg::kOnlyColumn);
+            else if (!keys[i].null)
+                return std::nullopt;
+        }
+        return kept;
+    });
 }
 
 // As what a new job begins, in a run or outside of one. Not asked for a job whose key is known: a producer
