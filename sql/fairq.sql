@@ -255,6 +255,17 @@ CREATE TRIGGER queue_access_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
 ALTER TABLE @extschema@.queue_access ENABLE ALWAYS TRIGGER queue_access_changed;
 
+-- For what a trigger or a rule of somebody's own swallowed: whatever the caller said after that would be untrue.
+CREATE FUNCTION @extschema@.refuse_swallowed_row(place text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'table % did not take a change', place
+        USING ERRCODE = 'JQ011', DETAIL = 'A trigger that returns NULL, or a rule, swallowed it. Nothing of this call has been done.',
+              HINT = format('Look at the triggers and rules of %s: what the queue writes has to pass.', place);
+END
+$$;
+
 ------------------------------------------------------------------------------------------------ what people see
 
 CREATE VIEW @extschema@.job_queue AS
@@ -632,6 +643,10 @@ BEGIN
     LOCK TABLE @extschema@.queue_access IN SHARE ROW EXCLUSIVE MODE;
     DELETE FROM @extschema@.queue_access a WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.role); -- dropped since
     INSERT INTO @extschema@.queue_access VALUES (grantee, capability, tenant_id) ON CONFLICT DO NOTHING;
+    IF NOT EXISTS (SELECT FROM @extschema@.queue_access a WHERE a.role = grantee AND a.capability = grant_queue_access.capability
+                      AND a.tenant_id IS NOT DISTINCT FROM grant_queue_access.tenant_id) THEN
+        PERFORM @extschema@.refuse_swallowed_row('queue_access');
+    END IF;
     IF NOT has_schema_privilege(grantee::oid, '@extschema@'::regnamespace::oid, 'USAGE') THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', '@extschema@', role);
     END IF;
@@ -649,6 +664,7 @@ AS $$
 DECLARE
     grantee constant regrole := @extschema@.check_queue_access(role, capability, tenant_id);
     before text[];
+    deleted boolean;
     privilege text;
 BEGIN
     LOCK TABLE @extschema@.queue_access IN SHARE ROW EXCLUSIVE MODE;
@@ -656,7 +672,11 @@ BEGIN
     DELETE FROM @extschema@.queue_access a
      WHERE a.role = grantee AND a.capability = revoke_queue_access.capability
        AND a.tenant_id IS NOT DISTINCT FROM revoke_queue_access.tenant_id;
-    IF NOT FOUND THEN
+    deleted := FOUND;
+    IF EXISTS (SELECT FROM @extschema@.queue_access a WHERE a.role = grantee AND a.capability = revoke_queue_access.capability
+                  AND a.tenant_id IS NOT DISTINCT FROM revoke_queue_access.tenant_id) THEN
+        PERFORM @extschema@.refuse_swallowed_row('queue_access');
+    ELSIF NOT deleted THEN
         RETURN false;
     END IF;
     FOR privilege IN SELECT unnest(before) EXCEPT SELECT p FROM @extschema@.queue_privileges(grantee) p LOOP
@@ -738,6 +758,9 @@ BEGIN
     PERFORM pg_sleep(least(greatest(coalesce((job.payload ->> 'work_ms')::double precision, 10), 0), 600000) / 1000);
     INSERT INTO @extschema@.channel_outbox (job_id, tenant_id, channel, content, idempotency_key)
     VALUES (job.id, job.tenant_id, 'load_test', job.payload ->> 'n', 'load_test:' || job.id);
+    IF NOT FOUND THEN
+        PERFORM @extschema@.refuse_swallowed_row('channel_outbox');
+    END IF;
 END
 $$;
 INSERT INTO @extschema@.job_handlers
@@ -766,7 +789,7 @@ COMMENT ON FUNCTION @extschema@.get_load_test_metrics IS 'the load test at a gla
 
 -- Tables and the view are nobody's but the owner's; EXECUTE is what an administrator grants.
 REVOKE ALL ON FUNCTION
-    @extschema@.fairq_table_changed, @extschema@.my_tenants, @extschema@.read_my_jobs, @extschema@.job_queue_allowed,
+    @extschema@.fairq_table_changed, @extschema@.refuse_swallowed_row, @extschema@.my_tenants, @extschema@.read_my_jobs, @extschema@.job_queue_allowed,
     @extschema@.queue_privileges, @extschema@.check_queue_access, @extschema@.grant_queue_access, @extschema@.revoke_queue_access,
     @extschema@.enqueue_job, @extschema@.enqueue_jobs, @extschema@.create_pipeline_run,
     @extschema@.job_queue_insert, @extschema@.job_queue_refuse,

@@ -175,8 +175,8 @@ pg::Value metrics_of_tenants(const std::vector<std::string> &tenants) {
 } // namespace
 
 pg::Value only_value(const pg::Rows &rows) {
-    return pg::of_datum(
-        pg::call([&] { return SPI_datumTransfer(rows.datum(0, pg::kOnlyColumn), false, -1); }));
+    Datum const value = rows.reference(0, pg::kOnlyColumn);
+    return pg::of_datum(pg::call([&] { return SPI_datumTransfer(value, false, -1); }));
 }
 
 Counts counts(bool by_tenant) {

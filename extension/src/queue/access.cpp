@@ -31,7 +31,7 @@ SELECT FROM @job_history WHERE id = $1 AND tenant_id = ANY ($2)
 const pg::Statement kJobsOfTenants{pg::Plan::pinned, R"(
 SELECT j.id FROM unnest($1) AS a (id) JOIN @job_live j ON j.id = a.id WHERE j.tenant_id = ANY ($2))", {INT8ARRAYOID, TEXTARRAYOID}};
 
-// token, now, tenants → jobs still held. A lease on anybody else's job as well is not theirs: kept alive by them, it
+// token, now, tenants → as kHeartbeat. A lease on anybody else's job as well is not theirs: kept alive by them, it
 // would keep that job from being reclaimed.
 const pg::Statement kHeartbeatOfTenants{pg::Plan::pinned, R"(
 WITH held AS (
@@ -39,9 +39,9 @@ WITH held AS (
       FROM @job_leases l, unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
      WHERE l.lock_token = $1
 ), beat AS (
-    UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 AND (SELECT theirs FROM held)
+    UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 AND (SELECT theirs FROM held) RETURNING lock_token
 )
-SELECT CASE WHEN theirs THEN jobs ELSE 0 END FROM held)", {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
+SELECT CASE WHEN theirs THEN jobs ELSE 0 END, coalesce(theirs, false) AND NOT EXISTS (SELECT FROM beat) FROM held)", {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
 
 // tenants → their jobs, in the columns of job_queue, under the name j; conditions may follow. That a job of job_live is in one
 // of these states holds for all (see its CHECKs): it names the indexes that find a tenant's jobs.
@@ -227,21 +227,16 @@ Ids jobs_of(const Tenants &tenants, Ids job_ids) {
     if (!tenants)
         return job_ids;
     return pg::with_spi([&] {
-        pg::Rows const rows = pg::execute(kJobsOfTenants, {pg::of(job_ids), array_of(&*tenants)});
-        Ids theirs(rows.size());
-        for (size_t row = 0; row < rows.size(); ++row)
-            theirs[row] = rows.int64_at(row, pg::kOnlyColumn);
-        return theirs;
+        return ids_in(pg::execute(kJobsOfTenants, {pg::of(job_ids), array_of(&*tenants)}));
     });
 }
 
 int32 heartbeat_of(const Tenants &tenants, int64 lock_token) {
     if (!tenants)
         return heartbeat(lock_token);
-    return pg::with_spi([&] {
+    return beat([&] {
         return pg::execute(kHeartbeatOfTenants,
-                           {pg::of(lock_token), pg::of_time(pg::now()), array_of(&*tenants)})
-            .int32_at(0, pg::kOnlyColumn);
+                           {pg::of(lock_token), pg::of_time(pg::now()), array_of(&*tenants)});
     });
 }
 

@@ -122,7 +122,7 @@ Ids runs_of(const Claim &claim) {
 void record(const tables::ClaimStamp &stamp, const Claim &claim) {
     Ids const ids = ids_of(claim);
     if (!tables::insert_lease(pg::schema(), stamp, ids))
-        pg::execute(kInsertLease,
+        pg::execute_all(kInsertLease, "job_leases", 1,
                     {pg::of(stamp.lock_token), pg::of(stamp.worker), pg::of_time(stamp.at), pg::of(ids)});
     pending_claimed(claim);
     auto const load_test =
@@ -157,13 +157,13 @@ public:
           lookups_(pg::schema()), keys_(queue_, lookups_),
           table_(pg::schema(), stamp, types, keys_, request.rows), limit_check_(lookups_, queue_, stamp.at) {}
 
-    // True when all that it found had to be parked: there may be more behind.
+    // True when all that it found had to be parked, and was: there may be more behind.
     bool run(Claim &claim) {
         divide(claim);
         shared::ring::release_claim_slot();
         if (ring_.available())
             rescan(ring_, table_);
-        bool const again = claim.jobs.empty() && table_.parks_all_it_may();
+        bool again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
         claim.parked += static_cast<int>(to_park.size());
         bool const updated = table_.direct();
@@ -175,7 +175,7 @@ public:
             if (!updated && !claim.jobs.empty())
                 update_by_executor(request_, stamp_, claim);
             if (!to_park.empty())
-                pg::execute(kPark, {pg::of(to_park)});
+                again = pg::execute(kPark, {pg::of(to_park)}).size() == to_park.size() && again;
             limit_check_.finish();
             if (!claim.jobs.empty()) {
                 record(stamp_, claim);

@@ -27,6 +27,18 @@ int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to) {
     return moved;
 }
 
+Ids ids_in(const pg::Rows &rows) {
+    Ids ids(rows.size());
+    for (size_t row = 0; row < rows.size(); ++row)
+        ids[row] = rows.int64_at(row, pg::kOnlyColumn);
+    return ids;
+}
+
+void refuse_swallowed(const pg::Rows &rows, const char *table) {
+    if (!rows.empty() && rows.is_null(rows.size() - 1, Moves::old_status))
+        pg::raise_row_swallowed(table);
+}
+
 void lane_filled(std::string_view tenant, int64 jobs, core::KeyRange where) {
     Oid const queue = tables::live_table_oid(pg::schema());
     shared::ring::activate_at_commit(queue, tenant, where);

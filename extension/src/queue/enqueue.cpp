@@ -123,6 +123,16 @@ bool all_known(const Ids &ids, const Ids &kept) {
     return std::mismatch(ids.begin(), ids.end(), kept.begin(), std::not_equal_to<>()).first == ids.end();
 }
 
+// Takes back the keys that new jobs have taken, which are refused after all.
+void drop_keys(const BulkArrays &arrays, const Ids &ids, const Ids &kept, const Ids &struck) {
+    tables::Elements const keys(arrays.keys, TEXTOID);
+    uint64 taken = 0;
+    for (size_t i = 0; i < ids.size(); ++i)
+        taken += !keys[i].null && std::binary_search(struck.begin(), struck.end(), ids[i]) ? 1 : 0;
+    pg::execute_all(kDropKeys, "job_keys", taken,
+                    {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
+}
+
 // Asks for the jobs that are new, and strikes out those that do not fit: 0 is kept of them, and of others
 // with their keys.
 void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool partial) {
@@ -144,7 +154,7 @@ void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool pa
         if (std::binary_search(struck.begin(), struck.end(), id))
             id = 0;
     if (!arrays.keys.null)
-        pg::execute(kDropKeys, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
+        drop_keys(arrays, ids, kept, struck);
 }
 
 tables::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus status) {
@@ -180,7 +190,7 @@ void insert(const NewJob &job, int64 id, tables::NewRows rows) {
                   pg::of(job.concurrency_key)});
     });
     if (!inserted)
-        pg::execute(kInsertJob,
+        pg::execute_all(kInsertJob, "job_live", 1,
                     {pg::of(id), pg::of(job.tenant), pg::of(rows.type), pg::of(std::string_view(rows.status)),
                      pg::of(rows.priority), pg::of_datum(job.payload), pg::of_time(rows.run_at),
                      pg::of(rows.max_attempts), pg::of_datum(IntervalPGetDatum(&rows.timeout)),
@@ -191,26 +201,26 @@ void insert(const NewJob &job, int64 id, tables::NewRows rows) {
 // Those that keep their own ids; returns how many.
 int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, tables::NewRows rows) {
     int64 jobs = 0;
+    for (size_t i = 0; i < ids.size(); ++i)
+        jobs += kept[i] == ids[i] ? 1 : 0;
     bool const inserted = insert_directly(rows, [&](tables::LiveInsert &live) {
         tables::Elements const tenants(arrays.tenants, TEXTOID), payloads(arrays.payloads, JSONBOID),
             keys(arrays.keys, TEXTOID), concurrency_keys(arrays.concurrency_keys, TEXTOID);
         for (size_t i = 0; i < ids.size(); ++i) {
             pg::check_interrupts();
-            if (kept[i] != ids[i])
-                continue;
-            live.add({ids[i], tenants[i], payloads[i], keys[i], concurrency_keys[i]});
-            ++jobs;
+            if (kept[i] == ids[i])
+                live.add({ids[i], tenants[i], payloads[i], keys[i], concurrency_keys[i]});
         }
     });
     if (inserted)
         return jobs;
-    pg::execute(kInsertJobs,
+    pg::execute_all(kInsertJobs, "job_live", static_cast<uint64>(jobs),
                 {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
                  arrays.concurrency_keys, pg::of(rows.type), pg::of(std::string_view(rows.status)),
                  pg::of(rows.priority), pg::of_time(rows.run_at), pg::of(rows.max_attempts),
                  pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of_time(rows.now), pg::of(rows.run),
                  pg::of(rows.stage)});
-    return static_cast<int64>(SPI_processed);
+    return jobs;
 }
 
 } // namespace

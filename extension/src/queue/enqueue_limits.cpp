@@ -81,6 +81,8 @@ void lock_rates(Demands &demands) {
     if (names.empty())
         return;
     pg::Rows const rows = pg::execute(kLockRates, {pg::of(names), pg::of_time(pg::now())});
+    if (rows.size() != names.size())
+        pg::raise_row_swallowed("tenant_rates");
     for (size_t row = 0; row < rows.size(); ++row)
         demands.at(rows.text_at(row, LockedRate::tenant)).due = rows.time_at(row, LockedRate::due);
 }
@@ -115,7 +117,7 @@ void charge(const Demands &demands, TimestampTz now) {
         tenants.push_back(tenant);
         changes.push_back(demand.admitted());
         if (has_rate(demand))
-            pg::execute(kChargeRate,
+            pg::execute_all(kChargeRate, "tenant_rates", 1,
                         {pg::of(tenant), pg::of_time(core::charged(*demand.limits.enqueue_rate, demand.due,
                                                                    now, demand.admitted()))});
         if (demand.waiting.to_fold)

@@ -12,7 +12,7 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// ids, token, now → id, load test?, tenant, concurrency key, run, stage. The lease ends with its
+// ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history. The lease ends with its
 // last job; SKIP LOCKED, because leases are locked before jobs
 // and this comes after them: what is left behind, the sweep of stale leases takes.
 const pg::Statement kComplete{pg::Plan::pinned, R"(
@@ -23,12 +23,14 @@ WITH gone AS (
      WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM gone)
                             FOR UPDATE SKIP LOCKED)
+), kept AS (
+    INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+    SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, $3 FROM gone
+    RETURNING id
 )
-INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
-SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, $3 FROM gone
-RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
+SELECT id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage, (SELECT count(*) FROM kept) FROM gone)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 struct Completed {
-    enum Column { id = 1, load_test, tenant, concurrency_key, run, stage };
+    enum Column { id = 1, load_test, tenant, concurrency_key, run, stage, moved };
 };
 
 // token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases with triggers and the like, and
@@ -58,13 +60,19 @@ UPDATE @job_live
        lock_token = NULL, held_key = NULL, running_since = NULL, running_position = NULL, last_error = $3, updated_at = $4
  WHERE id = $1)", {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}};
 
-// ids, final status, error (NULL: keep), now
+// ids, final status, error (NULL: keep), now → id, how many came into history
 const pg::Statement kMoveToHistory{pg::Plan::pinned, R"(
 WITH gone AS (
     DELETE FROM @job_live j USING unnest($1) AS a (id) WHERE j.id = a.id RETURNING j.*
+), kept AS (
+    INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
+    SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), $4 FROM gone
+    RETURNING id
 )
-INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
-SELECT )" FAIRQ_BEFORE_STATUS R"(, $2::@job_status, )" FAIRQ_AFTER_STATUS R"(, coalesce($3, last_error), $4 FROM gone)", {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+SELECT id, (SELECT count(*) FROM kept) FROM gone)", {INT8ARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+struct Moved {
+    enum Column { id = 1, moved };
+};
 
 // ids, token, now, run_at (NULL: to its old place at once) → a row for each tenant and priority: also its name,
 // the concurrency keys, the first and the last place
@@ -108,7 +116,8 @@ WITH picked AS (
     RETURNING tenant_id, priority, job_type, )" FAIRQ_PLACE("position") R"( AS place
 )
 SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
-  FROM moved GROUP BY tenant_id, priority)", {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
+  FROM moved GROUP BY tenant_id, priority
+)" FAIRQ_SWALLOWED("gone", "moved"), {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
 
 // clang-format on
 
@@ -159,7 +168,8 @@ bool is_in_history(int64 id) {
 
 // Dead or cancelled: a pipeline run fails with it.
 void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg::Value &error) {
-    move_rows_to_history({id}, status, error);
+    if (move_rows_to_history({id}, status, error).empty())
+        pg::raise_row_swallowed("job_live");
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
     if (job.status == JobStatus::queued)
         lane_lost(job.tenant, 1);
@@ -191,6 +201,8 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
             job.run = rows.int64_at(row, Completed::run), job.stage = rows.int32_at(row, Completed::stage);
         completed.push_back(std::move(job));
     }
+    if (!rows.empty() && static_cast<size_t>(rows.int64_at(0, Completed::moved)) != rows.size())
+        pg::raise_row_swallowed("job_history");
     return completed;
 }
 
@@ -209,9 +221,13 @@ CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
 
 } // namespace
 
-void move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error) {
-    pg::execute(kMoveToHistory, {pg::of(jobs), pg::of(std::string_view(core::name_of(status))), error,
-                                 pg::of_time(pg::now())});
+Ids move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error) {
+    pg::Rows const rows =
+        pg::execute(kMoveToHistory, {pg::of(jobs), pg::of(std::string_view(core::name_of(status))), error,
+                                     pg::of_time(pg::now())});
+    if (!rows.empty() && static_cast<size_t>(rows.int64_at(0, Moved::moved)) != rows.size())
+        pg::raise_row_swallowed("job_history");
+    return ids_in(rows);
 }
 
 Ids complete(Ids job_ids, int64 lock_token) {
@@ -257,7 +273,8 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
         TimestampTz const now = pg::now();
         int64 const delay = core::backoff_delay(job->attempts, pg::settings::backoff_base(),
                                                 pg::settings::backoff_max(), pg::random_bits());
-        pg::execute(kBackOff, {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
+        pg::execute_all(kBackOff, "job_live", 1,
+                        {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
         pending_moved({job_id}, +1);
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
         slot_freed(job->tenant);
@@ -306,6 +323,7 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) 
     return pg::with_spi([&] {
         pg::Rows const moves =
             pg::execute(kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
+        refuse_swallowed(moves, "job_live");
         int64 const redriven = count_into_lanes(moves);
         pending_moved(moves, +1);
         return redriven;

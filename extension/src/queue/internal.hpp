@@ -30,6 +30,12 @@
 #define FAIRQ_PLACE(position)                                                                                \
     "(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655))"
 
+// For a statement whose CTE `into` takes over all rows of the CTE `from`: a row that begins with NULL when it did
+// not, and six columns (see refuse_swallowed()).
+#define FAIRQ_SWALLOWED(from, into)                                                                          \
+    "UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE (SELECT count(*) FROM " from                  \
+    ") <> (SELECT count(*) FROM " into ")"
+
 namespace fairq::queue {
 
 // The arrays of a bulk enqueue, all of one length. payloads: jsonb[] or NULL; keys and concurrency_keys: text[] or NULL.
@@ -73,8 +79,17 @@ const std::vector<std::string> &paused_types();                       // sorted
 
 // ------------------------------------------------------------------------------------------ finish.cpp
 
-// The rows alone: whoever moves them tells counters, keys and runs. error: text; NULL keeps the one they have.
-void move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error);
+// The rows alone: whoever moves them tells counters, keys and runs. error: text; NULL keeps the one they have. Returns
+// the jobs that it has moved: a trigger of somebody's own may keep others.
+Ids move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error);
+
+// ------------------------------------------------------------------------------------------ lease.cpp
+
+// Runs a heartbeat's statement, and returns how many jobs are still held.
+struct Beat {
+    enum Column { jobs = 1, swallowed }; // was the lease there, but not changed?
+};
+int32 beat(const std::function<pg::Rows()> &statement);
 
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 
@@ -100,7 +115,10 @@ struct Moves {
 };
 // Tells the counters what a statement moved and returns the number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
-// The same for jobs that became queued.
+Ids ids_in(const pg::Rows &rows); // of their first column
+// Raises when a statement's last row is that of FAIRQ_SWALLOWED: for the table that did not take all of them.
+void refuse_swallowed(const pg::Rows &rows, const char *table);
+// As count_moves(), for jobs that became queued.
 int64 count_into_lanes(const pg::Rows &rows);
 // From two columns with the first and the last place (see FAIRQ_PLACE).
 core::KeyRange range_in(const pg::Rows &rows, size_t row, int first_place);

@@ -12,10 +12,12 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// token, now
+// token, now → jobs still held, was the lease there, but not changed?
 const pg::Statement kHeartbeat{pg::Plan::pinned, R"(
-WITH beat AS (UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 RETURNING job_ids)
-SELECT count(*)::integer FROM beat, unnest(beat.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1)", {INT8OID, TIMESTAMPTZOID}};
+WITH lease AS (SELECT FROM @job_leases WHERE lock_token = $1),
+     beat AS (UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 RETURNING job_ids)
+SELECT count(*)::integer, EXISTS (SELECT FROM lease) AND NOT EXISTS (SELECT FROM beat)
+  FROM beat, unnest(beat.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1)", {INT8OID, TIMESTAMPTZOID}};
 
 // stale before, behind which (locked at, token) → token, worker, ids, locked at of the next one; locks it
 const pg::Statement kStaleLeases{pg::Plan::pinned, R"(
@@ -41,13 +43,14 @@ struct HeldJobRow {
     enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place };
 };
 
-// ids, error, now
+// ids, error, now → id
 const pg::Statement kPutBack{pg::Plan::pinned, R"(
 UPDATE @job_live j
    SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL, running_since = NULL,
        position = coalesce(position, running_position), running_position = NULL,
        last_error = $2, updated_at = $3
-  FROM unnest($1) AS a (id) WHERE j.id = a.id)", {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
+  FROM unnest($1) AS a (id) WHERE j.id = a.id
+RETURNING j.id)", {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
 
 // token, ids: unless it holds a job yet
 const pg::Statement kEndLease{pg::Plan::pinned, R"(
@@ -90,7 +93,7 @@ std::vector<Lease> leases_of(const pg::Rows &rows) {
     std::vector<Lease> leases;
     for (size_t row = 0; row < rows.size(); ++row)
         leases.push_back({rows.int64_at(row, LeaseRow::token), rows.text_at(row, LeaseRow::worker),
-                          pg::int64s_of(rows.datum(row, LeaseRow::jobs)),
+                          rows.int64s_at(row, LeaseRow::jobs),
                           rows.time_at(row, LeaseRow::locked_at)});
     return leases;
 }
@@ -152,6 +155,26 @@ Part part_of(const std::vector<HeldJob> &jobs, bool out_of_attempts) {
     return part;
 }
 
+// Puts jobs back, and ends those without attempts. Returns those that it has: a trigger of somebody's own may
+// keep others as they are.
+std::vector<HeldJob> move(std::vector<HeldJob> jobs, std::string_view error) {
+    pg::Value const text = pg::of(error);
+    Ids const again = part_of(jobs, false).ids, dead = part_of(jobs, true).ids;
+    Ids moved;
+    if (!again.empty())
+        moved = ids_in(pg::execute(kPutBack, {pg::of(again), text, pg::of_time(pg::now())}));
+    if (!dead.empty()) {
+        Ids const ended = move_rows_to_history(dead, JobStatus::dead, text);
+        moved.insert(moved.end(), ended.begin(), ended.end());
+    }
+    std::sort(moved.begin(), moved.end());
+    auto const stays = [&](const HeldJob &job) {
+        return !std::binary_search(moved.begin(), moved.end(), job.id);
+    };
+    jobs.erase(std::remove_if(jobs.begin(), jobs.end(), stays), jobs.end());
+    return jobs;
+}
+
 struct Outcome {
     int64 jobs; // put back, or dead
     bool ended; // the lease
@@ -159,15 +182,9 @@ struct Outcome {
 
 // Puts back up to `most` jobs of a locked lease, and ends it if it holds no others.
 Outcome put_back(const Lease &lease, int most) {
-    std::vector<HeldJob> const jobs = lock_jobs(lease, most);
+    std::vector<HeldJob> const jobs = move(
+        lock_jobs(lease, most), "the lease of worker \"" + lease.worker + "\" ended before the job did");
     Part const again = part_of(jobs, false), dead = part_of(jobs, true);
-    pg::Value const now = pg::of_time(pg::now());
-    pg::Value const error =
-        pg::of(std::string_view("the lease of worker \"" + lease.worker + "\" ended before the job did"));
-    if (!again.ids.empty())
-        pg::execute(kPutBack, {pg::of(again.ids), error, now});
-    if (!dead.ids.empty())
-        move_rows_to_history(dead.ids, JobStatus::dead, error);
     pg::execute(kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
     bool const ended = SPI_processed > 0;
     pending_moved(again.ids, +1);
@@ -254,10 +271,21 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
 
 } // namespace
 
-int32 heartbeat(int64 lock_token) {
+// A lease that was there and did not change has ended meanwhile: then it is not there the next time.
+int32 beat(const std::function<pg::Rows()> &statement) {
     return pg::with_spi([&] {
-        return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())})
-            .int32_at(0, pg::kOnlyColumn);
+        pg::Rows beat = statement();
+        if (beat.bool_at(0, Beat::swallowed))
+            beat = statement();
+        if (beat.bool_at(0, Beat::swallowed))
+            pg::raise_row_swallowed("job_leases");
+        return beat.int32_at(0, Beat::jobs);
+    });
+}
+
+int32 heartbeat(int64 lock_token) {
+    return beat([&] {
+        return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())});
     });
 }
 

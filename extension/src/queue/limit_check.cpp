@@ -182,7 +182,8 @@ void LimitCheck::finish() {
         due.push_back(charge.due_at);
     }
     if (!tenants.empty())
-        pg::execute(kChargeRates, {pg::of(tenants), pg::of_times(due)});
+        pg::execute_all(kChargeRates, "tenant_rates", tenants.size(),
+                        {pg::of(tenants), pg::of_times(due)});
 }
 
 } // namespace fairq::queue

@@ -17,26 +17,30 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// A row to change: waits for whoever is making it just now.
-const pg::Statement kAddLimits{pg::Plan::pinned, "INSERT INTO @tenant_limits (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING", {TEXTOID}};
-
 // tenant, weight, max_concurrency, rate, burst, max_pending, paused, enqueue rate and burst: NULL leaves, 0 removes
-// → has it a rate?, an enqueue rate? It waits for the one before it and goes on from what that one left.
+// → has it a rate?, an enqueue rate? It waits for the one before it and goes on from what that one left. One statement:
+// between two, somebody could delete the row.
 const pg::Statement kSetLimits{pg::Plan::pinned, R"(
-UPDATE @tenant_limits
-   SET weight = coalesce($2, weight),
-       max_concurrency = nullif(coalesce($3, max_concurrency), 0),
-       rate_per_second = nullif(coalesce($4, rate_per_second), 0),
-       burst = CASE WHEN coalesce($4, rate_per_second) > 0 THEN coalesce($5, burst, greatest(1, ceil($4))::integer) END,
-       max_pending = nullif(coalesce($6, max_pending), 0),
-       paused = coalesce($7, paused),
-       enqueue_rate_per_second = nullif(coalesce($8, enqueue_rate_per_second), 0),
-       enqueue_burst = CASE WHEN coalesce($8, enqueue_rate_per_second) > 0
-                            THEN coalesce($9, enqueue_burst, greatest(1, ceil($8))::integer) END,
+INSERT INTO @tenant_limits AS l (tenant_id, weight, max_concurrency, rate_per_second, burst, max_pending, paused,
+                                 enqueue_rate_per_second, enqueue_burst, cap_pending_since)
+VALUES ($1, coalesce($2, 1), nullif($3, 0), nullif($4, 0),
+        CASE WHEN $4 > 0 THEN coalesce($5, greatest(1, ceil($4))::integer) END, nullif($6, 0), coalesce($7, false),
+        nullif($8, 0), CASE WHEN $8 > 0 THEN coalesce($9, greatest(1, ceil($8))::integer) END,
+        CASE WHEN $3 > 0 THEN '0'::xid8 END)
+    ON CONFLICT (tenant_id) DO UPDATE
+   SET weight = coalesce($2, l.weight),
+       max_concurrency = nullif(coalesce($3, l.max_concurrency), 0),
+       rate_per_second = nullif(coalesce($4, l.rate_per_second), 0),
+       burst = CASE WHEN coalesce($4, l.rate_per_second) > 0
+                    THEN coalesce($5, l.burst, greatest(1, ceil($4))::integer) END,
+       max_pending = nullif(coalesce($6, l.max_pending), 0),
+       paused = coalesce($7, l.paused),
+       enqueue_rate_per_second = nullif(coalesce($8, l.enqueue_rate_per_second), 0),
+       enqueue_burst = CASE WHEN coalesce($8, l.enqueue_rate_per_second) > 0
+                            THEN coalesce($9, l.enqueue_burst, greatest(1, ceil($8))::integer) END,
        cap_pending_since = CASE WHEN $3 = 0 THEN NULL
-                       WHEN $3 > 0 AND max_concurrency IS NULL THEN '0'::xid8
-                       ELSE cap_pending_since END
- WHERE tenant_id = $1
+                                WHEN $3 > 0 AND l.max_concurrency IS NULL THEN '0'::xid8
+                                ELSE l.cap_pending_since END
 RETURNING rate_per_second IS NOT NULL, enqueue_rate_per_second IS NOT NULL)", {TEXTOID, INT4OID, INT4OID, FLOAT8OID, INT4OID, INT8OID, BOOLOID, FLOAT8OID, INT4OID}};
 struct ChangedLimits {
     enum Column { has_rate = 1, has_enqueue_rate };
@@ -49,18 +53,9 @@ DELETE FROM @tenant_rates
 
 const pg::Statement kPauseType{pg::Plan::pinned, "INSERT INTO @paused_job_types (job_type) VALUES ($1) ON CONFLICT DO NOTHING", {TEXTOID}};
 
-const pg::Statement kResumeType{pg::Plan::pinned, "DELETE FROM @paused_job_types WHERE job_type = $1", {TEXTOID}};
+const pg::Statement kIsPausedType{pg::Plan::pinned, "SELECT FROM @paused_job_types WHERE job_type = $1", {TEXTOID}};
 
-// tenant: makes its sum right, by what is missing. Nothing is deleted, so nobody who folds is in the way.
-const pg::Statement kCountPending{pg::Plan::pinned, R"(
-INSERT INTO @tenant_pending (tenant_id, change)
-SELECT $1, c.missing
-  FROM (SELECT (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND position IS NOT NULL AND status = 'queued')
-             + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND parked_position IS NOT NULL)
-             + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND due_at IS NOT NULL)
-             + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND run_id IS NOT NULL AND status = 'blocked')
-             - coalesce((SELECT sum(change) FROM @tenant_pending WHERE tenant_id = $1), 0)) AS c (missing)
- WHERE c.missing <> 0)", {TEXTOID}};
+const pg::Statement kResumeType{pg::Plan::pinned, "DELETE FROM @paused_job_types WHERE job_type = $1", {TEXTOID}};
 
 // tenant. Rows that somebody is folding stay; the next count takes them into account.
 const pg::Statement kDropPending{pg::Plan::pinned, R"(
@@ -149,6 +144,10 @@ KnownLimits &known_limits() {
     return known;
 }
 
+bool is_paused(std::string_view job_type) {
+    return !pg::execute(kIsPausedType, {pg::of(job_type)}).empty();
+}
+
 // The table keeps a burst only beside its rate.
 void refuse_burst_alone(const std::string &side, std::optional<int32> burst, bool has_rate) {
     if (burst && !has_rate)
@@ -178,11 +177,12 @@ void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
     shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
     pg::with_spi([&] {
         pg::Value const name = pg::of(tenant);
-        pg::execute(kAddLimits, {name});
         pg::Rows const set = pg::execute(
             kSetLimits, {name, pg::of(changes.weight), pg::of(changes.max_concurrency), pg::of(changes.rate),
                          pg::of(changes.burst), pg::of(changes.max_pending), pg::of(changes.paused),
                          pg::of(changes.enqueue_rate), pg::of(changes.enqueue_burst)});
+        if (set.empty())
+            pg::raise_row_swallowed("tenant_limits");
         refuse_burst_alone("", changes.burst, set.bool_at(0, ChangedLimits::has_rate));
         refuse_burst_alone("enqueue_", changes.enqueue_burst,
                            set.bool_at(0, ChangedLimits::has_enqueue_rate));
@@ -190,22 +190,30 @@ void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
             pg::execute(kDropRate, {name, pg::of(std::string_view("claim"))});
         if (changes.enqueue_rate == 0.0)
             pg::execute(kDropRate, {name, pg::of(std::string_view("enqueue"))});
-        if (changes.max_pending)
-            pg::execute(*changes.max_pending > 0 ? kCountPending : kDropPending, {name});
+        if (changes.max_pending && *changes.max_pending > 0)
+            count_pending(tenant);
+        else if (changes.max_pending)
+            pg::execute(kDropPending, {name});
     });
 }
 
 bool pause_job_type(std::string_view job_type) {
     return pg::with_spi([&] {
-        pg::execute(kPauseType, {pg::of(job_type)});
-        return SPI_processed > 0;
+        return pg::until_it_holds("paused_job_types", [&]() -> std::optional<bool> {
+            if (!pg::execute(kPauseType, {pg::of(job_type)}).empty())
+                return true;
+            return is_paused(job_type) ? std::optional(false) : std::nullopt; // resumed meanwhile?
+        });
     });
 }
 
 bool resume_job_type(std::string_view job_type) {
     return pg::with_spi([&] {
-        pg::execute(kResumeType, {pg::of(job_type)});
-        bool const resumed = SPI_processed > 0;
+        bool const resumed = pg::until_it_holds("paused_job_types", [&]() -> std::optional<bool> {
+            if (!pg::execute(kResumeType, {pg::of(job_type)}).empty())
+                return true;
+            return is_paused(job_type) ? std::nullopt : std::optional(false); // paused meanwhile?
+        });
         shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
         unpark_type(job_type); // the first of its jobs; housekeeping does the rest
         return resumed;

@@ -50,6 +50,7 @@ struct Waiting {
 };
 std::vector<Waiting> waiting_jobs(const std::vector<std::string_view> &tenants); // in their order
 void fold_pending(std::string_view tenant);
+void count_pending(std::string_view tenant); // anew
 
 // ------------------------------------------------------------------------------------------ admission.cpp
 

@@ -42,13 +42,6 @@ const pg::Statement kClearTicks{pg::Plan::open,
 
 const pg::Statement kClearTotals{pg::Plan::open, "DELETE FROM @load_test_totals"};
 
-// jobs, tenants: what kSeed added
-const pg::Statement kSeedPending{pg::Plan::open, R"(
-INSERT INTO @tenant_pending (tenant_id, change)
-SELECT l.tenant_id, $1 / $2 + CASE WHEN n <= $1 % $2 THEN 1 ELSE 0 END
-  FROM generate_series(1, least($1, $2)) AS n
-  JOIN @tenant_limits l ON l.tenant_id = 'tenant-' || n AND l.max_pending IS NOT NULL)", {INT4OID, INT4OID}};
-
 // clang-format on
 
 constexpr int kLoadTestAttempts = 5;
@@ -63,13 +56,18 @@ int64 seed_load_test(int total_jobs, int tenants) {
             pg::execute(kSeed, {pg::of(int32{total_jobs}), pg::of(int32{tenants}), pg::of_time(pg::now()),
                                 pg::of(int32{kLoadTestAttempts}), pg::of_datum(IntervalPGetDatum(&timeout))});
         int64 const seeded = jobs.int64_at(0, Seeded::jobs);
-        if (pending_is_used())
-            pg::execute(kSeedPending, {pg::of(int32{total_jobs}), pg::of(int32{tenants})});
+        if (seeded != total_jobs)
+            pg::raise_row_swallowed("job_live");
+        core::KeyRange const range = range_in(jobs, 0, Seeded::first_place);
         count_move(std::nullopt, JobStatus::queued, seeded, seeded);
-        for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant)
-            lane_gained("tenant-" + std::to_string(tenant),
-                        seeded / tenants + (tenant <= seeded % tenants ? 1 : 0),
-                        range_in(jobs, 0, Seeded::first_place));
+        std::vector<std::string> names;
+        Ids changes;
+        for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant) {
+            names.push_back("tenant-" + std::to_string(tenant));
+            changes.push_back(seeded / tenants + (tenant <= seeded % tenants ? 1 : 0));
+            lane_gained(names.back(), changes.back(), range);
+        }
+        pending_changed({names.begin(), names.end()}, changes);
         return seeded;
     });
 }

@@ -4,6 +4,8 @@
 // was.
 #include "queue/limits.hpp"
 
+#include <map>
+
 namespace fairq::queue {
 
 namespace {
@@ -11,22 +13,24 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// tenants, changes: a tenant may come several times
+// tenants, changes
 const pg::Statement kAddPending{pg::Plan::pinned, R"(
-INSERT INTO @tenant_pending (tenant_id, change)
-SELECT i.tenant, sum(i.change) FROM unnest($1, $2) AS i (tenant, change)
- GROUP BY i.tenant HAVING sum(i.change) <> 0
-RETURNING tenant_id)", {TEXTARRAYOID, INT8ARRAYOID}};
+INSERT INTO @tenant_pending (tenant_id, change) SELECT i.tenant, i.change FROM unnest($1, $2) AS i (tenant, change))", {TEXTARRAYOID, INT8ARRAYOID}};
 
-// ids of unfinished jobs, the change that each of them makes
-const pg::Statement kAddPendingOf{pg::Plan::pinned, R"(
-INSERT INTO @tenant_pending (tenant_id, change)
-SELECT j.tenant_id, $2 * count(*)
-  FROM unnest($1) AS a (id)
-  JOIN @job_live j ON j.id = a.id
-  JOIN @tenant_limits l ON l.tenant_id = j.tenant_id AND l.max_pending IS NOT NULL
- GROUP BY j.tenant_id
-RETURNING tenant_id)", {INT8ARRAYOID, INT8OID}};
+// tenant → what is missing in its sum
+const pg::Statement kCountPending{pg::Plan::pinned, R"(
+SELECT (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND position IS NOT NULL AND status = 'queued')
+     + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND parked_position IS NOT NULL)
+     + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND due_at IS NOT NULL)
+     + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND run_id IS NOT NULL AND status = 'blocked')
+     - coalesce((SELECT sum(change) FROM @tenant_pending WHERE tenant_id = $1), 0)::bigint)", {TEXTOID}};
+
+// ids of unfinished jobs → tenant, how many of them
+const pg::Statement kTenantsOfJobs{pg::Plan::pinned, R"(
+SELECT j.tenant_id, count(*) FROM unnest($1) AS a (id) JOIN @job_live j ON j.id = a.id GROUP BY j.tenant_id)", {INT8ARRAYOID}};
+struct TenantOfJobs {
+    enum Column { tenant = 1, jobs };
+};
 
 // tenants → waiting, rows that were added up, in the order of the tenants
 const pg::Statement kWaiting{pg::Plan::pinned, R"(
@@ -37,56 +41,79 @@ struct WaitingJobs {
     enum Column { jobs = 1, rows };
 };
 
-// tenant: many rows become one with their sum. Never waits; a rollback gives the rows back.
+// tenant → the sum of some rows, which go away. Never waits; a rollback gives the rows back.
 const pg::Statement kFoldPending{pg::Plan::pinned, R"(
 WITH folded AS (
     DELETE FROM @tenant_pending
      WHERE ctid = ANY (ARRAY(SELECT ctid FROM @tenant_pending WHERE tenant_id = $1 LIMIT 1000 FOR UPDATE SKIP LOCKED))
     RETURNING change
 )
-INSERT INTO @tenant_pending (tenant_id, change)
-SELECT $1, sum(change) FROM folded HAVING sum(change) <> 0)", {TEXTOID}};
+SELECT coalesce(sum(change), 0)::bigint FROM folded)", {TEXTOID}};
 
 // clang-format on
 
 constexpr uint64 kFoldEvery = 64; // rows, about
 
-// Keeps the journal short also where nobody sums it: each new row is the one that folds now and then.
-void fold_sometimes(const pg::Rows &added) {
-    std::vector<std::string> tenants;
-    for (size_t row = 0; row < added.size(); ++row)
-        if (pg::random_bits() % kFoldEvery == 0)
-            tenants.push_back(added.text_at(row, pg::kOnlyColumn));
-    for (const std::string &tenant : tenants)
-        fold_pending(tenant);
+// A row for each of them: a count that missed one would be wrong from then on.
+void add(const std::vector<std::string_view> &tenants, const Ids &changes) {
+    if (!tenants.empty())
+        pg::execute_all(kAddPending, "tenant_pending", tenants.size(),
+                        {pg::of(tenants), pg::of(changes)});
 }
 
 } // namespace
 
-// At stricter isolation levels a row that somebody else folded is an error, not one to pass over.
-void fold_pending(std::string_view tenant) {
-    if (!IsolationUsesXactSnapshot())
-        pg::execute(kFoldPending, {pg::of(tenant)});
+// Makes the tenant's sum right, by what is missing. Nothing is deleted, so nobody who folds is in the way.
+void count_pending(std::string_view tenant) {
+    int64 const missing = pg::execute(kCountPending, {pg::of(tenant)}).int64_at(0, pg::kOnlyColumn);
+    if (missing != 0)
+        add({tenant}, {missing});
 }
 
+// At stricter isolation levels a row that somebody else folded is an error, not one to pass over.
+void fold_pending(std::string_view tenant) {
+    if (IsolationUsesXactSnapshot())
+        return;
+    int64 const sum = pg::execute(kFoldPending, {pg::of(tenant)}).int64_at(0, pg::kOnlyColumn);
+    if (sum != 0)
+        add({tenant}, {sum});
+}
+
+// A tenant may come several times. Keeps the journal short also where nobody sums it: each new row is the one
+// that folds now and then.
 void pending_changed(const std::vector<std::string_view> &tenants, const Ids &changes) {
     if (!pending_is_used())
         return;
-    std::vector<std::string_view> limited;
+    std::map<std::string_view, int64> sums;
+    for (size_t i = 0; i < tenants.size(); ++i)
+        if (limits_of(tenants[i]).max_pending)
+            sums[tenants[i]] += changes[i];
+    std::vector<std::string_view> limited, to_fold;
     Ids limited_changes;
-    for (size_t i = 0; i < tenants.size(); ++i) {
-        if (!limits_of(tenants[i]).max_pending)
+    for (auto const &[tenant, change] : sums) {
+        if (change == 0)
             continue;
-        limited.push_back(tenants[i]);
-        limited_changes.push_back(changes[i]);
+        limited.push_back(tenant);
+        limited_changes.push_back(change);
+        if (pg::random_bits() % kFoldEvery == 0)
+            to_fold.push_back(tenant);
     }
-    if (!limited.empty())
-        fold_sometimes(pg::execute(kAddPending, {pg::of(limited), pg::of(limited_changes)}));
+    add(limited, limited_changes);
+    for (std::string_view const tenant : to_fold)
+        fold_pending(tenant);
 }
 
 void pending_moved(const Ids &jobs, int64 change) {
-    if (!jobs.empty() && pending_is_used())
-        fold_sometimes(pg::execute(kAddPendingOf, {pg::of(jobs), pg::of(change)}));
+    if (jobs.empty() || !pending_is_used())
+        return;
+    pg::Rows const rows = pg::execute(kTenantsOfJobs, {pg::of(jobs)});
+    std::vector<std::string> names;
+    Ids changes;
+    for (size_t row = 0; row < rows.size(); ++row) {
+        names.push_back(rows.text_at(row, TenantOfJobs::tenant));
+        changes.push_back(change * rows.int64_at(row, TenantOfJobs::jobs));
+    }
+    pending_changed({names.begin(), names.end()}, changes);
 }
 
 void pending_moved(const pg::Rows &moves, int64 change) {

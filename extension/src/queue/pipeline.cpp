@@ -63,6 +63,10 @@ UPDATE @pipeline_runs
        started_at = coalesce(started_at, $4), finished_at = CASE WHEN $3 IS NOT NULL THEN $2 END
  WHERE id = $1 AND status IN ('queued', 'running'))", {INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}};
 
+// run → a row, when the ends of its jobs still matter
+const pg::Statement kIsUnfinishedRun{pg::Plan::pinned,
+    "SELECT FROM @pipeline_runs WHERE id = $1 AND status IN ('queued', 'running')", {INT8OID}};
+
 // run → it, if something is left to do and nobody enqueues into it
 const pg::Statement kTakeRun{pg::Plan::pinned,
     "SELECT " FAIRQ_RUN " FROM @pipeline_runs WHERE id = $1 AND advanced_at IS NOT NULL FOR UPDATE SKIP LOCKED", {INT8OID}};
@@ -111,7 +115,8 @@ WITH seen AS (
     SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $8, $7 FROM gone
     RETURNING status, job_type, tenant_id, NULL::bigint
 ), next (choice, at, stage, priority, id) AS (
-    SELECT 1, $7, $3, $4::smallint, $5 WHERE (SELECT count(*) FROM got) < (SELECT count(*) FROM seen)
+    SELECT 1, $7, $3, $4::smallint, $5
+     WHERE (SELECT count(*) FROM promoted) + (SELECT count(*) FROM gone) < (SELECT count(*) FROM seen)
     UNION ALL (SELECT 2, $7, stage, priority, id FROM seen OFFSET $6 - 1)
     UNION ALL SELECT 3, NULL, $2 + 1, (-32768)::smallint, 0
 ), stepped AS (
@@ -123,7 +128,8 @@ WITH seen AS (
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'),
        array_agg(DISTINCT tenant_id), min(place), max(place)
   FROM (SELECT * FROM promoted UNION ALL SELECT * FROM cancelled) AS moved
- GROUP BY status)", {INT8OID, INT4OID, INT4OID, INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID}};
+ GROUP BY status
+)" FAIRQ_SWALLOWED("gone", "cancelled"), {INT8OID, INT4OID, INT4OID, INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID}};
 struct Step {
     enum Column { new_status = 1, jobs, load_test_jobs, tenants, first_place, last_place };
 };
@@ -151,6 +157,7 @@ void move_blocked(const Run &run, int most) {
         kStep, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
                 pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id), pg::of(int32{most}),
                 pg::of_time(pg::now()), run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
+    refuse_swallowed(moved, "job_history");
     for (size_t row = 0; row < moved.size(); ++row) {
         auto const to = static_cast<core::JobStatus>(moved.int32_at(row, Step::new_status));
         count_move(core::JobStatus::blocked, to, moved.int64_at(row, Step::jobs),
@@ -184,9 +191,11 @@ void step(Run run, int most) {
 // Marks the run. What a snapshot of the whole transaction shows may be old: then others go on.
 void job_ended(int64 run, const pg::Value &error, bool claimed) {
     pg::Value const now = pg::of_time(pg::now());
-    bool const unfinished =
+    bool const noted =
         !pg::execute(kJobEnded, {pg::of(run), now, error, claimed ? now : pg::Value{}}).empty();
-    if (!unfinished || IsolationUsesXactSnapshot())
+    if (!noted && !pg::execute(kIsUnfinishedRun, {pg::of(run)}).empty())
+        pg::raise_row_swallowed("pipeline_runs");
+    if (!noted || IsolationUsesXactSnapshot())
         return;
     pg::Rows const taken = pg::execute(kTakeRun, {pg::of(run)});
     if (!taken.empty())
@@ -203,17 +212,17 @@ Ids possibly_finished(const std::vector<RunStage> &stages) {
     if (IsolationUsesXactSnapshot())
         return runs;
     pg::Rows const rows = pg::execute(kFinishedStages, {pg::of(runs), pg::of(numbers)});
-    Ids finished(rows.size());
-    for (size_t row = 0; row < rows.size(); ++row)
-        finished[row] = rows.int64_at(row, pg::kOnlyColumn);
-    return finished;
+    return ids_in(rows);
 }
 
 } // namespace
 
 int64 create_run(std::string_view tenant, std::string_view name) {
     return pg::with_spi([&] {
-        return pg::execute(kInsertRun, {pg::of(tenant), pg::of(name)}).int64_at(0, pg::kOnlyColumn);
+        pg::Rows const run = pg::execute(kInsertRun, {pg::of(tenant), pg::of(name)});
+        if (run.empty())
+            pg::raise_row_swallowed("pipeline_runs");
+        return run.int64_at(0, pg::kOnlyColumn);
     });
 }
 
@@ -250,11 +259,7 @@ void run_failed(int64 run, int64 job_id, core::JobStatus how) {
 }
 
 Ids busy_runs(const Ids &runs) {
-    pg::Rows const rows = pg::execute(kBusyRuns, {pg::of(runs)});
-    Ids busy(rows.size());
-    for (size_t row = 0; row < rows.size(); ++row)
-        busy[row] = rows.int64_at(row, pg::kOnlyColumn);
-    return busy;
+    return ids_in(pg::execute(kBusyRuns, {pg::of(runs)}));
 }
 
 bool advance_runs(int max_jobs, OnlyTenants only) {

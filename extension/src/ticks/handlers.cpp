@@ -10,10 +10,12 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// type, schema, name, role; nothing when the type has one
+// type, schema, name, role → the role of the type's handler; whoever makes or drops one just now is waited for, and then it
+// stays as it is until we end
 const pg::Statement kAddHandler{pg::Plan::pinned, R"(
-INSERT INTO @job_handlers (job_type, handler_schema, handler_name, run_as) VALUES ($1, $2::name, $3::name, $4::name)
-    ON CONFLICT DO NOTHING)", {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+INSERT INTO @job_handlers AS h (job_type, handler_schema, handler_name, run_as) VALUES ($1, $2::name, $3::name, $4::name)
+    ON CONFLICT (job_type, builtin) DO UPDATE SET run_as = h.run_as
+RETURNING run_as::text)", {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
 
 // the same, of a type that has one
 const pg::Statement kSetHandler{pg::Plan::pinned, R"(
@@ -48,12 +50,7 @@ void as_owner(F &&body) {
 }
 
 // Only who may become the role that a handler runs as can replace it or take it back.
-void check_owner(const pg::Value &job_type, const std::string &type) {
-    std::string owner;
-    as_owner([&] {
-        pg::Rows const rows = pg::execute(kHandlerOwner, {job_type});
-        owner = rows.empty() || rows.is_null(0, pg::kOnlyColumn) ? "" : rows.text_at(0, pg::kOnlyColumn);
-    });
+void check_owner(const std::string &type, const std::string &owner) {
     std::optional<Oid> const role = pg::role_by_name(owner);
     if (role && !pg::may_become(pg::current_role(), *role))
         pg::raise_not_allowed("the handler of job type \"" + type + "\" belongs to role \"" + owner + "\"",
@@ -87,21 +84,32 @@ void register_handler(std::string_view job_type, Oid function) {
                                 pg::of(std::string_view(name.name)), pg::of(std::string_view(role))};
     pg::with_spi([&] {
         // Adding first: whoever adds the same type at this moment is waited for, and then found to own it.
-        as_owner([&] { pg::execute(kAddHandler, {values[0], values[1], values[2], values[3]}); });
-        check_owner(values[0], type);
-        as_owner([&] { pg::execute(kSetHandler, {values[0], values[1], values[2], values[3]}); });
+        std::string owner;
+        as_owner([&] {
+            pg::Rows const rows = pg::execute(kAddHandler, {values[0], values[1], values[2], values[3]});
+            if (rows.empty())
+                pg::raise_row_swallowed("job_handlers");
+            owner = rows.text_at(0, pg::kOnlyColumn);
+        });
+        check_owner(type, owner);
+        as_owner([&] {
+            pg::execute_all(kSetHandler, "job_handlers", 1, {values[0], values[1], values[2], values[3]});
+        });
     });
 }
 
 bool unregister_handler(std::string_view job_type) {
     return pg::with_spi([&] {
-        check_owner(pg::of(job_type), std::string(job_type));
-        uint64 dropped = 0;
+        std::optional<std::string> owner;
         as_owner([&] {
-            pg::execute(kDropHandler, {pg::of(job_type)});
-            dropped = SPI_processed;
+            pg::Rows const rows = pg::execute(kHandlerOwner, {pg::of(job_type)});
+            owner = rows.empty() ? std::nullopt : std::optional(rows.text_at(0, pg::kOnlyColumn));
         });
-        return dropped > 0;
+        if (!owner)
+            return false;
+        check_owner(std::string(job_type), *owner);
+        as_owner([&] { pg::execute_all(kDropHandler, "job_handlers", 1, {pg::of(job_type)}); });
+        return true;
     });
 }
 

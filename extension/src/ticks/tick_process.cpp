@@ -206,8 +206,11 @@ private:
 
     static void add_totals(std::string_view kind, const std::vector<std::string_view> &names,
                            const Sums &sums) {
-        pg::execute(kAddTotals, {pg::of(kind), pg::of(names), pg::of(sums.claimed), pg::of(sums.completed),
-                                 pg::of(sums.failed)});
+        auto const active =
+            std::count_if(sums.claimed.begin(), sums.claimed.end(), [](int64 n) { return n > 0; });
+        pg::execute_all(kAddTotals, "load_test_totals", static_cast<uint64>(active),
+                        {pg::of(kind), pg::of(names), pg::of(sums.claimed), pg::of(sums.completed),
+                         pg::of(sums.failed)});
     }
 
     // What the load test's workers and tenants did, summed over all ticks.
@@ -228,9 +231,13 @@ private:
                 served.push_back(claim_.lanes[i]);
                 served_jobs.push_back(tenants.claimed[i]);
             }
-        return pg::execute(kAudit, {pg::of(workers.claimed), pg::of(workers.completed),
-                                    pg::of(workers.failed), pg::of(served), pg::of(served_jobs),
-                                    pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
+        pg::Rows const row =
+            pg::execute(kAudit, {pg::of(workers.claimed), pg::of(workers.completed), pg::of(workers.failed),
+                                 pg::of(served), pg::of(served_jobs),
+                                 pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
+        if (row.empty())
+            pg::raise_row_swallowed("campaign_audit_log");
+        return row;
     }
 
     void audit() {
