@@ -77,6 +77,7 @@ struct Queue {
 
 struct Memory {
     LWLock *lock;
+    core::SipKey key; // of the tenants' hashes
     uint64 clock;
     uint64 openings; // counts what lets a tenant run more: jobs that enter its lane, or leave its cap
     int32 capacity;

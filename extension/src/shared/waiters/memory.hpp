@@ -38,6 +38,7 @@ struct Bucket {
 
 struct Memory {
     LWLock *lock;
+    core::SipKey key; // of the tenants' hashes
     uint64 clock;
     int32 free;
     Bucket buckets[kBuckets];
