@@ -1,7 +1,7 @@
-// Asynchronous commits of claims (see async_commit.hpp). Whatever a transaction writes that has to survive a
-// crash moves XactLastRecEnd, the end of its last WAL record. So it is enough to compare: nothing was written
-// before the claim when there is no record (and no xid) yet, and nothing after it when the last record before
-// the commit's is still the claim's. When in doubt (a savepoint that was rolled back, a page that a query
+// Asynchronous commits (see async_commit.hpp). Whatever a transaction writes that has to survive a crash moves
+// XactLastRecEnd, the end of its last WAL record. So it is enough to compare: the transaction has written
+// nothing when it has no record (and no xid) yet, and only what may be lost when its last record is still the
+// one at which may_be_lost() was called. When in doubt (a savepoint that was rolled back, a page that a query
 // pruned) the commit waits.
 #include "pg/async_commit.hpp"
 
@@ -12,11 +12,11 @@ namespace fairq::pg::async_commit {
 
 namespace {
 
-// Where the WAL of this transaction's claims ends, if it has written nothing else up to there.
-XLogRecPtr claims_end = InvalidXLogRecPtr;
+// Where the WAL that may be lost ends, if this transaction has written nothing else up to there.
+XLogRecPtr losable_end = InvalidXLogRecPtr;
 
 bool may_be_asynchronous() {
-    return claims_end != InvalidXLogRecPtr && claims_end == XactLastRecEnd && settings::async_claims() &&
+    return losable_end != InvalidXLogRecPtr && losable_end == XactLastRecEnd && settings::async_claims() &&
            synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
 }
 
@@ -27,7 +27,7 @@ void at_end(TransactionEvent event) {
         set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
                           false);
     if (is_over(event))
-        claims_end = InvalidXLogRecPtr;
+        losable_end = InvalidXLogRecPtr;
 }
 
 } // namespace
@@ -36,13 +36,13 @@ void install_callbacks() {
     on_transaction_end<at_end>();
 }
 
-bool wrote_only_claims() {
-    return XactLastRecEnd == claims_end &&
-           (claims_end != InvalidXLogRecPtr || !TransactionIdIsValid(GetTopTransactionIdIfAny()));
+bool wrote_only_losable() {
+    return XactLastRecEnd == losable_end &&
+           (losable_end != InvalidXLogRecPtr || !TransactionIdIsValid(GetTopTransactionIdIfAny()));
 }
 
 void may_be_lost() {
-    claims_end = XactLastRecEnd;
+    losable_end = XactLastRecEnd;
 }
 
 } // namespace fairq::pg::async_commit

@@ -1,6 +1,6 @@
-// A transaction that has done nothing but claim need not wait for its WAL to reach the disk (or a standby):
-// lost in a crash, its jobs are queued again, as if it had never been. This tells such transactions from all
-// others, by the WAL that they wrote, and commits them as synchronous_commit = off does.
+// Transactions whose loss in a crash does no harm need not wait until their WAL has reached the disk (or a
+// standby). This tells such transactions from all others by the WAL that they wrote, and commits them as
+// synchronous_commit = off does.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -9,9 +9,9 @@ namespace fairq::pg::async_commit {
 
 void install_callbacks(); // by _PG_init
 
-// Before a claim: has this transaction written nothing yet, or nothing but claims that may be lost?
-bool wrote_only_claims();
-// After one: what the transaction has written up to here may be lost.
+// Whether this transaction has written nothing yet, or only what may be lost.
+bool wrote_only_losable();
+// Says that all the transaction has written up to here may be lost.
 void may_be_lost();
 
 } // namespace fairq::pg::async_commit

@@ -3,14 +3,6 @@
 
 namespace fairq::pg {
 
-bool fires_nothing(Relation table) {
-    TupleConstr const *const constraints = RelationGetDescr(table)->constr;
-    return table->rd_rel->relkind == RELKIND_RELATION && table->rd_tableam == GetHeapamTableAmRoutine() &&
-           table->trigdesc == nullptr && table->rd_rules == nullptr && !table->rd_rel->relrowsecurity &&
-           table->rd_rel->relreplident != REPLICA_IDENTITY_NOTHING &&
-           (constraints == nullptr || !constraints->has_generated_stored);
-}
-
 namespace {
 
 bool is_operand(const void *node) {

@@ -6,10 +6,6 @@
 
 namespace fairq::pg {
 
-// Whether writing to the table is no more than to change its rows: no trigger, rule or row security, nothing
-// that only the executor would do.
-bool fires_nothing(Relation table);
-
 // The indexes of a table, to be given entries for its new rows.
 class Indexes {
 public:

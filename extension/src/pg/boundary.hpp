@@ -1,18 +1,17 @@
-// The wall between the two error systems. A C++ exception that reaches Postgres's C frames brings the whole
-// server down; a Postgres longjmp over C++ frames skips their destructors. So:
+// The wall between the two error systems. A C++ exception that reaches PostgreSQL's C frames brings the whole
+// server down; a longjmp of PostgreSQL over C++ frames skips their destructors. So:
 //
 //   call(f)   runs f, which may raise; a raised error becomes the exception Error. f is a leaf: it creates no
-//   C++ object
-//             with a destructor. Everything that can allocate, look up a catalog, run SQL or take a lock goes
-//             through it.
-//   entry(f)  is what every function that Postgres calls consists of: it turns exceptions back into errors,
-//   after the
-//             catch block, when no exception object is alive any more. SQLSTATE, detail, hint and context
-//             survive.
+//             C++ object with a destructor. Everything that can allocate, look up a catalog, run SQL or take
+//             a lock goes through it.
+//   entry(f)  is what every function that PostgreSQL calls consists of: it turns exceptions back into errors,
+//             after the catch block, when no exception object is alive any more. SQLSTATE, detail, hint and
+//             context survive.
 //
-// Nobody catches Error but entry() and try_transaction() (transaction.hpp). Clean-up after an error is the
-// transaction's abort; destructors only restore process-local state and never raise. Errors are raised in
-// errors.cpp, nowhere else.
+// Three places catch Error: entry(), try_transaction() and without_writers() (transaction.hpp), which end a
+// transaction or a subtransaction with it. Clean-up after an error is the abort's; destructors only restore
+// what belongs to this process, and never raise. The errors that a caller can act on are raised in
+// errors.cpp; what cannot happen unless the installation is broken is an elog() in place.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -22,31 +21,36 @@ namespace fairq::pg {
 // A Postgres error is pending on elog's own stack.
 struct Error {};
 
+// Puts back what a jump or an exception would leave pointing into frames that are gone.
+class ErrorHandlers {
+public:
+    ErrorHandlers() = default;
+    ~ErrorHandlers() {
+        PG_exception_stack = handler_;
+        error_context_stack = callbacks_;
+    }
+    ErrorHandlers(const ErrorHandlers &) = delete;
+    ErrorHandlers &operator=(const ErrorHandlers &) = delete;
+
+private:
+    sigjmp_buf *const handler_ = PG_exception_stack;
+    ErrorContextCallback *const callbacks_ = error_context_stack;
+};
+
 template <class F>
 auto call(F &&f) -> decltype(f()) {
+    ErrorHandlers const restored;
     MemoryContext const context = CurrentMemoryContext;
-    sigjmp_buf *const handler = PG_exception_stack;
-    ErrorContextCallback *const callbacks = error_context_stack;
     uint32 const holdoff = InterruptHoldoffCount, cancel = QueryCancelHoldoffCount;
     sigjmp_buf here;
     if (sigsetjmp(here, 0) == 0) {
         PG_exception_stack = &here;
-        if constexpr (std::is_void_v<decltype(f())>) {
-            f();
-            PG_exception_stack = handler;
-            return;
-        } else {
-            auto result = f();
-            PG_exception_stack = handler;
-            return result;
-        }
+        return f();
     }
-    PG_exception_stack = handler;
-    error_context_stack = callbacks;
-    InterruptHoldoffCount =
-        holdoff; // errfinish zeroed these; a lock released while unwinding would underflow them
+    // errfinish() zeroed these; a lock that is released while the stack unwinds would underflow them.
+    InterruptHoldoffCount = holdoff;
     QueryCancelHoldoffCount = cancel;
-    MemoryContextSwitchTo(context); // errfinish left us in ErrorContext
+    MemoryContextSwitchTo(context); // errfinish() left us in ErrorContext
     throw Error{};
 }
 

@@ -72,6 +72,24 @@ inline BTStack bt_search(Relation index, [[maybe_unused]] Relation table, BTScan
 #endif
 }
 
+// Whether an UPDATE or a DELETE is refused because a publication could not tell which row it means. 15 added row
+// filters and column lists.
+inline bool publications_refuse_changes(Relation table) {
+    bool const identified = table->rd_rel->relreplident == REPLICA_IDENTITY_FULL ||
+                            OidIsValid(RelationGetReplicaIndex(table));
+#if PG_VERSION_NUM >= 150000
+    PublicationDesc published;
+    RelationBuildPublicationDesc(table, &published);
+    if (!published.rf_valid_for_update || !published.rf_valid_for_delete || !published.cols_valid_for_update ||
+        !published.cols_valid_for_delete)
+        return true;
+    PublicationActions const &actions = published.pubactions;
+#else
+    PublicationActions const &actions = *GetRelationPublicationActions(table);
+#endif
+    return !identified && (actions.pubupdate || actions.pubdelete);
+}
+
 // 16 added onlySummarizing. No unique check has to be deferred.
 inline void insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, EState *estate, bool update,
                                  [[maybe_unused]] bool only_summarizing = false) {

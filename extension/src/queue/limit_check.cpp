@@ -1,7 +1,6 @@
 // The judgement over a tenant's limits (see limit_check.hpp).
 #include "queue/limit_check.hpp"
 
-#include "tables/rates.hpp"
 #include "tables/tenant_lock.hpp"
 
 namespace fairq::queue {
@@ -47,8 +46,7 @@ UPDATE @tenant_limits
                                                 AND tenant_id NOT IN (SELECT j.tenant_id FROM )" FAIRQ_UNCOUNTED R"()))
                       ORDER BY tenant_id FOR NO KEY UPDATE SKIP LOCKED))", {TEXTARRAYOID}};
 
-// tenants, new arrival times. Under the tenants' locks, so nobody else writes these rows. For those without a row yet, and for
-// a tenant_rates with triggers and the like
+// tenants, new arrival times. Under the tenants' locks, so that no other claim writes these rows
 const pg::Statement kChargeRates{pg::Plan::pinned, R"(
 INSERT INTO @tenant_rates (tenant_id, side, due_at)
 SELECT i.tenant, 'claim', i.due_at FROM unnest($1, $2) AS i (tenant, due_at) ORDER BY i.tenant COLLATE "C"
@@ -172,14 +170,11 @@ void LimitCheck::record(const std::string &tenant, const TenantLimits &limits, i
 void LimitCheck::finish() {
     if (due_.empty())
         return;
-    std::vector<tables::Charge> charges;
-    for (auto const &[tenant, due_at] : due_)
-        charges.push_back({tenant, due_at});
     std::vector<std::string_view> tenants;
     Ids due;
-    for (tables::Charge const &charge : tables::charge_claims(pg::schema(), charges)) {
-        tenants.push_back(charge.tenant);
-        due.push_back(charge.due_at);
+    for (auto const &[tenant, due_at] : due_) {
+        tenants.push_back(tenant);
+        due.push_back(due_at);
     }
     if (!tenants.empty())
         pg::execute_all(kChargeRates, "tenant_rates", tenants.size(),

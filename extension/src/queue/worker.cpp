@@ -15,7 +15,7 @@ namespace fairq::queue {
 // the same time, or shows outside: such claims wait (needs_durable_commit). Nor may a tick's claim be lost: a job whose
 // handler brings down the server would never run out of attempts.
 Claim claim_for_worker(const ClaimRequest &request) {
-    bool const alone = pg::async_commit::wrote_only_claims();
+    bool const alone = pg::async_commit::wrote_only_losable();
     Claim given = claim(request);
     if (alone && !given.needs_durable_commit)
         pg::async_commit::may_be_lost();

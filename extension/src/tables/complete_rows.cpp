@@ -3,6 +3,7 @@
 #include "tables/complete_rows.hpp"
 
 #include "pg/batch_insert.hpp"
+#include "pg/errors.hpp"
 #include "tables/claimed_rows.hpp"
 #include "tables/live_table.hpp"
 #include "tables/open_relation.hpp"
@@ -11,9 +12,28 @@ namespace fairq::tables {
 
 namespace {
 
-constexpr int kHistoryColumns = 20; // those of job_live up to last_error, then finished_at
+// The columns of job_history and its partitions: those of job_live up to last_error, then finished_at.
+constexpr int kHistoryColumns = 20;
 constexpr int kFinishedAt = kUpdatedAt;
-constexpr int kHistoryChecks = 1;
+
+constexpr std::array<ShapeColumn, kHistoryColumns> history_columns() {
+    std::array<ShapeColumn, kHistoryColumns> columns{};
+    for (size_t i = 0; i < columns.size(); ++i) {
+        columns[i] = kLiveColumns[i];
+        columns[i].default_value = nullptr;
+        columns[i].identity = '\0';
+    }
+    columns[kFinishedAt - 1].name = "finished_at";
+    return columns;
+}
+
+constexpr std::array<ShapeColumn, kHistoryColumns> kColumnsOfHistory = history_columns();
+constexpr const char *kChecks[] = {"(status >= 'completed'::@job_status)"};
+constexpr TableShape shape_of_history(char kind) {
+    return {kind, kColumnsOfHistory.data(), kHistoryColumns, kChecks, std::size(kChecks), true};
+}
+constexpr TableShape kHistory = shape_of_history(RELKIND_PARTITIONED_TABLE);
+constexpr TableShape kPartition = shape_of_history(RELKIND_RELATION);
 constexpr uint64 kNear = 32;
 
 // The partition that takes this moment; none when there is no such thing.
@@ -47,22 +67,6 @@ Relation open_partition(Relation history, TimestampTz now) {
     return nullptr;
 }
 
-// Whether the columns are job_live's first ones: then values go from one row into the other as they are.
-bool takes_rows_of(Relation partition, Relation live) {
-    TupleDesc const to = RelationGetDescr(partition), from = RelationGetDescr(live);
-    if (to->natts != kHistoryColumns || to->constr->num_check != kHistoryChecks)
-        return false;
-    for (int i = 0; i < kHistoryColumns; ++i) {
-        Form_pg_attribute const column = TupleDescAttr(to, i), source = TupleDescAttr(from, i);
-        bool const last = i + 1 == kFinishedAt;
-        if (column->attisdropped || column->atttypid != source->atttypid ||
-            (column->attnotnull && !source->attnotnull) ||
-            strcmp(NameStr(column->attname), last ? "finished_at" : NameStr(source->attname)) != 0)
-            return false;
-    }
-    return true;
-}
-
 // Ids so close together are looked up by one descent of the index: those between them cost less than another.
 using Id = std::vector<int64>::const_iterator;
 Id end_of_near(Id first, Id end) {
@@ -80,17 +84,12 @@ public:
         pg::refuse_read_only("complete_jobs()");
         live_ = open_table(schema, "job_live", RowExclusiveLock);
         history_ = open_table(schema, "job_history", RowExclusiveLock);
-        completed_ = status_datum(schema, "completed");
-        pg::call([&] {
-            bool const plain = pg::fires_nothing(live_) && history_->trigdesc == nullptr &&
-                               history_->rd_rules == nullptr && !history_->rd_rel->relrowsecurity;
-            partition_ = plain ? open_partition(history_, now_) : nullptr;
-        });
+        completed_ = status_datum(schema, "completed"); // as it is under the lock
+        if (is_as_made(live_, kLiveShape) && is_as_made(history_, kHistory))
+            partition_ = pg::call([&] { return open_partition(history_, now_); });
     }
 
-    bool possible() const {
-        return partition_ != nullptr && pg::fires_nothing(partition_) && takes_rows_of(partition_, live_);
-    }
+    bool possible() const { return partition_ != nullptr && is_as_made(partition_, kPartition); }
 
     std::vector<CompletedJob> run(const std::vector<int64> &sorted_ids) {
         begin();
@@ -132,11 +131,9 @@ private:
     }
 
     void end() {
+        if (scan_)
+            scan_->close();
         pg::call([&] {
-            if (scan_ != nullptr) {
-                index_endscan(scan_);
-                index_close(index_, NoLock);
-            }
             ExecDropSingleTupleTableSlot(job_);
             PopActiveSnapshot();
             CommandCounterIncrement();
@@ -159,40 +156,22 @@ private:
 
     // One job may have several entries; one of them at most leads to a version that the snapshot sees.
     void move(Id first, Id end, pg::BatchInsert &batch, std::vector<CompletedJob> &completed) {
-        if (index_ == nullptr)
-            index_ = open_index(schema_, "job_live_pkey", RowExclusiveLock);
-        pg::call([&] { start(*first, *(end - 1)); });
-        for (std::optional<int64> id; first != end && (id = next_id());) {
-            pg::check_interrupts();
-            first = std::lower_bound(first, end, *id);
-            if (*first != *id || !pg::call([&] { return fetch() && remove(); }))
+        if (!scan_) {
+            scan_.emplace(open_for_scan(schema_, "job_live", "job_live_pkey"), 2, pg::IndexScan::Sees::active);
+            scan_->want_entries();
+        }
+        scan_->start({{1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(*first)},
+                      {1, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(*(end - 1))}});
+        while (first != end && scan_->next_entry()) {
+            int64 const id = DatumGetInt64(scan_->entry(1));
+            first = std::lower_bound(first, end, id);
+            if (*first != id || !scan_->fetch(job_) || !pg::call([&] { return remove(); }))
                 continue;
             completed.push_back(job());
             copy_into(batch);
             ++first;
         }
     }
-
-    void start(int64 first, int64 last) {
-        if (scan_ == nullptr) {
-            scan_ = pg::compat::index_beginscan(live_, index_, snapshot_, 2);
-            scan_->xs_want_itup = true;
-        }
-        ScanKeyData keys[2];
-        ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first));
-        ScanKeyInit(&keys[1], 1, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
-        index_rescan(scan_, keys, 2, nullptr, 0);
-    }
-
-    // Of the next entry, dead or alive.
-    std::optional<int64> next_id() {
-        if (!pg::call([&] { return index_getnext_tid(scan_, ForwardScanDirection) != nullptr; }))
-            return std::nullopt;
-        bool null = false;
-        return DatumGetInt64(index_getattr(scan_->xs_itup, 1, scan_->xs_itupdesc, &null));
-    }
-
-    bool fetch() { return index_fetch_heap(scan_, job_); }
 
     bool holds(int64 id) {
         bool null = false;
@@ -263,11 +242,10 @@ private:
     Datum completed_;
     int64 token_;
     TimestampTz now_;
-    Relation live_, history_, partition_;
+    Relation live_, history_, partition_ = nullptr;
     Snapshot snapshot_;
     CommandId command_;
-    Relation index_ = nullptr;
-    IndexScanDesc scan_ = nullptr; // once a job has to be looked up
+    std::optional<pg::IndexScan> scan_; // once a job has to be looked up
     TupleTableSlot *job_;
     BlockNumber blocks_; // of the live table
 };

@@ -20,41 +20,20 @@ Datum as_row_of(Oid row_type, TupleTableSlot *slot) {
 
 } // namespace
 
-JobRow::JobRow(Oid schema, int64 id) {
-    table_ = open_table(schema, "job_live", AccessShareLock);
-    index_ = open_index(schema, "job_live_pkey", AccessShareLock);
-    found_ = pg::call([&] {
-        slot_ = table_slot_create(table_, nullptr);
-        scan_ = pg::compat::index_beginscan(table_, index_, GetActiveSnapshot(), 1);
-        ScanKeyData key;
-        ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
-        index_rescan(scan_, &key, 1, nullptr, 0);
-        return index_getnext_slot(scan_, ForwardScanDirection, slot_);
-    });
-}
-
-void JobRow::close() {
-    pg::call([&] {
-        index_endscan(scan_);
-        ExecDropSingleTupleTableSlot(slot_);
-        index_close(index_, AccessShareLock);
-        table_close(table_, AccessShareLock);
-    });
+JobRow::JobRow(Oid schema, int64 id)
+    : scan_(open_for_scan(schema, "job_live", "job_live_pkey"), 1, pg::IndexScan::Sees::active) {
+    scan_.start({{1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id)}});
+    found_ = scan_.next();
 }
 
 std::optional<HandledJob> job_of_lease(Oid schema, int64 id, int64 lock_token, Oid row_type) {
     JobRow job(schema, id);
     std::optional<HandledJob> handled;
-    auto const value = [&](Column column) {
-        bool null = false;
-        Datum const datum = pg::call([&] { return slot_getattr(job.slot(), column, &null); });
-        return pg::Value{datum, null};
-    };
-    if (pg::Value const token = job.found() ? value(kLockToken) : pg::Value{};
+    if (pg::Value const token = job.found() ? job.value(kLockToken) : pg::Value{};
         !token.null && DatumGetInt64(token.datum) == lock_token)
         handled = {pg::call([&] { return as_row_of(row_type, job.slot()); }),
-                   std::string(text_in(job.slot(), kType)),
-                   pg::microseconds_of(*DatumGetIntervalP(value(kTimeout).datum))};
+                   std::string(pg::text_of(job.value(kType).datum)),
+                   pg::microseconds_of(*DatumGetIntervalP(job.value(kTimeout).datum))};
     job.close();
     return handled;
 }

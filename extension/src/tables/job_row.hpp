@@ -1,7 +1,7 @@
 // One unfinished job, by its id.
 #pragma once
 
-#include "pg/boundary.hpp"
+#include "pg/index_scan.hpp"
 
 namespace fairq::tables {
 
@@ -10,13 +10,12 @@ class JobRow {
 public:
     JobRow(Oid schema, int64 id);
     bool found() const { return found_; }
-    TupleTableSlot *slot() const { return slot_; }
-    void close();
+    pg::Value value(AttrNumber column) const { return scan_.value(column); }
+    TupleTableSlot *slot() const { return scan_.slot(); }
+    void close() { scan_.close(); }
 
 private:
-    Relation table_, index_;
-    IndexScanDesc scan_;
-    TupleTableSlot *slot_;
+    pg::IndexScan scan_;
     bool found_;
 };
 

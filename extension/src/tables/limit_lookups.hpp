@@ -3,7 +3,7 @@
 // that.
 #pragma once
 
-#include "pg/values.hpp"
+#include "pg/index_scan.hpp"
 
 namespace fairq::tables {
 
@@ -22,18 +22,11 @@ public:
     void finish();
 
 private:
-    struct Lookup {
-        Relation table, index;
-        IndexScanDesc scan;
-        TupleTableSlot *slot;
-    };
-    Lookup &open(std::optional<Lookup> &lookup, const char *table, const char *index, int keys);
-    static void start(const Lookup &lookup, std::string_view tenant, std::optional<std::string_view> second,
-                      Freshness freshness);
-    static bool next(const Lookup &lookup);
+    using Lookup = std::optional<pg::IndexScan>;
+    void open(Lookup &lookup, const char *table, const char *index, int conditions, Freshness freshness) const;
 
     Oid schema_;
-    std::optional<Lookup> running_, held_, rates_;
+    Lookup running_, held_, rates_;
 };
 
 } // namespace fairq::tables

@@ -2,7 +2,7 @@
 // that visits a thousand tenants has no time for more.
 #pragma once
 
-#include "pg/values.hpp"
+#include "pg/index_scan.hpp"
 
 namespace fairq::tables {
 
@@ -19,22 +19,17 @@ struct LimitsRow {
     bool cap_pending; // whether it is not NULL
 };
 
-// A look at the table by one of its indexes, with the latest snapshot, whatever the transaction's isolation
-// level. Use: construct, find or any as often as needed, finish; after an error the transaction's abort
-// releases what it holds.
+// A look at the table by one of its indexes, at the rows of this moment, whatever the transaction's isolation
+// level. Use: construct, find or any as often as needed, finish.
 class LimitsTable {
 public:
-    LimitsTable(Oid schema, const char *index); // its name
+    LimitsTable(Oid schema, const char *index);
     std::optional<LimitsRow> find(std::string_view tenant);
     bool any(); // has the index an entry?
-    void finish();
+    void finish() { scan_.close(); }
 
 private:
-    bool fetch(StrategyNumber strategy, RegProcedure compare, std::string_view tenant);
-
-    Relation table_, index_;
-    IndexScanDesc scan_;
-    TupleTableSlot *slot_;
+    pg::IndexScan scan_;
 };
 
 } // namespace fairq::tables

@@ -57,26 +57,22 @@ Oid relation_in(Oid schema, const char *name) {
     pg::raise_not_installed();
 }
 
+Oid status_type(Oid schema) {
+    return pg::call([&] {
+        return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("job_status"),
+                               ObjectIdGetDatum(schema));
+    });
+}
+
 Datum status_datum(Oid schema, const char *label) {
     return ObjectIdGetDatum(oid_of(schema, label, [&] {
-        Oid const type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("job_status"),
-                                         ObjectIdGetDatum(schema));
-        return GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
+        return GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(status_type(schema)),
                                CStringGetDatum(label));
     }));
 }
 
 Oid live_table_oid(Oid schema) {
     return relation_in(schema, "job_live");
-}
-
-void tenant_key(ScanKey key, StrategyNumber strategy, RegProcedure compare, Datum tenant) {
-    ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, C_COLLATION_OID, compare, tenant);
-}
-
-std::string_view text_in(TupleTableSlot *slot, Column column) {
-    bool null = false;
-    return pg::text_of(pg::call([&] { return slot_getattr(slot, column, &null); }));
 }
 
 } // namespace fairq::tables

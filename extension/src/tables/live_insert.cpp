@@ -6,23 +6,6 @@
 
 namespace fairq::tables {
 
-namespace {
-
-constexpr int kOurChecks = 9;
-constexpr int kOurNotNulls = 12;
-
-// Whether rows as ours meet all that an INSERT would check.
-bool takes_our_rows(Relation table) {
-    TupleDesc const row = RelationGetDescr(table);
-    int not_null = 0;
-    for (int i = 0; i < row->natts; ++i)
-        not_null += TupleDescAttr(row, i)->attnotnull ? 1 : 0;
-    return pg::fires_nothing(table) && row->natts == kColumns && row->constr->num_check == kOurChecks &&
-           not_null == kOurNotNulls;
-}
-
-} // namespace
-
 Elements::Elements(const pg::Value &array, Oid type) {
     if (array.null)
         return;
@@ -37,7 +20,7 @@ LiveInsert::LiveInsert(Oid schema, const NewRows &common)
     : common_(common), type_(pg::of(common.type).datum), empty_(pg::of_jsonb("{}").datum),
       table_(open_table(schema, "job_live", RowExclusiveLock)),
       status_(status_datum(schema, common.status)) { // as it is under the lock
-    possible_ = takes_our_rows(table_);
+    possible_ = is_as_made(table_, kLiveShape);
     if (possible_)
         batch_.emplace(table_, pg::call([] { return GetCurrentCommandId(true); }));
 }

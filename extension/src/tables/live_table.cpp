@@ -3,27 +3,12 @@
 #include "tables/live_table.hpp"
 
 #include "pg/errors.hpp"
-#include "tables/live_columns.hpp"
 #include "tables/open_relation.hpp"
 #include "tables/row_holder.hpp"
 
 namespace fairq::tables {
 
 namespace {
-
-constexpr int kOurChecks = 9;
-constexpr int kOurIndexes = 9;
-
-// Whether a direct update would be all that an UPDATE is.
-bool nothing_to_bypass(Relation table) {
-    TupleConstr const *const constraints = RelationGetDescr(table)->constr;
-    return table->trigdesc == nullptr && table->rd_rules == nullptr && !table->rd_rel->relrowsecurity &&
-           RelationGetDescr(table)->natts == kColumns && constraints->num_check == kOurChecks &&
-           !constraints->has_generated_stored && pg::call([&] {
-               List *const indexes = RelationGetIndexList(table);
-               return list_length(indexes) == kOurIndexes;
-           });
-}
 
 // The entries of a lane that are in none of its skip ranges.
 class Entries {
@@ -99,8 +84,8 @@ void put_version(TupleTableSlot *written, ReturnSetInfo *result) {
 
 LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, KeyLocks &keys,
                      ReturnSetInfo *rows)
-    : stamp_(stamp), types_(types), keys_(keys), rows_(rows), worker_(pg::of(stamp.worker).datum),
-      table_(open_table(schema, "job_live", RowExclusiveLock)),
+    : schema_(schema), stamp_(stamp), types_(types), keys_(keys), rows_(rows),
+      worker_(pg::of(stamp.worker).datum), table_(open_table(schema, "job_live", RowExclusiveLock)),
       lane_(open_index(schema, "job_live_lane", RowExclusiveLock)), queued_(status_datum(schema, "queued")),
       locked_(status_datum(schema, "locked")) {
     if (!pg::call([&] { return LaneReader::reads(lane_, table_); }))
@@ -116,25 +101,19 @@ LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, 
         changed_ =
             MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsHeapTuple); // keeps what is written
     });
-    direct_ = nothing_to_bypass(table_);
+    direct_ = is_as_made(table_, kLiveShape);
 }
 
 std::optional<std::string> LiveTable::last_lane() {
-    Datum const bound = pg::of(std::string_view()).datum;
-    text *const name = pg::call([&] {
-        IndexScanDesc const scan = pg::compat::index_beginscan(table_, lane_, snapshot_, 1);
-        scan->xs_want_itup = true;
-        ScanKeyData key;
-        tenant_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, bound);
-        index_rescan(scan, &key, 1, nullptr, 0);
-        bool null = false;
-        text *const last = index_getnext_tid(scan, BackwardScanDirection) == nullptr
-                               ? nullptr
-                               : DatumGetTextPCopy(index_getattr(scan->xs_itup, 1, scan->xs_itupdesc, &null));
-        index_endscan(scan);
-        return last;
-    });
-    return name == nullptr ? std::nullopt : std::optional<std::string>(pg::text_of(PointerGetDatum(name)));
+    pg::IndexScan scan(open_for_scan(schema_, "job_live", "job_live_lane"), 1, pg::IndexScan::Sees::active);
+    scan.want_entries();
+    scan.start({{1, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(std::string_view()).datum}},
+               BackwardScanDirection);
+    std::optional<std::string> last;
+    if (scan.next_entry())
+        last = pg::text_of(scan.entry(1));
+    scan.close();
+    return last;
 }
 
 ScanResult LiveTable::take(const ScanRequest &wanted, std::vector<ClaimedJob> &taken) {

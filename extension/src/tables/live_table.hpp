@@ -126,6 +126,7 @@ private:
     int64 id() const { return DatumGetInt64(value(kId)); }
     ClaimedJob claimed(int lane) const;
 
+    Oid schema_;
     ClaimStamp stamp_;
     const core::JobTypes &types_;
     KeyLocks &keys_;

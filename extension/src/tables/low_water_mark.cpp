@@ -8,7 +8,6 @@
 // look, and its time becomes the new place.
 #include "tables/low_water_mark.hpp"
 
-#include "tables/live_columns.hpp"
 #include "tables/live_table.hpp"
 #include "tables/open_relation.hpp"
 
@@ -27,73 +26,38 @@ struct Index {
 
 class Look {
 public:
-    Look(Oid schema, const Index &index, TimestampTz until) : until_(until) {
-        dirty_.snapshot_type = SNAPSHOT_DIRTY;
-        table_ = open_table(schema, index.table, AccessShareLock);
-        index_ = open_index(schema, index.name, AccessShareLock);
-        pg::call([&] {
-            slot_ = table_slot_create(table_, nullptr);
-            scan_ = pg::compat::index_beginscan(table_, index_, &dirty_, 2);
-            scan_->xs_want_itup = true; // the time, also of a dead row
-        });
+    Look(Oid schema, const Index &index, TimestampTz until)
+        : until_(until),
+          scan_(open_for_scan(schema, index.table, index.name), 2, pg::IndexScan::Sees::uncommitted) {
+        scan_.want_entries(); // the time, also of a dead row
     }
 
     // Passes dead entries from that time on, up to so many of them. True: it came to an end, at a row or at
     // the last entry.
     bool run(TimestampTz from, int64 most) {
         passed_to_ = from;
-        start();
+        scan_.start({{1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from)},
+                     {1, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(until_)}});
         for (int64 looked_at = 0; looked_at < most; ++looked_at) {
-            pg::check_interrupts();
-            if (!pg::call([&] { return next(); }) || found_)
+            if (!scan_.next_entry())
                 return true;
+            TimestampTz const time = DatumGetTimestampTz(scan_.entry(1));
+            if (scan_.fetch(scan_.slot())) {
+                found_ = time;
+                return true;
+            }
+            passed_to_ = time + 1;
         }
         return false;
     }
 
     std::optional<TimestampTz> found() const { return found_; }
     TimestampTz passed_to() const { return found_.value_or(passed_to_); }
-
-    void finish() {
-        pg::call([&] {
-            index_endscan(scan_);
-            ExecDropSingleTupleTableSlot(slot_);
-            index_close(index_, AccessShareLock);
-            table_close(table_, AccessShareLock);
-        });
-    }
+    void finish() { scan_.close(); }
 
 private:
-    void start() {
-        pg::call([&] {
-            ScanKeyData keys[2];
-            ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
-                        TimestampTzGetDatum(passed_to_));
-            ScanKeyInit(&keys[1], 1, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
-                        TimestampTzGetDatum(until_));
-            index_rescan(scan_, keys, 2, nullptr, 0);
-        });
-    }
-
-    // Runs inside call(). False: there is no further entry.
-    bool next() {
-        if (index_getnext_tid(scan_, ForwardScanDirection) == nullptr)
-            return false;
-        bool null = false;
-        TimestampTz const time =
-            DatumGetTimestampTz(index_getattr(scan_->xs_itup, 1, scan_->xs_itupdesc, &null));
-        if (index_fetch_heap(scan_, slot_))
-            found_ = time;
-        else
-            passed_to_ = time + 1;
-        return true;
-    }
-
     TimestampTz until_, passed_to_ = DT_NOBEGIN;
-    SnapshotData dirty_{};
-    Relation table_, index_;
-    TupleTableSlot *slot_;
-    IndexScanDesc scan_;
+    pg::IndexScan scan_;
     std::optional<TimestampTz> found_;
 };
 

@@ -17,71 +17,45 @@ constexpr int kJobsPerLane = 100;
 // A walk over an index of job_live under one snapshot, reading rows.
 class Reader {
 public:
-    Reader(Oid schema, const char *index, int keys, bool load_test_only)
-        : keys_(keys), load_test_only_(load_test_only) {
-        table_ = open_table(schema, "job_live", AccessShareLock);
-        index_ = open_index(schema, index, AccessShareLock);
-        queued_ = status_datum(schema, "queued");
-        pg::call([&] {
-            slot_ = table_slot_create(table_, nullptr);
-            PushActiveSnapshot(GetTransactionSnapshot());
-            scan_ = pg::compat::index_beginscan(table_, index_, GetActiveSnapshot(), keys_);
-        });
-    }
-
-    void start(ScanKey keys) {
-        pg::call([&] { index_rescan(scan_, keys, keys_, nullptr, 0); });
-    }
-
-    bool next() {
-        pg::check_interrupts();
-        return pg::call([&] { return index_getnext_slot(scan_, ForwardScanDirection, slot_); });
-    }
+    Reader(Oid schema, const char *index, int conditions, bool load_test_only)
+        : load_test_only_(load_test_only),
+          scan_(open_for_scan(schema, "job_live", index), conditions, pg::IndexScan::Sees::statement),
+          queued_(status_datum(schema, "queued")) {}
 
     // Of the first queued job among the next `most`; ended: whether there were no more than that.
     std::optional<TimestampTz> first_queued(Column time, int64 most, bool &ended) {
         ended = false;
         for (int64 looked_at = 0; looked_at < most; ++looked_at) {
-            if (!next()) {
+            if (!scan_.next()) {
                 ended = true;
                 return std::nullopt;
             }
-            if (value(kStatus) == queued_ && (!load_test_only_ || text_in(slot_, kType) == kLoadTest))
-                return DatumGetTimestampTz(value(time));
+            if (scan_.value(kStatus).datum == queued_ && (!load_test_only_ || text(kType) == kLoadTest))
+                return DatumGetTimestampTz(scan_.value(time).datum);
         }
         return std::nullopt;
     }
 
+    void start() { scan_.start({}); }
+
     void start_lane(std::string_view tenant) {
-        ScanKeyData key;
-        tenant_key(&key, BTEqualStrategyNumber, F_TEXTEQ, pg::of(tenant).datum);
-        start(&key);
+        scan_.start({{1, BTEqualStrategyNumber, F_TEXTEQ, pg::of(tenant).datum}});
     }
 
-    std::string tenant() { return std::string(text_in(slot_, kTenant)); }
-
-    void finish() {
-        pg::call([&] {
-            index_endscan(scan_);
-            ExecDropSingleTupleTableSlot(slot_);
-            PopActiveSnapshot();
-            index_close(index_, AccessShareLock);
-            table_close(table_, AccessShareLock);
-        });
+    // The first tenant after `after` that has a job in its lane; or none.
+    std::optional<std::string> next_tenant(std::string_view after) {
+        scan_.start({{1, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(after).datum}});
+        return scan_.next() ? std::optional(std::string(text(kTenant))) : std::nullopt;
     }
+
+    void finish() { scan_.close(); }
 
 private:
-    Datum value(Column column) {
-        bool null = false;
-        return pg::call([&] { return slot_getattr(slot_, column, &null); });
-    }
+    std::string_view text(Column column) { return pg::text_of(scan_.value(column).datum); }
 
-    int keys_;
     bool load_test_only_;
-    Datum queued_;
-    Relation table_, index_;
-    IndexScanDesc scan_;
-    TupleTableSlot *slot_;
+    pg::IndexScan scan_;
+    Datum queued_; // as it is under the table's lock
 };
 
 // The oldest of the lanes' first queued jobs: within a lane they stand by priority, then by the time they
@@ -89,15 +63,9 @@ private:
 std::optional<TimestampTz> oldest_by_lanes(Oid schema, bool load_test_only) {
     Reader reader(schema, "job_live_lane", 1, load_test_only);
     std::optional<TimestampTz> oldest;
-    ScanKeyData key;
-    std::string tenant;
-    for (int lane = 0; lane < kLanesLookedAt; ++lane) {
-        tenant_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(std::string_view(tenant)).datum);
-        reader.start(&key);
-        if (!reader.next())
-            break;
-        tenant = reader.tenant();
-        reader.start_lane(tenant);
+    std::optional<std::string> tenant("");
+    for (int lane = 0; lane < kLanesLookedAt && (tenant = reader.next_tenant(*tenant)); ++lane) {
+        reader.start_lane(*tenant);
         bool ended = false;
         std::optional<TimestampTz> const first = reader.first_queued(kCreatedAt, kJobsPerLane, ended);
         if (first && (!oldest || *first < *oldest))
@@ -111,7 +79,7 @@ std::optional<TimestampTz> oldest_by_lanes(Oid schema, bool load_test_only) {
 
 std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only) {
     Reader reader(schema, "job_live_pkey", 0, load_test_only);
-    reader.start(nullptr);
+    reader.start();
     bool ended = false;
     std::optional<TimestampTz> const oldest = reader.first_queued(kCreatedAt, kJobsLookedAt, ended);
     reader.finish();

@@ -26,4 +26,8 @@ Relation open_index(Oid schema, const char *name, LOCKMODE mode) {
     return pg::call([&] { return index_open(index, NoLock); });
 }
 
+pg::IndexedTable open_for_scan(Oid schema, const char *table, const char *index) {
+    return {open_table(schema, table, AccessShareLock), open_index(schema, index, AccessShareLock)};
+}
+
 } // namespace fairq::tables
