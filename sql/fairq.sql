@@ -301,8 +301,8 @@ COMMENT ON FUNCTION @extschema@.my_tenants IS
     'the tenants whose jobs and metrics the calling role may read; NULL: all of them';
 
 -- With a view over the tables EXPLAIN would estimate from their statistics, which are those of all tenants. So a role that may be
--- bound to tenants reads through functions: the planner knows only constants of them. They push the query's conditions down
--- themselves, and apply them to the rows of the caller's tenants only.
+-- bound to tenants reads through functions: the planner knows only constants of them. They find out which tenants are the
+-- caller's, and then push the query's conditions down themselves.
 CREATE FUNCTION @extschema@.read_my_jobs() RETURNS SETOF @extschema@.job_queue
 LANGUAGE c STABLE ROWS 1000 COST 10000 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_read_my_jobs';
