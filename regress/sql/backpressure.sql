@@ -138,7 +138,7 @@ SELECT count(*) FROM claim_queued_jobs('w', 1);
 SELECT set_tenant_limits('a', max_pending => 6, paused => true);
 SELECT * FROM waiting;
 SELECT code, detail FROM pg_temp.try($$enqueue_job('a', 'mail')$$);
-DELETE FROM job_live WHERE id IN (4, 5); -- past the API: not noticed until it is counted anew
+DELETE FROM job_live WHERE id IN (4, 5); -- written directly to the table: not noticed until the jobs are counted anew
 SELECT code, detail FROM pg_temp.try($$enqueue_job('a', 'mail')$$);
 SELECT set_tenant_limits('a', max_pending => 6);
 SELECT enqueue_job('a', 'mail') > 0 AS enqueued;
@@ -169,7 +169,7 @@ SELECT enqueue_job('tenant-2', 'mail') > 0 AS enqueued;
 SELECT code, detail #> '{tenants,0,waiting}' AS waiting FROM pg_temp.try($$enqueue_jobs(ARRAY['tenant-2', 'tenant-2'], 'mail')$$);
 COMMIT;
 
--- A long journal is folded by whoever adds it up, and by whoever makes it long.
+-- Many rows of a tenant in tenant_pending are folded into one by an enqueue that adds them up, and by sessions that add rows.
 INSERT INTO tenant_pending SELECT 'tenant-2', (-1) ^ n FROM generate_series(1, 3000) n;
 SELECT * FROM waiting;
 SELECT enqueue_job('tenant-2', 'mail') > 0 AS enqueued;

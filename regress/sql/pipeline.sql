@@ -91,7 +91,7 @@ SELECT * FROM pg_temp.work();
 SELECT * FROM pg_temp.work();
 SELECT * FROM runs WHERE id = :run;
 
--- Gaps are skipped, up to the highest stage there is; priority and time go with a job into the lane.
+-- Stage numbers without jobs are skipped, up to the highest stage there is; priority and time go with a job into the lane.
 SELECT drift = :'drift' AS counts_are_right FROM drift;
 TRUNCATE job_live, job_history, job_leases, job_keys, pipeline_runs RESTART IDENTITY;
 SELECT drift FROM drift \gset

@@ -1,4 +1,4 @@
--- With shared memory: shares of the last minute, how long quiet tenants wait, and depths that follow every verb.
+-- With shared memory: shares of the last minute, how long quiet tenants wait, and queued counts that follow every verb.
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS fairq CASCADE;
 CREATE EXTENSION fairq;
@@ -31,7 +31,8 @@ SELECT count(*) FROM (SELECT claim_queued_jobs('w', 20, 20) FROM generate_series
 SELECT (d ->> 'jobs')::integer AS jobs, (d ->> 'p50')::float8 / 1000 BETWEEN 9 AND 70 AS p50, (d ->> 'p99')::float8 / 1000 BETWEEN 9 AND 70 AS p99
   FROM (SELECT get_queue_metrics() -> 'quiet_dwell_ms' AS d) s;
 
--- Depths follow every verb, without a count in between: that would find that jobs of tenant ghost have gone past the API.
+-- Queued counts follow every verb, without a count of all jobs in between: such a count would find that tenant ghost's jobs
+-- were deleted directly in the table.
 SET client_min_messages = warning;
 DROP EXTENSION fairq CASCADE;
 CREATE EXTENSION fairq;

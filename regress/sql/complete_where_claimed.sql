@@ -43,7 +43,7 @@ SELECT * FROM pg_temp.look();
 ALTER TABLE job_live SET (fillfactor = 45);
 SELECT pg_temp.enqueue(500);
 
--- Changed past the API: the newest version goes to history.
+-- Changed directly in the table: the newest version goes to history.
 SELECT pg_temp.claim(20);
 UPDATE job_live SET payload = payload || '{"new": true}' WHERE id IN (SELECT id FROM held) AND id % 2 = 0;
 SELECT pg_temp.complete(0), pg_temp.complete(1);

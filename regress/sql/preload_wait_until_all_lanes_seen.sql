@@ -7,7 +7,7 @@ RESET client_min_messages;
 
 SELECT count(*) FROM generate_series(1, 50) AS i, set_tenant_limits('t' || i, paused => true);
 SELECT count(*) FROM enqueue_jobs(ARRAY(SELECT 't' || i FROM generate_series(1, 50) i), 'work');
-SELECT count(*) FROM claim_queued_jobs('surveys all lanes', 100);
+SELECT count(*) FROM claim_queued_jobs('rescans all lanes', 100);
 DO $$
 DECLARE
     woken boolean;
