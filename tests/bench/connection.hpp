@@ -41,7 +41,7 @@ public:
     /// Prepared at its first use.
     Result query(const std::string &sql, const std::vector<std::string> &values);
 
-    /// Runs it once; the pages of shared memory that it touched.
+    /// Runs it once and returns how many pages of shared memory it read.
     long long buffers(const std::string &sql, const std::vector<std::string> &values);
 
     /// COPY … FROM STDIN of these lines.

@@ -1,4 +1,4 @@
-// contender.cpp: what all contenders share, and fairq itself.
+// contender.cpp: what all contenders have in common, and fairq itself.
 #include "contender.hpp"
 
 #include <algorithm>

@@ -80,9 +80,9 @@ const Contender &pgq_queue();
 bool has_pgq(Connection &connection);
 bool has_function(Connection &connection, const std::string &name);
 
-// For those who write contenders.
+// For authors of contenders.
 
-/// The same 200 bytes for everybody, made from the number n.
+/// The same 200 bytes for all contenders, made from the number n.
 extern const char *const kPayload;
 constexpr const char *kGiven = "q.id, q.tenant_id, q.job_type, q.payload, q.attempts, q.lock_token";
 constexpr int kTenantColumn = 1, kPayloadColumn = 3, kTokenColumn = 5;

@@ -30,8 +30,8 @@ public:
                 queue_name(i)));
     }
 
-    /// Each batch is what one transaction has added before one call of the ticker. Twice a queue's part: a
-    /// connection that is faster than the others works off more than that.
+    /// Each batch is what one transaction has added before one call of the ticker. A queue gets twice its
+    /// portion of the jobs, because a connection that is faster than the rest works off more than that.
     void add(Connection &connection, const Jobs &jobs) const override {
         for (std::size_t i = 0; i < kQueues; ++i)
             connection.run(fmt::format(

@@ -62,12 +62,12 @@ constexpr const char *kLooseScan =
 
 constexpr const char *kById = "UPDATE {0} q {2} WHERE id = ANY($1::bigint[]) RETURNING {3}";
 
-enum class Told { nothing, ids }; // a floor is told which jobs: it is no queue
+enum class Given { nothing, ids }; // a floor is no queue: it is given the ids of the jobs to complete
 
 class SqlQueue : public Contender {
 public:
     SqlQueue(const std::string &its_name, const std::string &about_it, const std::string &its_table,
-             std::string setup, const char *claim, Told told)
+             std::string setup, const char *claim, Given told)
         : Contender(its_name, about_it, its_table), setup_(std::move(setup)),
           complete_(fmt::format("UPDATE {} SET status = 'completed', updated_at = now() "
                                 "WHERE id = ANY($1::bigint[]) AND lock_token = $2::bigint RETURNING id",
@@ -106,19 +106,19 @@ public:
 
     std::pair<std::string, std::vector<std::string>> claim_statement(const Ask &ask) const override {
         std::vector<std::string> ids;
-        for (int i = 0; told_ == Told::ids && i < ask.count; ++i)
+        for (int i = 0; told_ == Given::ids && i < ask.count; ++i)
             ids.push_back(std::to_string(ask.first + i));
         return {claims_.at(ask.count),
-                {told_ == Told::ids ? array_of(ids) : std::to_string(ask.count), std::to_string(ask.first)}};
+                {told_ == Given::ids ? array_of(ids) : std::to_string(ask.count), std::to_string(ask.first)}};
     }
 
 private:
     std::string setup_, complete_;
     std::map<int, std::string> claims_; // by size
-    Told told_;
+    Given told_;
 };
 
-/// Rows that others took since its snapshot are not among the 25 of each tenant that it has found.
+/// Rows that other sessions took since its snapshot are not among the 25 of each tenant that it has found.
 class WindowQueue : public SqlQueue {
 public:
     using SqlQueue::SqlQueue;
@@ -135,21 +135,21 @@ std::string table(const char *name, int fillfactor, const char *indexes, const c
 const Contender &floor_pair() {
     static const SqlQueue queue("floor",
                                 "bare UPDATE pair by id, status-dependent partial indexes, fillfactor 100",
-                                "floor_job", table("floor_job", 100, kQueuedByTenant), kById, Told::ids);
+                                "floor_job", table("floor_job", 100, kQueuedByTenant), kById, Given::ids);
     return queue;
 }
 
 const Contender &hot_pair() {
     static const SqlQueue queue(
         "floor-hot", "the same with the primary key only, fillfactor 30: HOT updates and nothing else",
-        "hot_job", table("hot_job", 30, ""), kById, Told::ids);
+        "hot_job", table("hot_job", 30, ""), kById, Given::ids);
     return queue;
 }
 
 const Contender &hot_pair_in_order() {
     static const SqlQueue queue(
         "hot-in-order", "floor-hot with what changes behind the payload, as fairq's table has it: less WAL",
-        "hot_in_order_job", table("hot_in_order_job", 30, "", kChangingLast), kById, Told::ids);
+        "hot_in_order_job", table("hot_in_order_job", 30, "", kChangingLast), kById, Given::ids);
     return queue;
 }
 
@@ -157,21 +157,21 @@ const Contender &skip_locked() {
     static const SqlQueue queue(
         "skip-locked", "plain FOR UPDATE SKIP LOCKED queue: first come, first served", "skip_job",
         table("skip_job", 100, "CREATE INDEX ON {} (priority, id) WHERE status = 'queued'"), kSkipLocked,
-        Told::nothing);
+        Given::nothing);
     return queue;
 }
 
 const Contender &window_claim() {
     static const WindowQueue queue("window", "fair claim by row_number() over all that is queued",
                                    "window_job", table("window_job", 100, kQueuedByTenant), kWindow,
-                                   Told::nothing);
+                                   Given::nothing);
     return queue;
 }
 
 const Contender &loose_scan() {
     static const SqlQueue queue(
         "loose scan", "fair claim by a recursive loose index scan over tenants + LATERAL SKIP LOCKED",
-        "loose_job", table("loose_job", 100, kQueuedByTenant), kLooseScan, Told::nothing);
+        "loose_job", table("loose_job", 100, kQueuedByTenant), kLooseScan, Given::nothing);
     return queue;
 }
 

@@ -1,6 +1,6 @@
-// group_buffers.cpp: how many pages does a claim touch, however many jobs and tenants wait? Beside it claims
-// whose price grows with them, which have to fail the same check. The least of some claims: a claim also
-// looks after what was written directly to the tables, as much as the time since the last one allows.
+// group_buffers.cpp: checks that the pages that a claim reads do not grow with the jobs and tenants that
+// wait. The same check has to fail for claims whose pages do grow. It takes the least of some claims, because
+// a claim also rescans the lane index, for as long as the time since the last rescan allows.
 #include <fmt/format.h>
 
 #include "contender.hpp"

@@ -1,7 +1,7 @@
-// group_churn.cpp: jobs come and go by the million and nobody vacuums, because autovacuum is off, or because
-// a session holds back what vacuum might remove. The measure is a fresh queue, made anew for each slice;
-// beside it runs one that is vacuumed again and again, which gets its space back for nothing: nobody counts
-// the vacuum.
+// group_churn.cpp: jobs come and go by the million without vacuum, because autovacuum is off, or because a
+// session holds back what vacuum might remove. The measure is a fresh queue, made anew for each slice; beside
+// it runs one that is vacuumed again and again, which gets its space back for nothing: the time of the vacuum
+// is not counted.
 #include <algorithm>
 #include <memory>
 
@@ -86,7 +86,8 @@ void take_turns(std::vector<Line> &lines, const Size &size, int slices) {
             vacuum_again(lines);
             for (Line *line : order)
                 line->rate.add(work(line->queue, size.jobs(kTurn)));
-            std::rotate(order.begin(), order.begin() + 1, order.end()); // nobody is always the first
+            std::rotate(order.begin(), order.begin() + 1,
+                        order.end()); // no queue is always the first
         }
         vacuum_again(lines);
         for (int look = 0; look < kLooks; ++look)
@@ -151,7 +152,7 @@ void run_phase(Report &report, const Size &size, std::vector<Line> lines, std::v
 void churn(Report &report, const Size &size) {
     std::vector<Fields> rows;
     // Each by itself beside these two. All of them would not fit into shared_buffers, and an open xid holds
-    // back every database's snapshots, and with them what scans may mark as dead.
+    // back every database's snapshots, and with them which entries scans may flag as dead.
     const std::pair<const char *, Horizon> pressed[] = {{"not vacuumed", Horizon::not_vacuumed},
                                                         {"a snapshot is held", Horizon::snapshot},
                                                         {"a transaction with an xid is open", Horizon::xid}};

@@ -13,8 +13,7 @@ namespace fairq::bench {
 namespace {
 
 constexpr long long kTenants = 10;
-constexpr int kFew =
-    8; // connections; more of them have more to do, else most of it is their first touch of memory
+constexpr int kFew = 8; // connections; more get more jobs, or the first use of memory would dominate
 constexpr long long kSlowerClaims = 10; // times fewer jobs for a claim that reads all that is queued
 
 struct Aim {
@@ -50,7 +49,7 @@ void load(const Contest &contest, Connection &admin, const std::vector<Setting> 
             queued[contender->table] += needed(setting, jobs_of(contest, *contender, setting));
             loader[contender->table] = contender;
         }
-    admin.run("CHECKPOINT"); // now, so that nobody has to log whole pages later
+    admin.run("CHECKPOINT"); // now, so that no contender has to log whole pages later
     for (const auto &[table, contender] : loader)
         contender->load(admin, {std::max(queued[table], contest.queued), kTenants});
 }
@@ -124,7 +123,7 @@ AllFigures measure(const Contest &contest, int rounds) {
                          [&](const Setting &setting) { return setting.synchronous == synchronous; });
             play(contest, admin, settings, order, all);
         }
-        std::reverse(order.begin(), order.end()); // nobody is always the first
+        std::reverse(order.begin(), order.end()); // so that no contender is always the first
     }
     return all;
 }
@@ -138,8 +137,8 @@ std::vector<Setting> settings(const std::vector<int> &connections, int batch) {
 }
 
 /// The rate with so many connections over the best rate, round by round.
-Samples kept(AllFigures &all, const Contender &contender, const std::vector<int> &connections, int many,
-             bool synchronous) {
+Samples ratio_to_best(AllFigures &all, const Contender &contender, const std::vector<int> &connections,
+                      int many, bool synchronous) {
     const auto rate = [&](int count) -> const Samples & {
         return all[Setting{count, synchronous}.name()][contender.name].rate;
     };
@@ -153,8 +152,8 @@ void print_scaling(Report &report, AllFigures &all, const std::vector<int> &conn
     std::vector<Fields> rows;
     for (const bool synchronous : {false, true})
         for (const int many : {16, 64}) {
-            const Samples fairq = kept(all, fairq_queue(), connections, many, synchronous);
-            const Samples hot = kept(all, hot_pair(), connections, many, synchronous);
+            const Samples fairq = ratio_to_best(all, fairq_queue(), connections, many, synchronous);
+            const Samples hot = ratio_to_best(all, hot_pair(), connections, many, synchronous);
             const Samples ratio = fairq.over(hot);
             const std::string setting = Setting{many, synchronous}.name();
             rows.push_back({{"setting", setting},

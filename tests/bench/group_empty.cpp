@@ -1,5 +1,5 @@
-// group_empty.cpp: claims that find nothing, because nothing is queued or because everybody is at its cap:
-// cheap, and without a trace.
+// group_empty.cpp: claims that find nothing, because nothing is queued or because all tenants are at their
+// caps: cheap, and without a trace.
 #include <memory>
 
 #include <fmt/format.h>

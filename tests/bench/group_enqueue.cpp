@@ -84,7 +84,7 @@ void by_insert(Connection &connection, const Jobs &jobs) {
         {jobs.tenants, jobs.payloads});
 }
 
-// A position like the others', so that the lane index gets the same work; COPY cannot make it the id.
+// A position such as jobs have, so that the lane index gets the same work; COPY cannot make it the id.
 void by_copy(Connection &connection, const Jobs &jobs) {
     static std::atomic<long long> positions{0};
     std::string text;

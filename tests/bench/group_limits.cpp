@@ -1,5 +1,5 @@
-// group_limits.cpp: what limits cost the tenants that have them, and what tenants that may not run cost the
-// others.
+// group_limits.cpp: what limits cost the tenants that have them, and what tenants that may not run cost all
+// other tenants.
 #include <fmt/format.h>
 
 #include "groups.hpp"

@@ -1,6 +1,7 @@
-// group_restart.cpp: a server that starts has no hints. With a deep dead front the first claim walks over all
-// of it: once, and the other claims meanwhile? The claims after that are compared with those of a queue
-// without dead entries, after the same start: both read their pages into memory again.
+// group_restart.cpp: a server that starts has no skip ranges. If a lane begins with many dead entries, the
+// first claim walks over all of them, and the group measures how long other claims take meanwhile. The claims
+// after that are compared with those of a queue without dead entries, after the same start: both read their
+// pages into memory again.
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -51,7 +52,7 @@ void restart_server(const char *command) {
         throw std::runtime_error(fmt::format("the server did not restart: {}", command));
 }
 
-/// The first ones may give less than was asked for: each walks over a part of the dead entries.
+/// The first claims may give fewer jobs than asked for: each walks over some of the dead entries.
 double claim_ms(Connection &connection) {
     const Stopwatch watch;
     const Batch batch = fairq_queue().take(connection, {});

@@ -1,4 +1,4 @@
-// groups.hpp: what is measured. Each group prints its tables; contenders take turns (A B A B …), and every
+// groups.hpp: what is measured. Each group prints its tables; contenders alternate (A B A B …), and every
 // ratio is one of two figures of the same round.
 #pragma once
 

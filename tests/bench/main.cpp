@@ -1,5 +1,5 @@
 // main.cpp: bench [--quick] FILE measures the server that libpq's environment names and writes FILE (JSON).
-// --quick runs everything once and small. The exit code tells whether all checks hold.
+// --quick runs everything once and small. The exit code says whether all checks hold.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -35,9 +35,9 @@ Size size_of_run(bool quick) {
         return {1, 1, 0.02, true};
     const char *const given = std::getenv("BENCH_MINUTES");
     const double minutes = given != nullptr ? std::atof(given) : kUsualMinutes;
-    const double share = minutes / kUsualMinutes;
-    return {minutes, std::max(kFewestRounds, static_cast<int>(kFewestRounds * share)),
-            std::clamp(share, 0.05, 1.0), false};
+    const double scale = minutes / kUsualMinutes;
+    return {minutes, std::max(kFewestRounds, static_cast<int>(kFewestRounds * scale)),
+            std::clamp(scale, 0.05, 1.0), false};
 }
 
 Fields about(const Size &size) {
@@ -58,7 +58,7 @@ Fields about(const Size &size) {
 
 constexpr Group kGroups[] = {
     {"pages", "what does not depend on time: WAL, HOT updates, index entries, scans", look_at_pages},
-    {"buffers", "pages that a claim touches, by depth and tenants", look_at_buffers},
+    {"buffers", "pages that a claim reads, by queued jobs and tenants", look_at_buffers},
     {"claims", "claim + complete of 50 by connections and commit mode, beside the floors", compare_claims},
     {"peers", "beside what a user would pick instead", compare_peers},
     {"batches", "claim + complete of 500", compare_batches},
@@ -66,13 +66,13 @@ constexpr Group kGroups[] = {
     {"depth", "by jobs queued", vary_depth},
     {"tenants", "by tenants", vary_tenants},
     {"churn", "a million jobs without vacuum, and with a snapshot or a transaction that stays open", churn},
-    {"restart", "the first claim after a restart of the server, with a deep dead front", restart},
+    {"restart", "the first claim after a restart of the server, with many dead entries in front", restart},
     {"analyze", "after ANALYZE at the worst moment", analyze},
     {"empty", "claims that find nothing", claim_nothing},
     {"enqueue", "against INSERT and COPY", compare_enqueue},
     {"ticks", "against external workers", measure_ticks},
     {"pickup", "from enqueue to claim, with waiting workers", measure_pickup},
-    {"limits", "what limits cost those who have them, and the others", measure_limits}};
+    {"limits", "what limits cost tenants that have them, and other tenants", measure_limits}};
 
 struct Options {
     bool quick = false;

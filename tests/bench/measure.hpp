@@ -54,7 +54,7 @@ Connections connect(const std::string &database, int count, bool synchronous_com
 void end_session(Connection &admin, std::unique_ptr<Connection> session);
 
 /// work(connection, index) on all of them at once; returns the seconds until the last has ended. An error in
-/// one of them is thrown after the others have ended.
+/// one of them is thrown after all threads have ended.
 double in_parallel(const Connections &connections,
                    const std::function<void(Connection &, std::size_t)> &work);
 

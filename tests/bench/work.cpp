@@ -27,7 +27,7 @@ Calls claim_and_complete(Connection &connection, const Contender &contender, Ask
         const Batch batch = contender.claim(connection, ask);
         calls.claims.add(milliseconds(claiming));
         calls.jobs += batch.ids.size();
-        if (batch.ids.empty()) // others had locked all that it looked at
+        if (batch.ids.empty()) // other connections had locked all that it looked at
             continue;
         const Stopwatch completing;
         contender.complete(connection, batch);

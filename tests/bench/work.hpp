@@ -45,8 +45,8 @@ struct Look {
 /// Claims and completes, and gives each tenant as many new jobs as were claimed of it; asynchronous commits.
 void look_at(Queue &queue, const Look &look);
 
-/// Makes the server what one is that has been up for a while: every page of its memory touched, log segments
-/// there to be used again. Else whoever comes first would pay the kernel for them.
+/// Makes the server what one is that has been up for a while: every page of its memory used, log segments
+/// there to be used again. Otherwise the contender that runs first would pay the kernel for them.
 void age_server();
 
 } // namespace fairq::bench

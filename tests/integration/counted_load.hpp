@@ -20,7 +20,7 @@ struct SeenJob {
     std::int64_t id;
     std::string tenant, type;
     std::int64_t at;         ///< when it was claimed, by the server's clock, in microseconds
-    std::int64_t tick;       ///< claims that anybody's client had made when this one was back
+    std::int64_t tick;       ///< how many claims all clients had made when this one was back
     std::int64_t completing; ///< the same, when its completion was about to be asked for
 };
 

@@ -1,5 +1,6 @@
-// queue_checker.hpp: was every job done exactly once? Compares what producers and workers were told with what
-// the tables say. And what several queue tests need: jobs, and handlers that wait until they are let go.
+// queue_checker.hpp: checks that every job was done exactly once, by comparing what producers and workers
+// were told with what the tables say. It also has what several queue tests need: jobs, and handlers that
+// wait.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,7 @@ std::int64_t number(driver::Database &database, const std::string &query);
 /// How many jobs have this status, by the tables.
 std::int64_t jobs_with_status(driver::Database &database, const std::string &status);
 
-/// Why the kept counts of the metrics are not those of the tables; empty when they are, and said to be exact.
+/// Why the counts in the metrics are not those of the tables; empty when they are, and are said to be exact.
 std::string metrics_are_wrong(driver::Database &database);
 
 /// Makes job type `gated` wait, in its handler, for as long as close_gate() holds the gate in some session.

@@ -1,5 +1,5 @@
-// Which commits wait for the disk, and what a power cut may take: claims, and nothing that anybody was told.
-// A cut is SIGKILL for all of a server whose WAL writer was stopped before, so that WAL which no commit
+// Which commits wait for the disk, and what a power cut may take: claims, but nothing that a client was told
+// of. A cut is SIGKILL for all of a server whose WAL writer was stopped before, so that WAL which no commit
 // waited for is in shared memory only, and gone.
 #include <csignal>
 #include <mutex>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr Milliseconds kPatience{30'000};
 
-/// A cluster of its own, on which nobody but our commits makes WAL durable.
+/// A cluster of its own, on which nothing but our commits makes WAL durable.
 class Commits : public ServerTest {
 protected:
     std::map<std::string, std::string> settings() const override {
@@ -70,7 +70,7 @@ private:
     pid_t wal_writer_ = 0;
 };
 
-// ------------------------------------------------------------------------------------------ who waits
+// -------------------------------------------------------------------------------------- which commits wait
 
 const std::string kClaim = "SELECT count(*) FROM claim_queued_jobs('w', 2)";
 const std::string kInsert = "INSERT INTO notes VALUES ('x')";
@@ -97,7 +97,7 @@ protected:
             "EXCEPTION WHEN division_by_zero THEN INSERT INTO notes VALUES ('no claim'); END $$");
         enqueue(database(), "plain", 400, 4);
         worker_.emplace(conninfo(), "worker");
-        // Plans and catalogs: who looks at a page may prune it, which is WAL.
+        // For plans and catalogs: a session that reads a page may prune it, which writes WAL.
         worker_->query(kClaim);
         worker_->query("SELECT count(*) FROM complete_and_claim_jobs(ARRAY[4711], 1, 'w', 2)");
         worker_->query("SELECT claim_or_note(true)");
@@ -253,7 +253,7 @@ TEST_F(PowerCuts, take_no_claim_of_a_tick) {
 }
 
 /// What a worker was told until the lights went out.
-struct Told {
+struct Answers {
     Replies replies;
     std::vector<std::int64_t> in_doubt; ///< completions that were asked for and not answered
 };
@@ -263,17 +263,17 @@ class Worker {
 public:
     explicit Worker(const std::string &conninfo) : database_(conninfo, "worker") {}
 
-    Told run() {
+    Answers run() {
         try {
             for (int round = 0;; ++round) {
-                add(told_.replies.enqueued, enqueue(database_, "plain", 20, 20));
+                add(answers_.replies.enqueued, enqueue(database_, "plain", 20, 20));
                 round % 2 == 0 ? by_two_calls() : by_one_call();
             }
         } catch (const DatabaseError &error) {
             if (!error.connection_lost())
                 throw;
         }
-        return told_;
+        return answers_;
     }
 
 private:
@@ -283,21 +283,21 @@ private:
 
     void by_two_calls() {
         const ClaimedJobs jobs = claim(database_, 10, 5);
-        told_.in_doubt = jobs.ids;
-        add(told_.replies.completed,
+        answers_.in_doubt = jobs.ids;
+        add(answers_.replies.completed,
             jobs.ids.empty() ? jobs.ids : complete(database_, jobs.ids, jobs.lock_token));
-        told_.in_doubt.clear();
+        answers_.in_doubt.clear();
     }
 
     void by_one_call() {
         ClaimedJobs jobs = claim(database_, 10, 5);
         for (int i = 0; i < 3 && !jobs.ids.empty(); ++i) {
-            told_.in_doubt = jobs.ids;
+            answers_.in_doubt = jobs.ids;
             const Rows next =
                 database_.query("SELECT id, lock_token FROM complete_and_claim_jobs($1, $2, 'w', 10, 5)",
                                 {id_array(jobs.ids), jobs.lock_token});
-            add(told_.replies.completed, jobs.ids);
-            told_.in_doubt.clear();
+            add(answers_.replies.completed, jobs.ids);
+            answers_.in_doubt.clear();
             jobs = {};
             for (const Row &row : next)
                 jobs.ids.push_back(std::stoll(row[0].value())), jobs.lock_token = row[1].value();
@@ -305,7 +305,7 @@ private:
     }
 
     Database database_;
-    Told told_;
+    Answers answers_;
 };
 
 /// Those of the ids that a query does not find.
@@ -322,38 +322,38 @@ TEST_F(PowerCuts, take_nothing_that_busy_workers_were_told) {
     constexpr int kWorkers = 6, kEnough = 3000;
     stop_wal_writer();
     std::mutex mutex;
-    Told told;
+    Answers answers;
     std::vector<std::thread> threads;
     for (int i = 0; i < kWorkers; ++i)
         threads.emplace_back([&] {
-            const Told own = Worker(conninfo()).run();
+            const Answers own = Worker(conninfo()).run();
             const std::lock_guard<std::mutex> lock(mutex);
             const auto add = [](auto &to, const auto &from) {
                 to.insert(to.end(), from.begin(), from.end());
             };
-            add(told.replies.enqueued, own.replies.enqueued);
-            add(told.replies.completed, own.replies.completed);
-            add(told.in_doubt, own.in_doubt);
+            add(answers.replies.enqueued, own.replies.enqueued);
+            add(answers.replies.completed, own.replies.completed);
+            add(answers.in_doubt, own.in_doubt);
         });
     EXPECT_TRUE(eventually(kPatience, [&] { return jobs_with_status(database(), "completed") >= kEnough; }));
     cut_power();
     for (std::thread &thread : threads)
         thread.join();
     ASSERT_TRUE(restart_server());
-    EXPECT_GE(told.replies.completed.size(), std::size_t{kEnough} - kWorkers * 10);
-    EXPECT_EQ(missing(database(), told.replies.enqueued, "job_queue"), 0);
-    EXPECT_EQ(missing(database(), told.replies.completed,
+    EXPECT_GE(answers.replies.completed.size(), std::size_t{kEnough} - kWorkers * 10);
+    EXPECT_EQ(missing(database(), answers.replies.enqueued, "job_queue"), 0);
+    EXPECT_EQ(missing(database(), answers.replies.completed,
                       "(SELECT id FROM job_history WHERE status = 'completed')"),
               0);
     // What was not answered may have happened or not; the tables say which.
-    Replies &replies = told.replies;
+    Replies &replies = answers.replies;
     for (const Row &row : database().query("SELECT id FROM job_queue WHERE id <> ALL ($1::bigint[])",
                                            {id_array(replies.enqueued)}))
         replies.enqueued.push_back(std::stoll(row[0].value()));
     for (const Row &row :
          database().query("SELECT id FROM job_history WHERE status = 'completed' AND id = ANY ($1::bigint[]) "
                           "AND id <> ALL ($2::bigint[])",
-                          {id_array(told.in_doubt), id_array(replies.completed)}))
+                          {id_array(answers.in_doubt), id_array(replies.completed)}))
         replies.completed.push_back(std::stoll(row[0].value()));
     database().query("SELECT reclaim_stuck_jobs('1 microsecond', 10000)");
     complete_the_rest(replies);

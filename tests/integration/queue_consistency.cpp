@@ -36,7 +36,7 @@ constexpr Rule kRules[] = {
     {"idempotency keys without a job",
      "SELECT count(*) FROM job_keys k WHERE NOT EXISTS (SELECT FROM job_queue q WHERE q.id = k.job_id AND "
      "q.tenant_id = k.tenant_id AND q.idempotency_key = k.idempotency_key)"},
-    {"jobs whose idempotency key is not kept",
+    {"jobs whose idempotency key is not stored",
      "SELECT count(*) FROM job_queue q WHERE idempotency_key IS NOT NULL AND NOT EXISTS "
      "(SELECT FROM job_keys k WHERE k.job_id = q.id)"},
     {"tenants whose waiting jobs are counted wrongly",

@@ -1,4 +1,4 @@
-// queue_consistency.hpp: does everything that the queue keeps about its jobs agree with its jobs?
+// queue_consistency.hpp: checks that everything that the queue stores about its jobs agrees with its jobs.
 #pragma once
 
 #include <string>

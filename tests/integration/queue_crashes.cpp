@@ -102,7 +102,7 @@ protected:
             return number(database(), "SELECT count(*) FROM job_live") == 0;
         }));
         EXPECT_EQ(contradictions(database()), Findings{});
-        // A lease whose jobs ended one by one ends by a sweep.
+        // A lease whose jobs ended one by one is removed by the housekeeping.
         EXPECT_EQ(number(database(), "SELECT reclaim_stuck_jobs('1 microsecond')"), 0);
         EXPECT_EQ(number(database(), "SELECT count(*) FROM job_leases"), 0);
         EXPECT_EQ(number(database(), "SELECT count(DISTINCT id) FROM job_history WHERE job_type = 'early'"),
@@ -172,7 +172,7 @@ TEST_F(Crash, has_a_checker_that_sees_what_does_not_agree) {
          "parked jobs of a key that is free"},
         {"DELETE FROM job_live WHERE id = (SELECT min(id) FROM job_live WHERE status = 'queued')",
          "idempotency keys without a job"},
-        {"DELETE FROM job_keys WHERE idempotency_key = 'i7'", "jobs whose idempotency key is not kept"},
+        {"DELETE FROM job_keys WHERE idempotency_key = 'i7'", "jobs whose idempotency key is not stored"},
         {"INSERT INTO tenant_pending VALUES ('capped', 1)", "tenants whose waiting jobs are counted wrongly"},
         {"DELETE FROM job_live WHERE tenant_id = 'plain' AND status = 'queued'", "counts of the metrics"},
     };

@@ -54,7 +54,7 @@ std::vector<std::int64_t> completed_jobs(Database &database) {
     return ids;
 }
 
-/// Nobody was told about jobs that ticks completed: history alone counts.
+/// No client is told about jobs that ticks complete: history alone counts.
 std::vector<std::string> findings_of_ticks(Database &database, const std::vector<std::int64_t> &enqueued) {
     return findings(database, {enqueued, completed_jobs(database)});
 }
@@ -165,7 +165,7 @@ TEST_F(Crashes, a_killed_worker_restarts_the_server_and_loses_nothing) {
     ASSERT_EQ(kill(static_cast<pid_t>(some_worker(database())), SIGKILL), 0);
     EXPECT_EQ(tick.error(), "connection lost");
     ASSERT_TRUE(server_answers());
-    EXPECT_EQ(jobs_with_status(database(), "locked"), 10) << "by a lease that nobody keeps alive";
+    EXPECT_EQ(jobs_with_status(database(), "locked"), 10) << "by a lease that no worker extends";
     EXPECT_EQ(metrics_are_wrong(database()), "") << "shared memory is new";
     // Ticks reclaim what is stale before they claim.
     EXPECT_TRUE(eventually(kPatience, [&] {

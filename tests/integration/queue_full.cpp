@@ -1,5 +1,5 @@
-// A tenant that claims have found at its cap is not counted again until it may run more. Then it is, at once,
-// whatever made room.
+// Claims do not count the running jobs of a tenant again that they found at its cap, until it may run more.
+// Then they count at once, whatever made room.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -37,7 +37,8 @@ protected:
     /// How many jobs a claim gives, which then run.
     std::size_t claimed() { return claim(database_, 10).ids.size(); }
 
-    /// Claims that are told so by the index, and the next ones by what those have noted.
+    /// The first claim learns from the index that the tenant is at its cap, the next ones from what it
+    /// recorded.
     void find_full() {
         for (int i = 0; i < 3; ++i)
             ASSERT_EQ(claimed(), 0U);
@@ -136,7 +137,7 @@ TEST_F(FullTenant, is_served_when_its_load_test_is_cleared_away) {
     EXPECT_EQ(claimed(), static_cast<std::size_t>(kCap));
 }
 
-TEST_F(FullTenant, is_served_soon_when_somebody_went_past_the_api) {
+TEST_F(FullTenant, is_served_soon_when_its_jobs_were_deleted_directly_from_the_tables) {
     database_.query("DELETE FROM job_live WHERE status = 'locked'");
     EXPECT_TRUE(eventually(kPatience, [this] { return claimed() == static_cast<std::size_t>(kCap); }));
 }
@@ -146,9 +147,10 @@ protected:
     FullTenantWithoutOpenings() : FullTenant("without_openings") {}
 };
 
-TEST_F(FullTenantWithoutOpenings, is_held_back_in_the_eyes_of_this_judge) {
+TEST_F(FullTenantWithoutOpenings, is_found_to_be_held_back) {
     bool held_back = false;
-    for (int i = 0; i < 5 && !held_back; ++i) { // unless a second has passed since it was found full
+    for (int i = 0; i < 5 && !held_back;
+         ++i) { // again if it took more than a second
         complete(database_, running_.ids, running_.lock_token);
         running_ = claim(database_, 10);
         held_back = running_.ids.empty();

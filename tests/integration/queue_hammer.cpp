@@ -85,7 +85,7 @@ private:
             complete(database_, jobs.ids, jobs.lock_token);
             database_.query("ROLLBACK");
         }
-        // Sometimes in two parts, sometimes all of it a second time.
+        // Sometimes in two calls, sometimes all of it a second time.
         const auto middle =
             jobs.ids.begin() + (what <= 40 ? static_cast<std::ptrdiff_t>(jobs.ids.size() / 2) : 0);
         finish_part({jobs.ids.begin(), middle}, jobs.lock_token);
@@ -111,7 +111,7 @@ private:
     std::vector<std::int64_t> completed_;
 };
 
-/// What they were told, and the errors that they met.
+/// What the sessions were told, and the errors that they met.
 struct Outcome {
     std::vector<std::int64_t> completed;
     std::vector<std::string> errors;
@@ -171,7 +171,7 @@ TEST_F(Hammer, sixteen_sessions_complete_every_one_of_100000_jobs_exactly_once) 
         EXPECT_GT(number(database(),
                          fmt::format("SELECT count(*) FROM job_history WHERE last_error LIKE '{}'", error)),
                   0);
-    // A lease that was completed in parts ends by a sweep.
+    // A lease that was completed in parts is removed by the housekeeping.
     EXPECT_EQ(number(database(), "SELECT reclaim_stuck_jobs('1 microsecond')"), 0);
     EXPECT_EQ(number(database(), "SELECT count(*) FROM job_leases"), 0);
     EXPECT_EQ(number(database(), "SELECT sum(deadlocks) FROM pg_stat_database"), deadlocks);

@@ -1,5 +1,5 @@
-// queue_judge.hpp: did every commit of a history keep to the caps and the concurrency keys, and was every job
-// held by one lease at a time?
+// queue_judge.hpp: judges a history: every commit has to respect caps and concurrency keys, and no job may be
+// held by two leases at a time.
 //
 // The rule for caps: no commit brings a tenant's locked jobs above the cap that was in force when the claim's
 // call began. Exactly:

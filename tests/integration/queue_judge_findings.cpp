@@ -13,7 +13,7 @@ class History {
 public:
     History &cap(std::optional<int> cap) { return changes_cap(cap).returned(); }
 
-    /// As cap(), but whoever sets it has not heard yet that it is set.
+    /// As cap(), but the call that sets the cap has not returned yet.
     History &changes_cap(std::optional<int> cap) {
         next().caps = {{"t", cap}};
         return *this;

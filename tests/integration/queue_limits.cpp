@@ -142,7 +142,7 @@ TEST_F(Limits, are_broken_in_the_eyes_of_this_hammer_when_there_is_no_tenant_loc
     ASSERT_FALSE(judged.over_cap.empty());
     std::cout << fmt::format("{} times over the cap: {}, for example\n", judged.over_cap.size(),
                              judged.over_cap[0]);
-    EXPECT_EQ(judged.double_claims, Sentences{}); // this it does not keep from happening
+    EXPECT_EQ(judged.double_claims, Sentences{}); // it does not prevent these
     EXPECT_EQ(judged.double_keys, Sentences{});
 }
 

@@ -118,7 +118,7 @@ private:
         }
         ClaimedJobs jobs = claim();
         std::vector<std::int64_t> completed;
-        if (what <= 90) { // held open, while others claim
+        if (what <= 90) { // held open, while other sessions claim
             database_.query(note_call_ended());
             pause(30);
         } else if (what <= 94) {
@@ -143,7 +143,7 @@ private:
             jobs.ids.push_back(std::stoll(row[0].value()));
             jobs.lock_token = row[1].value();
         }
-        std::sort(jobs.ids.begin(), jobs.ids.end()); // who fails one by one keeps to the order of all others
+        std::sort(jobs.ids.begin(), jobs.ids.end()); // locks rows in the order in which all sessions do
         return jobs;
     }
 
@@ -177,10 +177,10 @@ private:
             database_.query("SELECT heartbeat_jobs($1)", {jobs.lock_token});
         else if (what <= 85)
             complete_and_roll_back(jobs);
-        // The rest of the jobs is left for those who reclaim.
+        // The rest of the jobs is left for sessions that reclaim.
     }
 
-    /// All, or the first few; the others stay among the jobs. The ids that were accepted.
+    /// Completes all jobs, or the first few, and keeps the rest. Returns the ids that were accepted.
     std::vector<std::int64_t> complete_some(ClaimedJobs &jobs) {
         if (jobs.ids.empty())
             return {};

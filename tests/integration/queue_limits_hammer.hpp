@@ -1,5 +1,5 @@
 // queue_limits_hammer.hpp: many sessions that do all that workers and producers do to tenants with caps and
-// to jobs with concurrency keys, while somebody changes the caps and somebody kills sessions.
+// to jobs with concurrency keys, while one thread changes the caps and another kills sessions.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// What one tenant's flood, and one key's deploys, cost everybody else: measured in claims, not in seconds,
+// What one tenant's flood, and one key's deploys, cost all other tenants: measured in claims, not in seconds,
 // each time against the same run without.
 #include <iostream>
 #include <random>
@@ -19,7 +19,7 @@ using Findings = std::vector<std::string>;
 
 constexpr int kWorkers = 8;
 
-void tell(const std::string &run, const CountedLoad &load, const std::string &type, const Waits &waits) {
+void print(const std::string &run, const CountedLoad &load, const std::string &type, const Waits &waits) {
     const std::vector<std::int64_t> all = all_of(waits), us = all_of(load.waits_in_microseconds(type));
     std::cout << fmt::format("{}: waits of {} jobs, p50 {} p99 {} most {} claims; p50 {} p99 {} ms\n", run,
                              all.size(), percentile(all, 0.5), percentile(all, 0.99), percentile(all, 1),
@@ -32,8 +32,8 @@ class NoisyNeighbour : public DatabaseTest {
 protected:
     static constexpr int kFlood = 100'000, kSmallTenants = 99, kRounds = 10;
 
-    /// How long the small jobs waited, in jobs of anybody. Their tenants come with one job each, all at once,
-    /// ten times; each time when the last one's jobs are claimed.
+    /// How long the small jobs waited, in jobs of all tenants. Their tenants come with one job each, all at
+    /// once, ten times; each time when the last one's jobs are claimed.
     Waits waits_next_to(const std::string &run, int flood, bool all_one_tenant = false) {
         database().query("TRUNCATE job_live, job_leases, job_history");
         CountedLoad load(conninfo());
@@ -66,7 +66,7 @@ protected:
         next_round(database());
         load.run({kWorkers, 1, done, work, true});
         const Waits waits = load.waits_in_claims("small");
-        tell(run, load, "small", waits);
+        print(run, load, "small", waits);
         return waits;
     }
 
@@ -98,7 +98,7 @@ protected:
     static constexpr std::int64_t kMarker = 471'147;
 
     struct Run {
-        Waits waits; // of the normal jobs, in claims of anybody
+        Waits waits; // of the normal jobs, in claims of all clients
         std::vector<Span> deploys;
         int marked_twice = 0; // deploys that found another one's mark
     };
@@ -129,7 +129,7 @@ protected:
         for (const SeenJob &job : load.seen())
             if (job.type == "deploy")
                 run.deploys.push_back({job.id, job.tick, job.completing});
-        tell(name, load, "normal", run.waits);
+        print(name, load, "normal", run.waits);
         return run;
     }
 
@@ -139,14 +139,14 @@ private:
         const std::string marker = std::to_string(kMarker);
         if (database.scalar("SELECT pg_try_advisory_lock($1)", {marker}) != "t")
             return false;
-        for (int i = 0; i < 2'000 && load.ticks() < job.tick + 5; ++i) // the others go on asking
+        for (int i = 0; i < 2'000 && load.ticks() < job.tick + 5; ++i) // the other clients go on claiming
             std::this_thread::sleep_for(Milliseconds(1));
         database.query("SELECT pg_advisory_unlock($1)", {marker});
         return true;
     }
 };
 
-/// The deploys' tenant is one thing, all others are another.
+/// The waits of the deploys' tenant, and those of all other tenants.
 Waits split(Waits waits) {
     const std::vector<std::int64_t> own = waits.at("tenant-0");
     waits.erase("tenant-0");

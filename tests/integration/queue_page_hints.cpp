@@ -1,5 +1,5 @@
-// Claims go to the page of the lane index where the last one began. Whatever has become of it since, they
-// give the jobs whose turn it is.
+// A page hint sends a claim to the page of the lane index where the last one began. Whatever has become of
+// that page since, claims give the jobs that come first.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -11,11 +11,11 @@ using namespace fairq::test;
 
 namespace {
 
-class Marks : public testing::Test {
+class PageHints : public testing::Test {
 protected:
-    explicit Marks(const std::string &rule_left_out = "") : cluster_(options(), rule_left_out) {
-        // Neighbours of the lane in the index, with nothing to claim any more. Then ten pages of it, and
-        // claims that have come to the fifth.
+    explicit PageHints(const std::string &rule_left_out = "") : cluster_(options(), rule_left_out) {
+        // The lane's neighbours in the index have nothing left to claim. The lane itself has ten pages, of
+        // which claims have reached the fifth.
         enqueue_jobs_of("b", 50);
         enqueue_jobs_of("d", 50);
         claim(database_, 100);
@@ -48,7 +48,7 @@ protected:
         return ids;
     }
 
-    /// Whether so many claims, one after the other, give the jobs whose turn it is.
+    /// Whether so many claims, one after the other, give the jobs that come first.
     bool claims_are_right(int claims) {
         for (int i = 0; i < claims; ++i) {
             const std::vector<std::int64_t> due = next_by_the_table(50);
@@ -61,23 +61,23 @@ protected:
     }
 
     OwnCluster cluster_;
-    Database database_{cluster_.conninfo(), "marks"};
+    Database database_{cluster_.conninfo(), "page hints"};
 };
 
-TEST_F(Marks, hide_nothing_that_comes_in_front_of_them) {
+TEST_F(PageHints, hide_no_job_that_comes_in_front_of_them) {
     ASSERT_TRUE(claims_are_right(2));
     enqueue_jobs_of("c", 300, -1);
     EXPECT_TRUE(claims_are_right(8));
 }
 
-TEST_F(Marks, lead_nobody_astray_when_their_pages_are_gone) {
+TEST_F(PageHints, mislead_no_claim_when_their_pages_are_gone) {
     database_.query("VACUUM job_live");
     EXPECT_TRUE(claims_are_right(2));
     enqueue_jobs_of("c", 2000, -2); // may get the pages that were freed
     EXPECT_TRUE(claims_are_right(2));
 }
 
-TEST_F(Marks, lead_nowhere_in_an_index_that_is_new) {
+TEST_F(PageHints, mislead_no_claim_in_a_new_index) {
     database_.query("REINDEX INDEX job_live_lane");
     EXPECT_TRUE(claims_are_right(2));
     database_.query("TRUNCATE job_live");
@@ -85,9 +85,9 @@ TEST_F(Marks, lead_nowhere_in_an_index_that_is_new) {
     EXPECT_TRUE(claims_are_right(1));
 }
 
-TEST_F(Marks, lead_from_lane_to_lane) {
+TEST_F(PageHints, lead_from_lane_to_lane) {
     database_.query("TRUNCATE job_live");
-    claim(database_, 1); // lets go of the lanes that were there
+    claim(database_, 1); // the ring lets go of the lanes that were there
     for (const char *order : {"", "DESC"})
         database_.query(
             fmt::format("SELECT count(enqueue_job('t' || n, 'mail')) FROM (SELECT 1000 + n % 300 AS n FROM "
@@ -102,12 +102,12 @@ TEST_F(Marks, lead_from_lane_to_lane) {
     EXPECT_EQ(given, 1800U);
 }
 
-class BelievedMarks : public Marks {
+class BlindlyTrustedPageHints : public PageHints {
 protected:
-    BelievedMarks() : Marks("believing_page_hints") {}
+    BlindlyTrustedPageHints() : PageHints("believing_page_hints") {}
 };
 
-TEST_F(BelievedMarks, hide_jobs_in_the_eyes_of_this_judge) {
+TEST_F(BlindlyTrustedPageHints, are_found_to_hide_jobs) {
     ASSERT_TRUE(claims_are_right(2));
     enqueue_jobs_of("c", 300, -1);
     EXPECT_FALSE(claims_are_right(8));

@@ -30,7 +30,7 @@ Names times(int jobs, const std::string &tenant) {
     return Names(static_cast<std::size_t>(jobs), tenant);
 }
 
-/// The claims of one session, a job each: what everybody got of the next so many.
+/// So many claims of one session, a job each: how many jobs each tenant got.
 std::map<std::string, std::int64_t> next_claims(Database &database, int claims) {
     std::map<std::string, std::int64_t> got;
     for (int i = 0; i < claims; ++i)
@@ -45,7 +45,7 @@ protected:
     std::map<std::string, std::int64_t> claimed_by_eight(const Weights &weights, int claims) {
         set_weights(database(), weights);
         CountedLoad load(conninfo());
-        for (const auto &[tenant, weight] : weights) // nobody runs out
+        for (const auto &[tenant, weight] : weights) // no tenant runs out of jobs
             load.enqueue(database(), times(claims, tenant), "weighed");
         load.run({8, 1, [&] { return load.jobs() >= claims; }, nullptr, true});
         return load.claimed(0, claims);
@@ -74,7 +74,7 @@ TEST_F(Shares, of_equal_tenants_have_a_fairness_index_of_one_while_all_have_work
         tenants.push_back(fmt::format("tenant-{}", i % kTenants));
     std::shuffle(tenants.begin(), tenants.end(), random);
     load.enqueue(database(), tenants, "equal");
-    // At the half of all jobs nobody is out of work.
+    // When half of all jobs are done, every tenant still has some.
     for (const int max_jobs : {1, 3, 7}) {
         const std::int64_t from = load.jobs(), to = from + kTenants * kJobs / 6;
         load.run({8, max_jobs, [&] { return load.jobs() >= to; }, nullptr, true});
@@ -92,7 +92,7 @@ TEST(FairnessIndex, tells_equal_from_unequal) {
     EXPECT_LT(jain_index({{"a", 12}, {"b", 10}, {"c", 8}}), 0.99);
 }
 
-TEST_F(Shares, of_a_newcomer_and_of_one_who_was_idle_for_long_begin_now) {
+TEST_F(Shares, of_a_new_tenant_and_of_one_that_was_idle_for_long_begin_now) {
     CountedLoad load(conninfo());
     load.enqueue(database(), times(5'000, "a"), "mail");
     load.enqueue(database(), times(5'000, "b"), "mail");
@@ -102,7 +102,7 @@ TEST_F(Shares, of_a_newcomer_and_of_one_who_was_idle_for_long_begin_now) {
     load.enqueue(database(), times(1'000, "idle"), "mail");
     load.enqueue(database(), times(1'000, "new"), "mail");
     const Weights equal{{"a", 1}, {"b", 1}, {"idle", 1}, {"new", 1}};
-    // No burst at the beginning either: of any 8 claims they get what the others get, by a job.
+    // No burst at the beginning either: of any 8 claims they get what other tenants get, within a job.
     for (int i = 0; i < 5; ++i)
         EXPECT_EQ(unfair_shares(next_claims(database(), 8), equal, 0.5), Findings{}) << i;
     const std::int64_t from = load.jobs(), to = from + 2'000;
@@ -117,7 +117,7 @@ TEST_F(Shares, follow_a_weight_that_is_changed_with_the_next_claim) {
     EXPECT_EQ(unfair_shares(next_claims(database(), 100), {{"a", 1}, {"b", 1}}, kTolerance), Findings{});
     for (const int weight : {9, 1, 3}) {
         set_weights(other, {{"a", weight}});
-        // Within a job of the share, however few claims: the first ten tell.
+        // Within a job of the share after however few claims: the first ten show it.
         EXPECT_EQ(unfair_shares(next_claims(database(), 1 + weight), {{"a", weight}, {"b", 1}}, 1),
                   Findings{});
         EXPECT_EQ(unfair_shares(next_claims(database(), 10 * (1 + weight)), {{"a", weight}, {"b", 1}}, 0.1),

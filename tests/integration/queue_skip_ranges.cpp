@@ -69,15 +69,15 @@ public:
         return !ended_;
     }
 
-    /// For a session that has died: nobody waits for it.
+    /// For a session that has died: stop() does not wait for it.
     void leave() {
         const std::lock_guard<std::mutex> lock(mutex_);
         ++waiting_;
         changed_.notify_all();
     }
 
-    std::atomic<bool> past_the_api{false}; ///< sessions may go directly in the tables
-    std::atomic<bool> killed{false};       ///< a lost connection is no error
+    std::atomic<bool> writes_tables{false}; ///< sessions may write directly to the tables
+    std::atomic<bool> killed{false};        ///< a lost connection is no error
 
 private:
     std::mutex mutex_;
@@ -115,7 +115,7 @@ private:
     }
 
     void step() {
-        const int what = up_to(world_.past_the_api ? 100 : 90);
+        const int what = up_to(world_.writes_tables ? 100 : 90);
         if (what <= 20)
             enqueue_some();
         else if (what <= 30)
@@ -139,7 +139,7 @@ private:
         else if (what <= 90)
             database_.query("SELECT cancel_job(id) FROM job_live WHERE status = 'queued' LIMIT 1");
         else
-            go_past_the_api(what);
+            write_tables(what);
     }
 
     void enqueue_some() {
@@ -226,7 +226,7 @@ private:
         complete(database_, jobs.ids, jobs.lock_token);
     }
 
-    void go_past_the_api(int what) {
+    void write_tables(int what) {
         if (what <= 95) {
             database_.query(
                 "UPDATE job_live SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token "
@@ -339,7 +339,7 @@ protected:
     std::atomic<bool> failed_{false};
 };
 
-TEST_F(SkipRanges, hide_no_job_that_came_through_the_api_and_no_other_one_for_long) {
+TEST_F(SkipRanges, hide_no_job_that_came_through_the_api_and_other_jobs_not_for_long) {
     start(seed());
     std::int64_t found = 0;
     for (int i = 0; i < kRounds && round(); ++i) {
@@ -351,7 +351,7 @@ TEST_F(SkipRanges, hide_no_job_that_came_through_the_api_and_no_other_one_for_lo
     }
     std::cout << found << " jobs were found" << std::endl;
     EXPECT_GT(found, 1000) << "there was hardly anything to find";
-    world_.past_the_api = true;
+    world_.writes_tables = true;
     for (int i = 0; i < 2 && round(); ++i)
         EXPECT_TRUE(eventually(kPatience,
                                [this] {
@@ -361,12 +361,12 @@ TEST_F(SkipRanges, hide_no_job_that_came_through_the_api_and_no_other_one_for_lo
             << number(database_, kClaimable) << " jobs are left";
 }
 
-class GapsWithoutHoles : public SkipRanges {
+class SkipRangesWithoutInvalidation : public SkipRanges {
 protected:
-    GapsWithoutHoles() : SkipRanges("without_invalidation") {}
+    SkipRangesWithoutInvalidation() : SkipRanges("without_invalidation") {}
 };
 
-TEST_F(GapsWithoutHoles, hide_jobs_in_the_eyes_of_this_judge) {
+TEST_F(SkipRangesWithoutInvalidation, are_found_to_hide_jobs) {
     start(seed());
     std::int64_t hidden = 0;
     for (int i = 0; i < kRounds && hidden == 0 && round(); ++i) {

@@ -1,4 +1,5 @@
-// CALL wait_for_jobs: no wake-up is lost, one job wakes one waiter, and who waits holds nothing back.
+// CALL wait_for_jobs: no wake-up is lost, one job wakes one waiter, and a waiter holds no snapshot and no
+// lock.
 #include <atomic>
 #include <csignal>
 #include <iostream>
@@ -18,10 +19,10 @@ namespace {
 
 constexpr int kWaiters = 8;
 constexpr Milliseconds kPatience{20'000};
-// Longer than any test is patient: whoever is not woken is missed.
+// Longer than any test is patient, so that a waiter that is not woken is noticed.
 constexpr const char *kWait = "CALL wait_for_jobs('1 minute')";
 
-/// In pg_stat_activity, those that sleep in a wait.
+/// The sessions that sleep in a wait, in pg_stat_activity.
 constexpr const char *kSleeping =
     "pid IN (SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Extension' "
     "AND state = 'active' AND query LIKE 'CALL wait_for_jobs%')";
@@ -31,7 +32,7 @@ std::int64_t sleeping(Database &database, const std::string &condition = "true")
                   fmt::format("SELECT count(*) FROM pg_stat_activity WHERE {} AND {}", kSleeping, condition));
 }
 
-/// Sessions that each look, find nothing and wait, once.
+/// Sessions that each claim once, find nothing and wait.
 class Waiters {
 public:
     explicit Waiters(const std::vector<std::string> &conninfos) {
@@ -83,14 +84,14 @@ private:
 
 class Wait : public DatabaseTest {
 protected:
-    /// As many as wait, all of them asleep.
+    /// All of so many waiters are asleep.
     bool all_sleep(int waiters) {
         return eventually(kPatience, [&] { return sleeping(database()) == waiters; });
     }
     bool have_returned(const Waiters &waiters, int count) {
         return eventually(kPatience, [&] { return waiters.returned() == count; });
     }
-    /// What concerns everybody ends every wait.
+    /// A change of limits ends every wait.
     void wake_all() { database().query("SELECT set_tenant_limits('nobody', weight => 1)"); }
 
     std::vector<std::string> conninfos(int count) { return std::vector<std::string>(count, conninfo()); }
@@ -111,17 +112,17 @@ TEST_F(Wait, one_job_wakes_one_waiter_and_three_wake_three) {
     EXPECT_TRUE(have_returned(waiters, kWaiters));
 }
 
-TEST_F(Wait, who_waits_has_no_snapshot_and_no_transaction_id_also_after_the_housekeeping) {
+TEST_F(Wait, a_waiter_has_no_snapshot_and_no_transaction_id_also_after_the_housekeeping) {
     Waiters waiters(conninfos(kWaiters));
     ASSERT_TRUE(all_sleep(kWaiters));
-    for (const char *last_sweep : {"", "SELECT reclaim_stuck_jobs()"}) {
-        if (*last_sweep != '\0')
-            database().query(last_sweep);
+    for (const char *housekeeping : {"", "SELECT reclaim_stuck_jobs()"}) {
+        if (*housekeeping != '\0')
+            database().query(housekeeping);
         EXPECT_TRUE(eventually(kPatience, [&] {
             return sleeping(database(), "backend_xmin IS NULL AND backend_xid IS NULL") == kWaiters;
         }));
     }
-    // The lookout has kept house when what was due an instant ago is in its lane.
+    // The leader has done the housekeeping when the job that was due an instant ago is in its lane.
     database().query("SELECT FROM enqueue_job('a', 'later', run_at => now() + interval '10 ms')");
     EXPECT_TRUE(have_returned(waiters, 1));
     EXPECT_EQ(jobs_with_status(database(), "queued"), 1);
@@ -155,7 +156,7 @@ TEST_F(Wait, a_wait_can_be_cancelled_terminated_and_timed_out_and_the_others_go_
     EXPECT_EQ(waiters.result(3), "t");
 }
 
-// Its housekeeping, which finds it too, is a second after the wait begins.
+// The waiter's housekeeping would find the job too, but only a second after the wait begins.
 TEST_F(Wait, a_scheduled_job_wakes_at_its_time_also_when_it_comes_while_all_sleep) {
     auto shortest = Milliseconds::max();
     for (int round = 0; round < 5; ++round) {
@@ -171,7 +172,7 @@ TEST_F(Wait, a_scheduled_job_wakes_at_its_time_also_when_it_comes_while_all_slee
     EXPECT_LT(shortest, Milliseconds(900));
 }
 
-TEST_F(Wait, who_is_cancelled_between_being_woken_and_awake_wakes_another) {
+TEST_F(Wait, a_waiter_that_is_cancelled_after_it_was_woken_wakes_another) {
     Waiters first(conninfos(1));
     ASSERT_TRUE(all_sleep(1));
     Waiters last(conninfos(1)); // the one that came last is woken first
@@ -208,7 +209,7 @@ protected:
     }
 };
 
-TEST_F(BoundWait, who_is_bound_to_a_tenant_is_woken_for_its_jobs_only) {
+TEST_F(BoundWait, a_waiter_that_is_bound_to_a_tenant_is_woken_for_its_jobs_only) {
     const std::string a = conninfo() + " user=waiter_a", b = conninfo() + " user=waiter_b";
     Waiters waiters({a, b, a, b});
     ASSERT_TRUE(all_sleep(4));
@@ -223,8 +224,7 @@ TEST_F(BoundWait, who_is_bound_to_a_tenant_is_woken_for_its_jobs_only) {
     EXPECT_TRUE(have_returned(waiters, 4));
 }
 
-// ------------------------------------------------------------------------------------------ no wake-up is
-// lost
+// -------------------------------------------------------------------------------------- no wake-up is lost
 
 /// What workers of one run have done.
 struct Tally {
@@ -234,8 +234,8 @@ struct Tally {
     std::vector<std::string> errors;
 };
 
-/// Works as README tells a worker to: claims until there is nothing, then waits. Whoever cancels or
-/// terminates it meanwhile only makes it begin again.
+/// Works as README tells a worker to: it claims until there is nothing, then waits. When it is cancelled or
+/// terminated meanwhile, it begins again.
 class Worker {
 public:
     Worker(const std::string &conninfo, std::uint64_t seed, Tally &tally)
@@ -320,7 +320,7 @@ protected:
         EXPECT_EQ(jobs_with_status(database(), "queued"), 0);
     }
 
-    /// Whether so many jobs are done before anybody loses patience; without a query, so that workers fall
+    /// Whether so many jobs are done before the test loses patience; without a query, so that workers fall
     /// asleep.
     bool completed(int jobs) const {
         const auto deadline = std::chrono::steady_clock::now() + kPatience;

@@ -1,4 +1,4 @@
-// core/backoff: bounds, extremes, and that waits spread over their range.
+// core/backoff: waits keep to their bounds, also for extreme arguments, and spread over their range.
 #include "core/backoff.hpp"
 
 #include "core_seed.hpp"
@@ -21,7 +21,7 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
 constexpr int kRandomCases = 100000;
 
-// The longest wait that a random number can ask for: the ceiling of the attempt, or one short of it.
+// The longest wait that a random number can give: the ceiling of the attempt.
 std::int64_t ceiling(int attempt, std::int64_t base, std::int64_t longest) {
     std::int64_t most = 0;
     for (std::int64_t expected = std::min(base, longest); expected > 0;
@@ -38,7 +38,7 @@ TEST(Backoff, doubles_its_ceiling_with_each_attempt_up_to_the_longest) {
     EXPECT_EQ(backoff_delay(12, kSecond, kHour, 2048 * kSecond), 2048 * kSecond);
     EXPECT_EQ(backoff_delay(13, kSecond, kHour, kHour), kHour);
     EXPECT_EQ(backoff_delay(1000, kSecond, kHour, kHour), kHour);
-    EXPECT_EQ(backoff_delay(13, kSecond, kHour, kHour + 1), 0) << "one more starts again at nothing";
+    EXPECT_EQ(backoff_delay(13, kSecond, kHour, kHour + 1), 0) << "a number above it gives 0";
 }
 
 TEST(Backoff, takes_attempts_below_one_for_the_first) {

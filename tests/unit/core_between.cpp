@@ -1,4 +1,4 @@
-// core/between: the random place where a walk starts.
+// core/between: the random name at which a walk over the tenants starts.
 #include "core/between.hpp"
 
 #include "core_seed.hpp"
@@ -32,17 +32,17 @@ TEST(Between, lies_behind_a_first_name_that_begins_the_last) {
     EXPECT_EQ(between("ten", "tenant", 5), std::string("ten\5"));
 }
 
-TEST(Between, orders_bytes_above_127_behind_the_others) {
+TEST(Between, orders_bytes_above_127_behind_those_below) {
     std::string const last = "\xc3\xbc";
     for (std::uint64_t random = 0; random < 300; ++random) {
-        std::string const place = between("z", last, random);
-        EXPECT_LE(std::string("z"), place);
-        EXPECT_LE(place, last);
+        std::string const name = between("z", last, random);
+        EXPECT_LE(std::string("z"), name);
+        EXPECT_LE(name, last);
     }
     EXPECT_EQ(between("z", last, 0xc3 - 'z'), "\xc3");
 }
 
-// Names as mean as they can be: all bytes but NUL, and often a common beginning.
+// A name of any bytes but NUL; it often begins as `beginning` does.
 std::string random_name(std::mt19937_64 &random, const std::string &beginning) {
     std::string name = beginning.substr(0, random() % (beginning.size() + 1));
     for (int left = number_in(random, 0, 6); left > 0 || name.empty(); --left)
@@ -50,24 +50,24 @@ std::string random_name(std::mt19937_64 &random, const std::string &beginning) {
     return name;
 }
 
-TEST(BetweenProperties, a_place_is_never_outside_its_range) {
+TEST(BetweenProperties, the_name_is_never_outside_its_range) {
     std::mt19937_64 random = seeded_random();
     for (int i = 0; i < kRandomCases; ++i) {
         std::string first = random_name(random, ""), last = random_name(random, first);
         if (last < first)
             std::swap(first, last);
-        std::string const place = between(first, last, random());
-        ASSERT_LE(first, place) << testing::PrintToString(last);
-        ASSERT_LE(place, last) << testing::PrintToString(first);
+        std::string const name = between(first, last, random());
+        ASSERT_LE(first, name) << testing::PrintToString(last);
+        ASSERT_LE(name, last) << testing::PrintToString(first);
     }
 }
 
-TEST(BetweenProperties, places_spread_over_the_first_bytes_that_differ) {
+TEST(BetweenProperties, names_spread_over_the_first_byte_that_differs) {
     std::mt19937_64 random = seeded_random();
-    std::set<std::string> places;
+    std::set<std::string> names;
     for (int i = 0; i < 1000; ++i)
-        places.insert(between("tenant-a1", "tenant-z9", random()));
-    EXPECT_EQ(places.size(), 26u) << "tenant-a1, then tenant-b to tenant-z";
+        names.insert(between("tenant-a1", "tenant-z9", random()));
+    EXPECT_EQ(names.size(), 26u) << "tenant-a1, then tenant-b to tenant-z";
 }
 
 } // namespace

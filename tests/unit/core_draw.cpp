@@ -1,9 +1,13 @@
-// core/schedule: what one claim gives to each lane, against weighted max-min fairness computed by filling.
+// core/schedule, draw(): what one claim gives to each lane, compared with weighted max-min fairness that is
+// computed by filling water into vessels.
+#include "core_allocations.hpp"
 #include "core_lanes.hpp"
 #include "core_seed.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <new>
 #include <numeric>
 #include <set>
 
@@ -34,8 +38,8 @@ std::ostream &operator<<(std::ostream &out, const Division &each) {
     return out;
 }
 
-// What each lane gets of jobs that can be cut: water is filled in until it is used up, at a height that
-// is the same in all lanes that do not overflow.
+// What each lane would get if jobs could be cut: water is filled into the lanes until it is used up, and
+// stands equally high in all lanes that do not overflow.
 std::vector<double> filled(const Division &each) {
     std::vector<std::size_t> order(each.weights.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -54,11 +58,11 @@ std::vector<double> filled(const Division &each) {
 
 struct Outcome {
     Numbers got;
-    int dry = 0; // lanes that turned out to have less than they were asked for, or no more
+    int dry = 0; // lanes that turned out to have no job left
 };
 
-// A claim that takes what it draws at once: a lane that had less gives back and leaves, and what is missing
-// is drawn again.
+// A claim that takes at once what it draws: a lane that had fewer jobs gives the charge back and leaves, and
+// the claim draws again what is missing.
 Outcome claim_at_once(Schedule &schedule, const Division &each) {
     Outcome claim{Numbers(each.weights.size())};
     for (int missing = each.total; missing > 0;) {
@@ -81,8 +85,8 @@ Outcome claim_at_once(Schedule &schedule, const Division &each) {
     return claim;
 }
 
-// A claim that looks before it takes: as long as a lane turns out to have no more than its part, it gives
-// everything back and draws again with what it knows now.
+// A claim that looks before it takes: as long as a lane turns out to have no more jobs than its grant, the
+// claim gives everything back and draws again with what it knows now.
 Numbers claim_exactly(Schedule &schedule, const Division &each) {
     Numbers room(each.weights.size(), each.cap);
     Numbers got(each.weights.size());
@@ -120,8 +124,8 @@ Division random_division(std::mt19937_64 &random) {
     return each;
 }
 
-// Everything is given that work and caps allow, nobody gets more than it has or may, and each part is
-// between `less` below and one job above the fair one.
+// Everything is given that work and caps allow, no lane gets more than it has or than its cap, and each grant
+// is between `less` below and one job above the fair one.
 void expect_fair(const Division &each, const Numbers &got, double less) {
     int possible = 0;
     std::vector<double> const fair = filled(each);
@@ -152,14 +156,14 @@ TEST(DrawProperties, a_claim_that_looks_before_it_takes_is_within_one_job_of_the
     });
 }
 
-TEST(DrawProperties, a_claim_that_takes_at_once_gives_nobody_more_than_a_job_too_much) {
+TEST(DrawProperties, a_claim_that_takes_at_once_gives_no_lane_more_than_a_job_too_much) {
     for_random_divisions([](Schedule &schedule, const Division &each) {
         Outcome const claim = claim_at_once(schedule, each);
         expect_fair(each, claim.got, 1 + claim.dry);
     });
 }
 
-// The division is that of one draw, also when it takes several and somebody else draws in between.
+// Jobs are divided as if by one draw, also when a claim needs several and other claims draw in between.
 TEST(DrawProperties, many_small_draws_are_as_fair_as_one) {
     for_random_divisions([](Schedule &schedule, const Division &each) {
         Division plenty = each;
@@ -208,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(Table, DrawTable, testing::ValuesIn(kTable),
 
 // ------------------------------------------------------------------------------------------ one draw
 
-TEST(Draw, has_one_part_a_lane_in_the_order_of_their_turns) {
+TEST(Draw, has_one_grant_a_lane_in_the_order_in_which_they_are_served) {
     Lanes lanes({1, 10, 1});
     auto const grants = draw(lanes.schedule, 12, [](int) { return kPlenty; });
     ASSERT_EQ(grants.size(), 3u);
@@ -218,7 +222,7 @@ TEST(Draw, has_one_part_a_lane_in_the_order_of_their_turns) {
     EXPECT_EQ(grants[2].lane, 2);
 }
 
-TEST(Draw, asks_a_lane_for_its_room_once_and_only_when_its_turn_comes) {
+TEST(Draw, asks_a_lane_for_its_room_once_and_only_when_it_is_reached) {
     Lanes lanes({1, 1, 1, 1});
     std::multiset<int> asked;
     auto const room = [&](int lane) {
@@ -231,21 +235,49 @@ TEST(Draw, asks_a_lane_for_its_room_once_and_only_when_its_turn_comes) {
     EXPECT_EQ(asked, (std::multiset<int>{0, 0, 1, 1, 2, 2, 3}));
 }
 
-TEST(Draw, leaves_nobody_held) {
+TEST(Draw, leaves_no_lane_held) {
     Lanes lanes({1, 5, 1000});
     for (int round = 0; round < 100; ++round) {
         draw(lanes.schedule, 50, [&](int lane) { return lane + round % 2; });
         for (int lane = 0; lane < 3; ++lane) {
             ASSERT_TRUE(lanes.schedule.contains(lane));
-            ASSERT_NE(lanes[lane].place, core::Place::held);
-            ASSERT_NE(lanes[lane].place, core::Place::holding);
+            ASSERT_NE(lanes[lane].state, core::LaneState::held);
+            ASSERT_NE(lanes[lane].state, core::LaneState::holding);
             ASSERT_EQ(lanes[lane].grant, 0);
         }
     }
     EXPECT_EQ(lanes.schedule.lanes(), 3);
 }
 
-// A lane that is held at its cap draw after draw saves nothing up for when the cap is gone.
+// True: draw() failed at the allocation after so many. Most lanes have no room, so that a draw holds them.
+bool draw_runs_out_of_memory(Schedule &schedule, int allocations) {
+    std::function<int(int)> const room = [](int lane) { return lane % 10 == 0 ? 2 : 0; };
+    allocations_left = allocations;
+    try {
+        draw(schedule, 50, room);
+    } catch (const std::bad_alloc &) {
+        return true;
+    }
+    allocations_left = -1;
+    return false;
+}
+
+TEST(Draw, changes_nothing_when_it_runs_out_of_memory) {
+    Lanes lanes(Numbers(200, 1));
+    auto const before = lanes.all();
+    core::ScheduleState const state = lanes.state();
+    int failed = 0;
+    while (draw_runs_out_of_memory(lanes.schedule, failed)) {
+        ++failed;
+        for (std::size_t lane = 0; lane < before.size(); ++lane)
+            ASSERT_EQ(std::memcmp(&lanes.all()[lane], &before[lane], sizeof before[lane]), 0)
+                << "lane " << lane << " after allocation " << failed;
+        ASSERT_EQ(std::memcmp(&lanes.state(), &state, sizeof state), 0) << "after allocation " << failed;
+    }
+    EXPECT_GT(failed, 0);
+}
+
+// A lane that draw after draw is held at its cap saves nothing up for the time when the cap is gone.
 TEST(Draw, saves_nothing_up_for_a_lane_at_its_cap) {
     Lanes lanes({1000, 1, 1});
     for (int round = 0; round < 1000; ++round)
@@ -257,7 +289,7 @@ TEST(Draw, saves_nothing_up_for_a_lane_at_its_cap) {
     EXPECT_NEAR(next[2], 10, 2);
 }
 
-// A cap that never stops anybody changes nothing: draws of one job, with room for one.
+// Draws of one job, with room for one: a cap that stops no lane changes nothing.
 TEST(Draw, of_one_job_with_room_for_one_is_a_pick) {
     std::mt19937_64 random = seeded_random();
     for (int i = 0; i < 1000; ++i) {
@@ -276,7 +308,7 @@ TEST(Draw, of_one_job_with_room_for_one_is_a_pick) {
     }
 }
 
-// Whatever the order of the lanes and the size of the claims: nobody is ever more than one job ahead.
+// Whatever the order of the lanes and the size of the claims, no lane is ever more than one job ahead.
 TEST(Draw, goes_round_evenly_between_equals) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < 2000; ++round) {

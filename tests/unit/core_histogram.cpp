@@ -1,4 +1,5 @@
-// core/histogram: every bucket tells its values within 10 %, and percentiles are those of the values.
+// core/histogram: the middle of a bucket is within 10 % of every value in it, and percentiles are those of
+// the values.
 #include "core/histogram.hpp"
 
 #include "core_seed.hpp"
@@ -17,7 +18,7 @@ using namespace core;
 
 constexpr std::int64_t kTwoWeeks = std::int64_t{14} * 86400 * 1000000;
 
-TEST(Histogram, tells_a_wait_within_a_tenth) {
+TEST(Histogram, knows_a_wait_within_a_tenth) {
     for (double wait = 100; wait < static_cast<double>(kTwoWeeks); wait *= 1.013) {
         auto const microseconds = static_cast<std::int64_t>(wait);
         int const bucket = wait_bucket(microseconds);
@@ -38,7 +39,7 @@ TEST(Histogram, buckets_grow_with_the_wait) {
     }
 }
 
-TEST(Histogram, has_a_place_for_every_number) {
+TEST(Histogram, has_a_bucket_for_every_number) {
     EXPECT_EQ(wait_bucket(0), 0);
     EXPECT_EQ(wait_bucket(-1), 0);
     EXPECT_EQ(wait_bucket(100), 0);
@@ -60,7 +61,7 @@ TEST(Histogram, of_one_value_is_that_value_at_every_percentile) {
         EXPECT_NEAR(wait_quantile(counts, quantile).value_or(0), 5000, 500);
 }
 
-// The value of which `quantile` of all are no greater: nearest rank.
+// By nearest rank: the least value that the fraction `quantile` of all values does not exceed.
 TEST(Histogram, percentiles_are_those_of_the_values) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < 200; ++round) {

@@ -1,4 +1,4 @@
-// A schedule with the lanes that it lives in, for the tests of core/schedule.
+// A schedule together with the arrays of lanes that it needs, for the tests of core/schedule.
 #pragma once
 
 #include "core/schedule.hpp"

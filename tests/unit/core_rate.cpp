@@ -1,4 +1,4 @@
-// core/rate: how many jobs a rate limit lets go. Table cases, then properties over random cases.
+// core/rate: how many jobs a rate limit lets go. First a table of cases, then properties over random cases.
 #include "core/rate.hpp"
 
 #include "core_seed.hpp"
@@ -21,9 +21,9 @@ using core::Rate;
 
 constexpr std::int64_t kSecond = 1000000;
 constexpr std::int64_t kHour = 3600 * kSecond;
-constexpr std::int64_t kNow = 840000000 * kSecond; // a time of our days, counted from the year 2000
+constexpr std::int64_t kNow = 840000000 * kSecond; // in August 2026, counted from the year 2000 on
 
-struct Admission {
+struct Case {
     const char *name;
     Rate rate;
     std::int64_t ahead; // tat - kNow; kNever: no tat
@@ -33,20 +33,20 @@ struct Admission {
 
 constexpr std::int64_t kNever = INT64_MIN;
 
-std::int64_t tat_of(const Admission &each) {
+std::int64_t tat_of(const Case &each) {
     return each.ahead == kNever ? 0 : kNow + each.ahead;
 }
 
-class RateAdmission : public testing::TestWithParam<Admission> {};
+class RateLimit : public testing::TestWithParam<Case> {};
 
-TEST_P(RateAdmission, is_as_the_table_says) {
-    Admission const &each = GetParam();
+TEST_P(RateLimit, admits_what_burst_and_rate_allow) {
+    Case const &each = GetParam();
     EXPECT_EQ(admitted(each.rate, tat_of(each), kNow, each.wanted), each.admitted);
     EXPECT_EQ(std::max<std::int64_t>(admits_at(each.rate, tat_of(each), kNow, each.wanted) - kNow, 0),
               each.wait);
 }
 
-const Admission kTable[] = {
+const Case kTable[] = {
     {"never_used_gives_the_burst", {1, 10}, kNever, 50, 10, 0},
     {"never_used_gives_what_is_wanted", {1, 10}, kNever, 3, 3, 0},
     {"nothing_wanted", {1, 10}, kNever, 0, 0, 0},
@@ -64,7 +64,7 @@ const Admission kTable[] = {
     {"a_huge_burst", {1, INT_MAX}, kNever, INT_MAX, INT_MAX, 0},
 };
 
-INSTANTIATE_TEST_SUITE_P(Table, RateAdmission, testing::ValuesIn(kTable),
+INSTANTIATE_TEST_SUITE_P(Table, RateLimit, testing::ValuesIn(kTable),
                          [](const auto &test) { return std::string(test.param.name); });
 
 TEST(RateCharge, is_one_interval_a_job) {
@@ -92,7 +92,7 @@ TEST(RateCharge, does_not_overflow) {
     EXPECT_GT(admits_at(rate, tat, kNow, 1), kNow);
     EXPECT_EQ(admitted(rate, tat, kNow + 3000000 * kSecond, INT_MAX), 3);
     for (int i = 0; i < 10; ++i)
-        tat = charged(rate, tat, kNow, INT_MAX); // jobs that nobody admitted
+        tat = charged(rate, tat, kNow, INT_MAX); // jobs that were not admitted
     EXPECT_GT(tat, kNow);
     EXPECT_LE(admitted(rate, tat, kNow, INT_MAX), 1);
     EXPECT_GT(charged({1e-300, 1}, INT64_MAX, INT64_MAX - 1, INT_MAX), kNow);
@@ -105,12 +105,12 @@ TEST(RateChange, acts_at_once) {
     EXPECT_EQ(admitted({1, 10}, tat, kNow, 10), 0);
     EXPECT_EQ(admitted({1, 15}, tat, kNow, 10), 5); // a larger burst
     EXPECT_EQ(admits_at({0.5, 10}, tat, kNow, 10) - kNow, 10 * kSecond);
-    EXPECT_EQ(admitted({0.5, 10}, tat, kNow, 10), 5);             // what is owed is time: half as many jobs
+    EXPECT_EQ(admitted({0.5, 10}, tat, kNow, 10), 5);             // the same time is worth half as many jobs
     EXPECT_EQ(admitted({2, 10}, tat, kNow + 5 * kSecond, 10), 0); // 5 seconds ahead: all of a burst of 10
     EXPECT_EQ(admitted({2, 10}, tat, kNow + 6 * kSecond, 10), 2);
 }
 
-// The old tat is a year ahead; a call a second, each for as much as it gets.
+// The old tat is a year ahead; there is a call each second, which takes as many jobs as it gets.
 TEST(RateChange, from_a_much_lower_rate_neither_locks_out_nor_gives_a_second_burst) {
     Rate const rate{1, 10};
     std::int64_t tat = kNow + 8760 * kHour;
@@ -122,7 +122,7 @@ TEST(RateChange, from_a_much_lower_rate_neither_locks_out_nor_gives_a_second_bur
     }
 }
 
-TEST(RateClock, that_is_set_back_locks_nobody_out) {
+TEST(RateClock, that_is_set_back_does_not_lock_the_lane_out) {
     Rate const rate{5, 20};
     std::int64_t tat = charged(rate, 0, kNow, 20);
     std::int64_t const now = kNow - 10 * kHour;
@@ -154,7 +154,7 @@ std::int64_t random_step(std::mt19937_64 &random, const Rate &rate, double jobs)
     return static_cast<std::int64_t>(std::uniform_real_distribution<double>(0, most)(random));
 }
 
-// Jobs went from the first to the last time of any window: never more than burst + rate * elapsed.
+// In any window that begins and ends with a claim, no more than burst + rate * elapsed jobs have gone.
 void expect_no_window_above(const Rate &rate, const std::vector<std::pair<std::int64_t, int>> &gone) {
     for (std::size_t from = 0; from < gone.size(); ++from) {
         std::int64_t jobs = 0;
@@ -245,7 +245,7 @@ TEST(RateProperties, random_changes_and_clocks_never_give_more_than_the_burst_at
         ASSERT_GE(jobs, 0);
         ASSERT_LE(jobs, rate.burst);
         tat = charged(rate, tat, now, jobs);
-        // At one moment, with one rate: nothing is left, or (a tat of a former rate) it becomes so.
+        // At one moment and one rate, a second call gets nothing, also when the tat came from a former rate.
         ASSERT_EQ(admitted(rate, tat, now, INT_MAX), 0);
         ASSERT_LE(admits_at(rate, tat, now, 1) - now,
                   static_cast<std::int64_t>(rate.burst * 1e6 / rate.per_second) + 2);

@@ -1,4 +1,4 @@
-// core/schedule: whose turn it is. Behaviour, then properties over random schedules.
+// core/schedule: which lane is served next. First its behaviour, then properties over random schedules.
 #include "core/schedule.hpp"
 
 #include "core_lanes.hpp"
@@ -23,7 +23,7 @@ Numbers random_weights(std::mt19937_64 &random, int most_lanes) {
     return weights;
 }
 
-// At every moment of so many picks, each lane has got its share since the start, but for one job.
+// After each of so many picks, every lane has got its share of all picks so far, within one job.
 void expect_shares(Lanes &lanes, const Numbers &weights, int picks) {
     Numbers served(weights.size());
     double const all = sum_of(weights);
@@ -60,7 +60,7 @@ TEST(Schedule, serves_equals_in_the_order_in_which_they_came) {
 
 // Earliest deadline alone would serve the heavy lane three times in a row, earliest start alone would let it
 // wait for all the others. (Weights are powers of two: ties are ties.)
-TEST(Schedule, spreads_the_turns_of_a_heavy_lane) {
+TEST(Schedule, spreads_the_jobs_of_a_heavy_lane) {
     Lanes lanes({4, 1, 1, 1, 1});
     for (int round = 0; round < 5; ++round)
         for (int const lane : {0, 1, 0, 2, 0, 3, 4, 0})
@@ -95,7 +95,7 @@ TEST(Schedule, skips_a_held_lane_and_goes_on_as_if_it_had_not_been_held) {
     EXPECT_EQ(lanes.picked(100), (Numbers{25, 25, 50}));
 }
 
-TEST(Schedule, gives_a_turn_back) {
+TEST(Schedule, serves_a_lane_again_that_gave_its_job_back) {
     Lanes lanes({1, 1});
     EXPECT_EQ(lanes.schedule.pick(), 0);
     lanes.schedule.give_back(0, 1);
@@ -105,8 +105,8 @@ TEST(Schedule, gives_a_turn_back) {
     EXPECT_NEAR(lanes.schedule.now(), 1, kRounding);
 }
 
-// 40 jobs that the first lane could not use are not to delay one that came meanwhile.
-TEST(Schedule, gives_back_at_nobodys_expense) {
+// The 40 jobs that the first lane could not use must not delay a lane that came meanwhile.
+TEST(Schedule, gives_back_at_no_other_lanes_expense) {
     Lanes lanes(3);
     lanes.schedule.enter(0, 1);
     lanes.schedule.enter(1, 1);
@@ -160,8 +160,8 @@ TEST(SchedulePassOver, of_all_lanes_still_comes_back_to_them) {
         EXPECT_GT(times, 900);
 }
 
-// 900 of 1,000 lanes are blocked. In each round of the others (a job each), a blocked lane is looked at once.
-TEST(SchedulePassOver, of_most_lanes_starves_none_of_the_others) {
+// 900 of 1,000 lanes are blocked. While each open lane gets one job, a blocked lane is picked at most once.
+TEST(SchedulePassOver, of_most_lanes_starves_none_of_the_open_ones) {
     std::mt19937_64 random = seeded_random();
     int const count = 1000, open = 100, rounds = 50;
     Numbers order(count);
@@ -189,7 +189,7 @@ TEST(SchedulePassOver, of_most_lanes_starves_none_of_the_others) {
     EXPECT_LE(picks, (rounds + 2) * count);
 }
 
-// A lane that was blocked for long gets its share once it is open, and not what it missed.
+// A lane that was blocked for long gets its share from when it is open on, and not what it has missed.
 TEST(SchedulePassOver, saves_nothing_up) {
     Lanes lanes({10, 10, 10});
     for (int jobs = 0; jobs < 1000;) {
@@ -201,13 +201,13 @@ TEST(SchedulePassOver, saves_nothing_up) {
         lanes.schedule.give_back(0, 1);
         lanes.schedule.pass_over(0);
     }
-    lanes.picked(30); // its last turn to wait, one job's time of a lane of weight 1 at most
+    lanes.picked(30); // the lane is due again within the time of one job of a lane of weight 1
     EXPECT_NEAR(lanes.picked(300)[0], 100, 1);
 }
 
 // ------------------------------------------------------------------------------------------ shares
 
-TEST(ScheduleProperties, everybody_is_within_one_job_of_its_share_at_any_moment) {
+TEST(ScheduleProperties, every_lane_is_within_one_job_of_its_share_at_any_moment) {
     std::mt19937_64 random = seeded_random();
     for (int i = 0; i < 1000 && !testing::Test::HasFailure(); ++i) {
         Numbers const weights = random_weights(random, 30);
@@ -226,7 +226,7 @@ TEST(ScheduleProperties, one_heavy_lane_among_many_light_ones_is_too) {
     }
 }
 
-// Time has gone on for long; rounding must not have taken the clock away from the lanes.
+// After a long time, rounding must not have moved the clock away from the lanes.
 TEST(ScheduleProperties, shares_are_kept_after_millions_of_jobs) {
     Numbers const weights{1000, 333, 7, 1, 1};
     Lanes lanes(weights);
@@ -254,7 +254,7 @@ TEST(ScheduleProperties, a_newcomer_gets_its_share_from_now_on) {
     }
 }
 
-TEST(ScheduleProperties, a_lane_that_was_away_has_saved_nothing_up) {
+TEST(ScheduleProperties, a_lane_that_comes_back_has_saved_nothing_up) {
     Lanes lanes({1, 10, 10});
     lanes.picked(50);
     lanes.schedule.leave(1);
@@ -266,7 +266,7 @@ TEST(ScheduleProperties, a_lane_that_was_away_has_saved_nothing_up) {
     EXPECT_NEAR(next[2], 100, 1);
 }
 
-// Whenever it has got a job, or at any other moment.
+// The lane leaves whenever it has got a job, and at other moments.
 TEST(ScheduleProperties, leaving_and_coming_back_gains_nothing) {
     std::mt19937_64 random = seeded_random();
     for (int i = 0; i < 2000 && !testing::Test::HasFailure(); ++i) {
@@ -296,7 +296,7 @@ TEST(ScheduleProperties, a_changed_weight_acts_on_the_next_picks) {
         int served = 0;
         for (int jobs = 1; jobs <= 300; ++jobs) {
             served += lanes.schedule.pick() == 0 ? 1 : 0;
-            // up to a job that it was ahead or behind, and one as ever
+            // one job that the lane was ahead or behind at the change, and one as at any moment
             ASSERT_LE(std::fabs(served - 1.0 * jobs * weights[0] / sum_of(weights)), 2 + kRounding);
         }
     }
@@ -315,7 +315,7 @@ TEST(ScheduleProperties, giving_everything_back_undoes_everything) {
     }
 }
 
-TEST(ScheduleProperties, a_hundred_thousand_lanes_are_no_trouble) {
+TEST(ScheduleProperties, a_hundred_thousand_lanes_get_their_shares_in_bounded_time) {
     int const count = 100000;
     Lanes lanes(count);
     auto const before = std::chrono::steady_clock::now();

@@ -1,5 +1,5 @@
-// core/schedule against a model without heaps and without a running clock: every lane is looked at each
-// time, and virtual time is computed anew from all of them.
+// core/schedule against a model without heaps and without a running clock: at each step the model looks at
+// every lane and computes virtual time anew from all of them.
 #include "core_lanes.hpp"
 #include "core_seed.hpp"
 
@@ -16,10 +16,10 @@ constexpr long double kTolerance = 1e-7L;
 struct ModelLane {
     long double start = 0;
     int weight = 0;
-    bool inside = false;  // may be picked, sooner or later
-    bool counted = false; // part of the mean
+    bool inside = false;  // can be picked, now or later
+    bool counted = false; // is part of the mean
     bool held = false;
-    long double behind = 0; // of a held lane that does not count: its start, from the clock
+    long double behind = 0; // for a held lane that does not count: its start relative to the clock
     int passed_over = 0;
 };
 
@@ -44,7 +44,7 @@ public:
         look_at_clock();
     }
 
-    // Ahead of its share, it stays in the mean for now: see settle().
+    // A lane that is ahead of its share stays in the mean for now: see settle().
     void leave(int lane) {
         ModelLane &leaving = at(lane);
         if (leaving.held && !leaving.counted)
@@ -107,7 +107,7 @@ public:
 
     void served(int lane) { at(lane).passed_over = 0; }
 
-    // Was it right to pick this one? Then it is charged.
+    // Checks that the schedule was right to pick this lane, then charges the lane.
     void expect_pick(int picked, const std::vector<core::ScheduledLane> &before) {
         settle(before);
         if (picked < 0) {
@@ -141,16 +141,16 @@ private:
             clock_ = sum / weight;
     }
 
-    // Of equal starts, rounding and turns of the original decide.
+    // Between equal starts, rounding and sequence numbers of the schedule decide.
     bool earlier(std::size_t a, std::size_t b, const std::vector<core::ScheduledLane> &before) const {
         if (std::fabs(lanes_[a].start - lanes_[b].start) > kTolerance / 100)
             return lanes_[a].start < lanes_[b].start;
         return before[a].start < before[b].start ||
-               (before[a].start == before[b].start && before[a].turn < before[b].turn);
+               (before[a].start == before[b].start && before[a].sequence < before[b].sequence);
     }
 
-    // Earliest start first: who has left or is held stops counting once it is due, everybody else begins to.
-    // With nobody who counts, time goes on to the first who will.
+    // In the order of their starts: a lane that has left or is held stops counting once it is due, any other
+    // lane begins to. If no lane counts, time goes on to the first one that will.
     void settle(const std::vector<core::ScheduledLane> &before) {
         for (;;) {
             std::size_t next = lanes_.size();
@@ -179,7 +179,7 @@ private:
     long double clock_ = 0;
 };
 
-// One random step, in both.
+// Does one random step, in the schedule and in the model.
 void step(Lanes &lanes, Model &model, int lane, std::mt19937_64 &random) {
     int const weight = number_in(random, 0, 3) == 0 ? number_in(random, 1, 1000) : number_in(random, 1, 8);
     switch (number_in(random, 0, 13)) {

@@ -1,4 +1,5 @@
-// core/schedule_position: how many lanes come before one, as the schedule then goes on.
+// core/schedule_position: the number of lanes that it says are served before one is what the schedule then
+// does.
 #include "core/schedule_position.hpp"
 
 #include "core_lanes.hpp"
@@ -53,11 +54,11 @@ TEST(SchedulePosition, is_what_the_next_picks_do) {
         }
         int const lane = any();
         lanes.schedule.enter(lane, number_in(random, 1, 9));
-        int const foreseen = before(lanes, lane);
+        int const predicted = before(lanes, lane);
         std::set<int> served;
         for (int next = lanes.schedule.pick(); next != lane; next = lanes.schedule.pick())
             served.insert(next);
-        ASSERT_EQ(foreseen, static_cast<int>(served.size())) << "round " << round;
+        ASSERT_EQ(predicted, static_cast<int>(served.size())) << "round " << round;
     }
 }
 

@@ -1,4 +1,4 @@
-// A seed for randomised tests: printed, and taken from FAIRQ_TEST_SEED when a failure is to be seen again.
+// The seed of randomised tests: it is printed, and FAIRQ_TEST_SEED sets it to repeat a failure.
 #pragma once
 
 #include <cstdint>

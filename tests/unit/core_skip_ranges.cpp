@@ -1,4 +1,4 @@
-// core/skip ranges: what a lane's skip ranges say, against a model that knows of each single place.
+// core/skip_ranges: skip ranges of a lane against a model that remembers each single key.
 #include "core/skip_ranges.hpp"
 
 #include "core_seed.hpp"
@@ -13,7 +13,7 @@ namespace {
 
 using namespace core;
 
-constexpr int kRounds = 2000, kSteps = 60, kPlaces = 64;
+constexpr int kRounds = 2000, kSteps = 60, kKeys = 64;
 
 SkipRanges none() {
     return SkipRanges{};
@@ -29,7 +29,7 @@ TEST(LaneKey, has_the_order_of_priority_and_position) {
     EXPECT_EQ(kLastKey, lane_key(32767, INT64_MAX));
 }
 
-TEST(LaneKey, gives_back_what_it_was_made_of) {
+TEST(LaneKey, gives_back_its_priority_and_position) {
     for (int const priority : {-32768, -1, 0, 1, 32767})
         for (std::int64_t const position : {std::int64_t{1}, std::int64_t{77}, kMostPosition}) {
             LaneKey const key = lane_key(static_cast<std::int16_t>(priority), position);
@@ -38,13 +38,13 @@ TEST(LaneKey, gives_back_what_it_was_made_of) {
         }
 }
 
-TEST(LaneKey, of_many_positions_is_not_got_past) {
-    EXPECT_EQ(behind(lane_key(0, 7)), lane_key(0, 8));
-    EXPECT_EQ(behind(lane_key(0, -7)), lane_key(0, -1));
-    EXPECT_EQ(behind(lane_key(0, INT64_MAX)), lane_key(0, INT64_MAX));
+TEST(LaneKey, of_many_positions_is_not_passed) {
+    EXPECT_EQ(key_after(lane_key(0, 7)), lane_key(0, 8));
+    EXPECT_EQ(key_after(lane_key(0, -7)), lane_key(0, -1));
+    EXPECT_EQ(key_after(lane_key(0, INT64_MAX)), lane_key(0, INT64_MAX));
 }
 
-TEST(SkipRanges, begin_without_any) {
+TEST(SkipRanges, are_none_at_first) {
     EXPECT_FALSE(none().any());
     EXPECT_EQ(none().skip(kFirstKey), kFirstKey);
     EXPECT_EQ(none().next(kFirstKey), kLastKey);
@@ -63,8 +63,9 @@ TEST(SkipRanges, that_meet_become_one) {
     EXPECT_EQ(skip_ranges.next(40), kLastKey);
 }
 
-// One urgent job in front of a million dead ones costs a look at that job, not at those behind it.
-TEST(SkipRanges, keep_what_is_on_both_sides_of_a_hole) {
+// An urgent job in front of a million dead entries costs a claim a look at that job, not at the entries
+// behind it.
+TEST(SkipRanges, stay_on_both_sides_of_an_invalidated_range) {
     SkipRanges skip_ranges = none();
     skip_ranges.add({kFirstKey, lane_key(0, 1'000'000)});
     skip_ranges.invalidate(range_of(lane_key(-5, 1'000'001)));
@@ -72,7 +73,7 @@ TEST(SkipRanges, keep_what_is_on_both_sides_of_a_hole) {
     EXPECT_EQ(skip_ranges.skip(lane_key(-5, 1'000'002)), lane_key(0, 1'000'000));
 }
 
-TEST(SkipRanges, are_all_gone_after_a_hole_everywhere) {
+TEST(SkipRanges, are_all_gone_when_everything_is_invalidated) {
     SkipRanges skip_ranges = none();
     skip_ranges.add({kFirstKey, kLastKey});
     skip_ranges.invalidate(kEverywhere);
@@ -88,25 +89,24 @@ TEST(SkipRanges, forget_the_shortest_when_there_are_too_many) {
     EXPECT_EQ(skip_ranges.skip(400), 410);
 }
 
-KeyRange random_stretch(std::mt19937_64 &random) {
-    int const from = number_in(random, 0, kPlaces - 1);
-    return {from, number_in(random, from, kPlaces)};
+KeyRange random_range(std::mt19937_64 &random) {
+    int const from = number_in(random, 0, kKeys - 1);
+    return {from, number_in(random, from, kKeys)};
 }
 
-// As long as there are no more skip ranges than places for them, nothing is forgotten; afterwards it is never too
-// much.
-TEST(GapsProperties, never_say_more_than_was_said_to_them) {
+// With more ranges than there is room for, some are forgotten.
+TEST(SkipRangesProperties, never_cover_more_than_was_added) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < kRounds; ++round) {
         SkipRanges skip_ranges = none();
         std::set<LaneKey> model;
         for (int step = 0; step < kSteps; ++step) {
-            KeyRange const range = random_stretch(random);
+            KeyRange const range = random_range(random);
             bool const adds = number_in(random, 1, 2) == 1;
             adds ? skip_ranges.add(range) : skip_ranges.invalidate(range);
             for (LaneKey key = range.from; key < range.to; ++key)
                 adds ? (void)model.insert(key) : (void)model.erase(key);
-            for (LaneKey key = 0; key < kPlaces; ++key) {
+            for (LaneKey key = 0; key < kKeys; ++key) {
                 bool const skip_range = skip_ranges.skip(key) != key;
                 ASSERT_TRUE(!skip_range || model.count(key) > 0) << key;
                 ASSERT_EQ(skip_ranges.next(key) == key, skip_range) << key;
@@ -116,47 +116,47 @@ TEST(GapsProperties, never_say_more_than_was_said_to_them) {
     }
 }
 
-TEST(GapsProperties, say_all_that_was_said_to_them_while_there_is_room) {
+TEST(SkipRangesProperties, cover_all_that_was_added_while_there_is_room) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < kRounds; ++round) {
         SkipRanges skip_ranges = none();
         std::set<LaneKey> model;
         for (int step = 0; step < SkipRanges::kMost / 2; ++step) {
-            KeyRange const range = random_stretch(random);
+            KeyRange const range = random_range(random);
             bool const adds = step == 0 || number_in(random, 1, 2) == 1;
             adds ? skip_ranges.add(range) : skip_ranges.invalidate(range);
             for (LaneKey key = range.from; key < range.to; ++key)
                 adds ? (void)model.insert(key) : (void)model.erase(key);
-            for (LaneKey key = 0; key < kPlaces; ++key)
+            for (LaneKey key = 0; key < kKeys; ++key)
                 ASSERT_EQ(skip_ranges.skip(key) != key, model.count(key) > 0) << key;
         }
     }
 }
 
-TEST(TouchedProperties, covers_every_place_that_was_touched) {
+TEST(DirtyRangesProperties, cover_every_key_that_was_added) {
     std::mt19937_64 random = seeded_random();
     for (int round = 0; round < kRounds; ++round) {
-        DirtyRanges touched;
+        DirtyRanges dirty;
         for (int step = 0; step < 12; ++step) {
             LaneKey const key = lane_key(static_cast<std::int16_t>(number_in(random, -3, 3)),
                                          number_in(random, 1, 1'000'000));
-            touched.add(range_of(key));
+            dirty.add(range_of(key));
             bool covered = false;
-            for (KeyRange const &range : touched)
+            for (KeyRange const &range : dirty)
                 covered = covered || (range.from <= key && key < range.to);
             ASSERT_TRUE(covered) << key;
         }
-        ASSERT_LE(touched.end() - touched.begin(), DirtyRanges::kMost);
+        ASSERT_LE(dirty.end() - dirty.begin(), DirtyRanges::kMost);
     }
 }
 
-// A lane with one job in ten of the queue's, and claims that work in it at once, in any order.
+// A lane that has every tenth job of its queue, and claims that work in it at the same time, in any order.
 class LaneWithClaims {
 public:
     struct Claim {
         SkipRanges skip_ranges;
         int ahead, jobs;
-        std::vector<KeyRange> passed;
+        std::vector<KeyRange> scanned;
     };
 
     Claim &draw(int jobs) {
@@ -165,30 +165,30 @@ public:
         return claims_.back();
     }
 
-    // Returns how many jobs it looked at.
+    // Returns how many jobs the claim looked at.
     int walk(Claim &claim) {
         LaneKey key = next_entry(claim.skip_ranges, kFirstKey);
-        ScannedRanges passed(kFirstKey, claim.passed);
+        ScannedRanges scanned(kFirstKey, claim.scanned);
         for (int left = 0; left < claim.ahead; ++left, key = next_entry(claim.skip_ranges, key + 1)) {
             if (left == claim.ahead - 1)
-                passed.leave_out({kFirstKey, key + 1});
+                scanned.leave_out({kFirstKey, key + 1});
         }
         int looked_at = 0;
         for (int found = 0; found < claim.jobs; key = next_entry(claim.skip_ranges, key + 1), ++looked_at) {
             if (taken_.insert(key).second) {
-                passed.over(key);
+                scanned.over(key);
                 ++found;
             } else {
-                passed.leave_out(range_of(key));
+                scanned.leave_out(range_of(key));
             }
         }
-        passed.end();
+        scanned.end();
         return looked_at;
     }
 
     void settle(const Claim &claim) {
         drawn_ -= claim.jobs;
-        for (KeyRange const &range : claim.passed)
+        for (KeyRange const &range : claim.scanned)
             skip_ranges_.add(range);
     }
 
@@ -209,9 +209,9 @@ private:
     std::deque<Claim> claims_;
 };
 
-// As many as are let in at once (ring_admission.cpp): none looks at a job that another has taken, however
-// long some of them stand still meanwhile.
-TEST(GapsProperties, keep_claims_at_once_apart) {
+// As many claims as there are claim slots (shared/ring/claim_slots.cpp): none looks at a job that another has
+// taken, however long some of the claims stand still meanwhile.
+TEST(SkipRangesProperties, keep_concurrent_claims_apart) {
     std::mt19937_64 random = seeded_random();
     constexpr int kAtOnce = SkipRanges::kMost / 2;
     for (int round = 0; round < 50; ++round) {
@@ -234,15 +234,15 @@ TEST(GapsProperties, keep_claims_at_once_apart) {
     }
 }
 
-// Otherwise many claims that come by the jobs of a slow one would make the lane forget where it is empty.
-TEST(ScannedRanges, makes_no_stretch_between_two_jobs_that_others_have) {
+// Otherwise many claims that pass the jobs of a slow claim would make the lane forget where it is empty.
+TEST(ScannedRanges, have_none_between_two_jobs_of_other_claims) {
     std::vector<KeyRange> ranges;
-    ScannedRanges passed(kFirstKey, ranges);
-    passed.over(lane_key(0, 10));
+    ScannedRanges scanned(kFirstKey, ranges);
+    scanned.over(lane_key(0, 10));
     for (int const position : {20, 30, 40})
-        passed.leave_out(range_of(lane_key(0, position)));
-    passed.over(lane_key(0, 50));
-    passed.end();
+        scanned.leave_out(range_of(lane_key(0, position)));
+    scanned.over(lane_key(0, 50));
+    scanned.end();
     ASSERT_EQ(ranges.size(), 2U);
     EXPECT_EQ(ranges[0].from, kFirstKey);
     EXPECT_EQ(ranges[0].to, lane_key(0, 20));
@@ -250,52 +250,52 @@ TEST(ScannedRanges, makes_no_stretch_between_two_jobs_that_others_have) {
     EXPECT_EQ(ranges[1].to, lane_key(0, 51));
 }
 
-// It may have several entries, of which the walk passes some. In whichever order they come.
-TEST(ScannedRanges, never_covers_a_job_that_others_have) {
+// A job of another claim may have several entries, of which the walk passes some, in any order.
+TEST(ScannedRanges, never_cover_a_job_of_another_claim) {
     for (bool const first : {true, false}) {
         std::vector<KeyRange> ranges;
-        ScannedRanges passed(kFirstKey, ranges);
-        passed.over(lane_key(0, 10));
+        ScannedRanges scanned(kFirstKey, ranges);
+        scanned.over(lane_key(0, 10));
         if (first)
-            passed.over(lane_key(0, 20));
-        passed.leave_out(range_of(lane_key(0, 20)));
+            scanned.over(lane_key(0, 20));
+        scanned.leave_out(range_of(lane_key(0, 20)));
         if (!first)
-            passed.over(lane_key(0, 20));
-        passed.leave_out(range_of(lane_key(0, 30)));
+            scanned.over(lane_key(0, 20));
+        scanned.leave_out(range_of(lane_key(0, 30)));
         ASSERT_EQ(ranges.size(), 1U);
         EXPECT_EQ(ranges[0].to, lane_key(0, 20));
     }
 }
 
-// A thousand pages of dead entries are worth a place, although the walk is not shown one of them.
-TEST(ScannedRanges, makes_a_stretch_of_dead_entries) {
+// A thousand pages of dead entries are worth a range, although the index shows the walk none of them.
+TEST(ScannedRanges, include_dead_entries) {
     std::vector<KeyRange> ranges;
-    ScannedRanges passed(kFirstKey, ranges);
-    passed.leave_out(range_of(lane_key(0, 10)));
-    passed.over_dead();
-    passed.leave_out(range_of(lane_key(0, 900'000)));
-    passed.end_at(kLastKey);
+    ScannedRanges scanned(kFirstKey, ranges);
+    scanned.leave_out(range_of(lane_key(0, 10)));
+    scanned.over_dead();
+    scanned.leave_out(range_of(lane_key(0, 900'000)));
+    scanned.end_at(kLastKey);
     ASSERT_EQ(ranges.size(), 2U);
     EXPECT_EQ(ranges[0].from, lane_key(0, 11));
     EXPECT_EQ(ranges[0].to, lane_key(0, 900'000));
     EXPECT_EQ(ranges[1].to, kLastKey);
 }
 
-TEST(ScannedRanges, ends_where_it_was_told_that_nothing_more_is) {
+TEST(ScannedRanges, reach_to_the_key_at_which_the_walk_ends) {
     std::vector<KeyRange> ranges;
-    ScannedRanges passed(kFirstKey, ranges);
-    passed.end_at(kLastKey);
+    ScannedRanges scanned(kFirstKey, ranges);
+    scanned.end_at(kLastKey);
     ASSERT_EQ(ranges.size(), 1U);
     EXPECT_EQ(ranges[0].to, kLastKey);
 }
 
-TEST(DirtyRanges, keeps_places_apart_that_are_far_from_each_other) {
-    DirtyRanges touched;
-    touched.add(range_of(lane_key(0, 5)));
-    touched.add(range_of(lane_key(0, 900'000)));
-    touched.add(range_of(lane_key(-5, 900'001)));
-    touched.add(range_of(lane_key(0, 8)));
-    EXPECT_EQ(touched.end() - touched.begin(), 3);
+TEST(DirtyRanges, stay_apart_when_they_are_far_from_each_other) {
+    DirtyRanges dirty;
+    dirty.add(range_of(lane_key(0, 5)));
+    dirty.add(range_of(lane_key(0, 900'000)));
+    dirty.add(range_of(lane_key(-5, 900'001)));
+    dirty.add(range_of(lane_key(0, 8)));
+    EXPECT_EQ(dirty.end() - dirty.begin(), 3);
 }
 
 } // namespace

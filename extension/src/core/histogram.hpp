@@ -1,4 +1,4 @@
-// How long something took, counted in buckets: what a percentile needs, in little memory.
+// A histogram of waits: it counts them in buckets, so that percentiles can be told from little memory.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 namespace fairq::core {
 
 // Each bucket reaches a fifth further than the one before, so that its geometric middle is within 10 % of
-// every value in it. The first has all up to 0.1 ms, the last all from 11 days.
+// every value in it. The first bucket has all waits up to 0.1 ms, the last all from 11 days on.
 constexpr int kWaitBuckets = 128;
 constexpr double kWaitGrowth = 1.2;
 constexpr double kShortestWait = 100; // microseconds
@@ -21,13 +21,13 @@ inline int wait_bucket(std::int64_t microseconds) {
     return bucket < kWaitBuckets ? static_cast<int>(bucket) : kWaitBuckets - 1;
 }
 
-// In microseconds.
+// The wait that stands for all waits of the bucket, in microseconds.
 inline double wait_of_bucket(int bucket) {
     return kShortestWait * (bucket == 0 ? 0.5 : std::pow(kWaitGrowth, bucket - 0.5));
 }
 
-// The wait that `quantile` of all, 0 to 1, did not exceed, in microseconds; none when there is nothing.
-// Numbers may be fractions: what is left of a minute that slides away.
+// The wait in microseconds that the fraction `quantile` (0 to 1) of all waits did not exceed; none when there
+// are no waits. Counts may be fractions, because metrics weigh the minute before by how much of it is left.
 inline std::optional<double> wait_quantile(const double (&counts)[kWaitBuckets], double quantile) {
     double total = 0;
     for (double const count : counts)

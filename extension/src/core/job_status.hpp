@@ -1,4 +1,4 @@
-// The life of a job. The order is that of the SQL enum job_status.
+// The status of a job, and which statuses can follow it. The order is that of the SQL enum job_status.
 #pragma once
 
 #include <array>

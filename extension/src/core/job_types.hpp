@@ -1,4 +1,4 @@
-// What a claim takes, by the jobs' type.
+// Which job types a claim takes.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace fairq::core {
 
-// Which jobs a claim may take by their type: all, or those in a sorted list; but for those that are paused.
+// All types or those of a sorted list, and in either case without the types that are paused.
 class JobTypes {
 public:
     JobTypes() = default;

@@ -1,4 +1,4 @@
-// The limits of every argument, in one place; the messages that name them are made from these.
+// The limits of all arguments of the SQL functions. Error messages that name a limit are made from these.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,8 @@ constexpr std::int64_t kSecond = 1000 * kMillisecond;
 constexpr std::int64_t kDay = 86400 * kSecond;
 constexpr std::int64_t kMaxTimeout = 7 * kDay;
 
-// A claim looks at no more than this many lanes for each job it was asked for; the next one goes on behind
-// them.
+// A claim looks at no more than this many lanes for each job that it was asked for; the next claim goes on
+// behind them.
 constexpr int kLanesPerJob = 20;
 
 } // namespace fairq::core

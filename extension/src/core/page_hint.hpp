@@ -1,6 +1,7 @@
-// Where in the lane index a walk found its first entry. The next walk along the lane mostly finds its own on
-// the same page, and is spared the way down to it. Only a guess: the page may have been split, emptied, used
-// for something else since, so whoever opens it there looks whether it is still the place.
+// A page hint: where in the lane index a walk along a lane found its first entry. The next walk along the
+// lane mostly finds its first entry on the same page, which spares it the descent from the root. The hint is
+// only a guess: the page may have been split, emptied or reused since, so a walk checks the page before it
+// trusts it.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 namespace fairq::core {
 
 struct PageHint {
-    std::uint32_t page; // 0: none (there the index has its own data)
+    std::uint32_t page; // 0: no hint (page 0 is the metapage of the index)
     std::uint16_t item;
 };
 

@@ -9,14 +9,14 @@ namespace fairq::core {
 
 namespace {
 
-constexpr double kLongest = 2305843009213693952.0; // 2^61 microseconds: may be added to any time of our days
+constexpr double kLongest = 2305843009213693952.0; // 2^61 microseconds: can be added to any date of our time
 
-// Microseconds that so many jobs take.
+// How many microseconds so many jobs take.
 double span(const Rate &rate, int jobs) {
     return std::min(jobs * 1e6 / rate.per_second, kLongest);
 }
 
-// The burst, as far as it fits into the clock: beyond that, span() no longer tells numbers apart.
+// The burst, cut to what kLongest has room for: above that, span() is the same for all numbers of jobs.
 int burst_of(const Rate &rate) {
     double const fitting = kLongest / 1e6 * rate.per_second;
     return std::max(1, static_cast<int>(std::min<double>(rate.burst, fitting)));
@@ -27,13 +27,13 @@ std::int64_t later(std::int64_t time, std::int64_t by) {
     return time > kLatest - by ? kLatest : time + by;
 }
 
-// How far the tat may be ahead when so many jobs are to go: rounded down, so that admitted() and admits_at()
-// agree to the microsecond.
+// How far the tat may be ahead of now for so many jobs to go. It is rounded down, so that admitted() and
+// admits_at() agree to the microsecond.
 std::int64_t allowance(const Rate &rate, int jobs) {
     return static_cast<std::int64_t>(std::floor(span(rate, burst_of(rate) - jobs)));
 }
 
-// The tat as it counts now.
+// The tat that counts now: not in the past, and not further ahead than rate.hpp allows.
 std::int64_t arrival(const Rate &rate, std::int64_t tat, std::int64_t now) {
     if (tat == 0 || tat <= now)
         return now;
@@ -48,7 +48,7 @@ int admitted(const Rate &rate, std::int64_t tat, std::int64_t now, int wanted) {
     int most = std::clamp(wanted, 0, burst_of(rate));
     if (ahead <= allowance(rate, most))
         return most;
-    int least = 0; // may go, and `most` may not
+    int least = 0; // so many may go, and `most` may not
     while (most - least > 1) {
         int const middle = least + (most - least) / 2;
         (ahead <= allowance(rate, middle) ? least : most) = middle;

@@ -9,8 +9,8 @@ namespace fairq::core {
 
 namespace {
 
-// A pairing heap (Fredman, Sedgewick, Sleator & Tarjan, 1986) of lanes. Links are index + 1. Without
-// recursion: all lanes can be children of one.
+// A pairing heap (Fredman, Sedgewick, Sleator & Tarjan, 1986) of lanes. Links are index + 1. It does not
+// recurse, because all lanes can be children of one.
 template <class Before>
 class Heap {
 public:
@@ -53,19 +53,19 @@ private:
         return a;
     }
 
-    // One heap of a row of siblings: in pairs from the left, then the pairs from the right.
+    // Makes one heap of a row of siblings: melds them in pairs from the left, then the pairs from the right.
     std::int32_t merge(std::int32_t first) {
         std::int32_t pairs = 0;
         while (first != 0) {
             std::int32_t const second = at(first).next;
-            std::int32_t const others = second == 0 ? 0 : at(second).next;
+            std::int32_t const remaining = second == 0 ? 0 : at(second).next;
             at(first).next = at(first).previous = 0;
             if (second != 0)
                 at(second).next = at(second).previous = 0;
             std::int32_t const pair = meld(first, second);
-            at(pair).next = pairs; // a stack; only this function sees it
+            at(pair).next = pairs; // `next` links a stack here, which no other function sees
             pairs = pair;
-            first = others;
+            first = remaining;
         }
         std::int32_t root = 0;
         while (pairs != 0) {
@@ -83,7 +83,7 @@ private:
 
 struct EarlierStart {
     bool operator()(const ScheduledLane &a, const ScheduledLane &b) const {
-        return a.start < b.start || (a.start == b.start && a.turn < b.turn);
+        return a.start < b.start || (a.start == b.start && a.sequence < b.sequence);
     }
 };
 
@@ -92,44 +92,46 @@ struct EarlierDeadline {
     bool operator()(const ScheduledLane &a, const ScheduledLane &b) const {
         double const first = deadline(a);
         double const second = deadline(b);
-        return first < second || (first == second && a.turn < b.turn);
+        return first < second || (first == second && a.sequence < b.sequence);
     }
 };
 
 using Waiting = Heap<EarlierStart>;
 using Eligible = Heap<EarlierDeadline>;
 
-// Of these, the weight is part of the sum and the start part of the mean.
-bool counts(Place place) {
-    return place == Place::waiting || place == Place::eligible || place == Place::leaving ||
-           place == Place::holding;
+// Whether the lane's weight is part of the sum of weights, and its start part of their mean.
+bool counts(LaneState state) {
+    return state == LaneState::waiting || state == LaneState::eligible || state == LaneState::leaving ||
+           state == LaneState::holding;
 }
 
-bool in_a_heap(Place place) {
-    return place != Place::out && place != Place::held;
+bool in_a_heap(LaneState state) {
+    return state != LaneState::out && state != LaneState::held;
 }
 
 } // namespace
 
 // ------------------------------------------------------------------------------------------ the clock
 
-// Starts and clock are rounded: a lane that is due must not wait for the last bits.
+// Starts and clock are rounded, hence the tolerance: a lane that is due must not wait because of the last
+// bits.
 bool Schedule::due(const ScheduledLane &lane) const {
     return lane.start <= state_.now + 1e-9 + std::fabs(state_.now) * 1e-15;
 }
 
-// The lanes that count were charged with so many jobs, all in all. What rounding takes from the clock's step
-// comes with a later one; otherwise the clock would leave the lanes within some hundred million jobs.
+// To be called when the lanes that count were charged with so many jobs in all. What rounding takes from this
+// step of the clock is added to a later one; without that, clock and lanes would drift apart within some
+// hundred million jobs.
 void Schedule::move_clock(double jobs) {
     if (state_.weight == 0) {
-        state_.rest = 0;
+        state_.remainder = 0;
         return;
     }
     auto const weight = static_cast<double>(state_.weight);
     double const before = state_.now;
-    state_.rest += jobs;
-    state_.now += state_.rest / weight;
-    state_.rest -= weight * (state_.now - before);
+    state_.remainder += jobs;
+    state_.now += state_.remainder / weight;
+    state_.remainder -= weight * (state_.now - before);
 }
 
 void Schedule::count(int lane) {
@@ -137,7 +139,7 @@ void Schedule::count(int lane) {
     move_clock(at(lane).weight * (at(lane).start - state_.now));
 }
 
-// With the last lane, the clock stops where it was.
+// When the last lane that counts goes, the clock stops where it is.
 void Schedule::discount(int lane) {
     double const ahead = at(lane).weight * (at(lane).start - state_.now);
     state_.weight -= at(lane).weight;
@@ -146,18 +148,18 @@ void Schedule::discount(int lane) {
 
 // ------------------------------------------------------------------------------------------ the heaps
 
-void Schedule::put(int lane, Place place) {
-    at(lane).place = place;
-    if (place == Place::eligible)
+void Schedule::put(int lane, LaneState state) {
+    at(lane).state = state;
+    if (state == LaneState::eligible)
         Eligible(lanes_, state_.eligible).insert(lane);
-    else if (in_a_heap(place))
+    else if (in_a_heap(state))
         Waiting(lanes_, state_.waiting).insert(lane);
 }
 
 void Schedule::take(int lane) {
-    if (at(lane).place == Place::eligible)
+    if (at(lane).state == LaneState::eligible)
         Eligible(lanes_, state_.eligible).remove(lane);
-    else if (in_a_heap(at(lane).place))
+    else if (in_a_heap(at(lane).state))
         Waiting(lanes_, state_.waiting).remove(lane);
 }
 
@@ -166,43 +168,43 @@ void Schedule::set_start(int lane, double start) {
     take(lane);
     double const before = moved.start;
     moved.start = start;
-    if (counts(moved.place))
+    if (counts(moved.state))
         move_clock(moved.weight * (moved.start - before));
-    put(lane, moved.place);
+    put(lane, moved.state);
 }
 
-// With a debt, it must not move the clock of the others until the debt is paid.
+// A lane that is ahead of its share must not move the clock of the other lanes until they have caught up.
 void Schedule::join(int lane) {
     if (!due(at(lane))) {
-        put(lane, Place::resting);
+        put(lane, LaneState::resting);
         return;
     }
     count(lane);
-    put(lane, Place::eligible);
+    put(lane, LaneState::eligible);
 }
 
-// Those at the head of the waiting ones whose time has come.
+// Moves the lanes whose time has come out of the heap of the waiting ones.
 void Schedule::move_due() {
     while (state_.waiting != 0 && due(at(state_.waiting - 1))) {
         int const lane = state_.waiting - 1;
-        Place const place = at(lane).place;
+        LaneState const state = at(lane).state;
         take(lane);
-        switch (place) {
-        case Place::leaving:
+        switch (state) {
+        case LaneState::leaving:
             discount(lane);
-            put(lane, Place::out);
+            put(lane, LaneState::out);
             break;
-        case Place::holding:
+        case LaneState::holding:
             discount(lane);
-            put(lane, Place::held);
+            put(lane, LaneState::held);
             at(lane).start -= state_.now;
             break;
-        case Place::resting:
+        case LaneState::resting:
             count(lane);
-            put(lane, Place::eligible);
+            put(lane, LaneState::eligible);
             break;
         default:
-            put(lane, Place::eligible);
+            put(lane, LaneState::eligible);
         }
     }
 }
@@ -217,14 +219,14 @@ int Schedule::first() {
                 return -1;
             double const step = at(state_.waiting - 1).start - state_.now;
             state_.now += step;
-            state_.rest -= static_cast<double>(state_.weight) * step;
+            state_.remainder -= static_cast<double>(state_.weight) * step;
             continue;
         }
         int const lane = state_.eligible - 1;
         if (due(at(lane)))
             return lane;
         take(lane); // it was due before the clock went back
-        put(lane, Place::waiting);
+        put(lane, LaneState::waiting);
     }
 }
 
@@ -233,9 +235,9 @@ void Schedule::charge(int lane) {
     take(lane);
     double const before = charged.start;
     charged.start += 1.0 / charged.weight;
-    charged.turn = ++state_.turns;
+    charged.sequence = ++state_.last_sequence;
     move_clock(charged.weight * (charged.start - before));
-    put(lane, due(charged) ? Place::eligible : Place::waiting);
+    put(lane, due(charged) ? LaneState::eligible : LaneState::waiting);
 }
 
 int Schedule::pick() {
@@ -254,22 +256,22 @@ void Schedule::pass_over(int lane) {
     ScheduledLane &passed = at(lane);
     if (!contains(lane))
         return;
-    if (passed.place == Place::held)
+    if (passed.state == LaneState::held)
         passed.start += state_.now;
     take(lane);
-    if (counts(passed.place))
+    if (counts(passed.state))
         discount(lane);
     double const times = std::ldexp(1.0, std::min<int>(passed.passed_over, 10)); // 2^10 > kMostWeight
     passed.start = std::max(passed.start, state_.now) + std::min(1.0, times / passed.weight);
     passed.passed_over = static_cast<std::uint8_t>(std::min(passed.passed_over + 1, 255));
-    passed.turn = ++state_.turns;
-    put(lane, Place::resting);
+    passed.sequence = ++state_.last_sequence;
+    put(lane, LaneState::resting);
 }
 
 // ------------------------------------------------------------------------------------------ coming and going
 
 bool Schedule::contains(int lane) const {
-    return at(lane).place != Place::out && at(lane).place != Place::leaving;
+    return at(lane).state != LaneState::out && at(lane).state != LaneState::leaving;
 }
 
 void Schedule::enter(int lane, int weight) {
@@ -279,14 +281,14 @@ void Schedule::enter(int lane, int weight) {
         return;
     }
     ++state_.lanes;
-    if (entering.place == Place::leaving) { // the others have not caught up yet, as if it had never left
-        entering.place = Place::waiting;
+    if (entering.state == LaneState::leaving) { // it is as if the lane had never left
+        entering.state = LaneState::waiting;
         set_weight(lane, weight);
         return;
     }
     entering.weight = std::clamp(weight, kLeastWeight, kMostWeight);
     entering.start = std::max(entering.start, state_.now);
-    entering.turn = ++state_.turns;
+    entering.sequence = ++state_.last_sequence;
     join(lane);
 }
 
@@ -295,11 +297,11 @@ void Schedule::leave(int lane) {
         return;
     --state_.lanes;
     hold(lane);
-    if (at(lane).place == Place::holding) {
-        at(lane).place = Place::leaving;
+    if (at(lane).state == LaneState::holding) {
+        at(lane).state = LaneState::leaving;
         return;
     }
-    at(lane).place = Place::out;
+    at(lane).state = LaneState::out;
     at(lane).start += state_.now;
 }
 
@@ -309,36 +311,36 @@ void Schedule::set_weight(int lane, int weight) {
     if (changed.weight == weight)
         return;
     take(lane);
-    double const from = changed.place == Place::held || changed.place == Place::out ? 0 : state_.now;
-    if (changed.place != Place::out)
+    double const from = changed.state == LaneState::held || changed.state == LaneState::out ? 0 : state_.now;
+    if (changed.state != LaneState::out)
         changed.start = from + (changed.start - from) * changed.weight / weight;
-    if (counts(changed.place))
+    if (counts(changed.state))
         state_.weight += weight - changed.weight;
     changed.weight = weight;
-    put(lane, changed.place);
+    put(lane, changed.state);
 }
 
 void Schedule::hold(int lane) {
     ScheduledLane &stopped = at(lane);
-    if (!contains(lane) || stopped.place == Place::holding || stopped.place == Place::held)
+    if (!contains(lane) || stopped.state == LaneState::holding || stopped.state == LaneState::held)
         return;
-    bool const counted = counts(stopped.place);
+    bool const counted = counts(stopped.state);
     take(lane);
     if (counted && !due(stopped)) {
-        put(lane, Place::holding);
+        put(lane, LaneState::holding);
         return;
     }
     if (counted)
         discount(lane);
     stopped.start -= state_.now;
-    put(lane, Place::held);
+    put(lane, LaneState::held);
 }
 
 void Schedule::resume(int lane) {
     ScheduledLane &resumed = at(lane);
-    if (resumed.place == Place::holding)
-        resumed.place = Place::waiting;
-    if (resumed.place != Place::held)
+    if (resumed.state == LaneState::holding)
+        resumed.state = LaneState::waiting;
+    if (resumed.state != LaneState::held)
         return;
     resumed.start += state_.now;
     join(lane);
@@ -348,15 +350,16 @@ void Schedule::resume(int lane) {
 
 std::vector<Grant> draw(Schedule &schedule, int jobs, const std::function<int(int)> &room) {
     std::vector<Grant> grants;
-    std::vector<int> rooms; // of the lanes of grants
+    std::vector<int> rooms; // of the lane of each grant
     std::vector<int> held;
+    auto const most = static_cast<std::size_t>(std::max(0, std::min(jobs, schedule.lanes())));
+    grants.reserve(most);
+    rooms.reserve(most);
+    held.reserve(static_cast<std::size_t>(schedule.lanes())); // an exception must not leave lanes held
     auto const hold = [&](int lane) {
         held.push_back(lane);
         schedule.hold(lane);
     };
-    auto const most = static_cast<std::size_t>(std::max(0, std::min(jobs, schedule.lanes())));
-    grants.reserve(most);
-    rooms.reserve(most);
     while (jobs > 0) {
         int const lane = schedule.first();
         if (lane < 0)

@@ -1,4 +1,5 @@
-// Whose turn it is: the fair division of jobs between lanes (tenants) of different weight, over all claims.
+// The schedule: which lane (tenant) of a queue is served next, so that lanes of different weight share the
+// jobs of all claims fairly.
 #pragma once
 
 #include <cstdint>
@@ -10,73 +11,75 @@ namespace fairq::core {
 constexpr int kLeastWeight = 1;
 constexpr int kMostWeight = 1000;
 
-enum class Place : std::uint8_t {
-    out,      // not in the schedule
-    waiting,  // ahead of its share: not due yet
-    eligible, // due
-    leaving,  // left ahead of its share: its weight counts until the others have caught up
-    holding,  // held ahead of its share: likewise
-    held,     // out of the way of pick(); its weight does not count, its start is relative to the clock
-    resting,  // not due yet, and its weight does not count until then: passed over, or back with a debt
+enum class LaneState : std::uint8_t {
+    out,      // The lane is not in the schedule.
+    waiting,  // It is ahead of its share, so that its next job is not due yet.
+    eligible, // Its next job is due.
+    leaving,  // It left ahead of its share: its weight counts until the other lanes have caught up.
+    holding,  // It was held ahead of its share: likewise.
+    held,     // pick() skips it; its weight does not count, and its start is relative to the clock.
+    resting,  // It was passed over or came back with a debt: its weight counts again when it is due.
 };
 
-// All zero: not in the schedule, and never was.
+// A lane's entry in the schedule. All zero: the lane is not in the schedule, and never was.
 struct ScheduledLane {
     double start;                       // virtual time from which its next job is due
-    std::uint64_t turn;                 // ties go to whoever has waited longest
+    std::uint64_t sequence;             // decides ties: the lane that has waited longer has the lower number
     std::int32_t weight;                // kLeastWeight to kMostWeight
     std::int32_t child, next, previous; // links in its heap: index + 1, or 0 for none
-    std::int32_t grant;                 // in the draw under way: index of its part + 1
-    Place place;
-    std::uint8_t passed_over; // times in a row
+    std::int32_t grant;                 // in the draw under way: index of its grant + 1, or 0 for none
+    LaneState state;
+    std::uint8_t passed_over; // how many times in a row
 };
 
-// All zero: an empty schedule.
+// What all lanes of a schedule have in common. All zero: an empty schedule.
 struct ScheduleState {
-    double now;          // virtual time: how many jobs a lane of weight 1 should have got
-    double rest;         // jobs by which `now` is behind the starts, for what rounding took from it
-    std::int64_t weight; // of the lanes that count
-    std::uint64_t turns;
+    double now;                     // virtual time: how many jobs a lane of weight 1 should have got
+    double remainder;               // jobs by which `now` lags behind the starts, by rounding
+    std::int64_t weight;            // sum over the lanes whose weight counts
+    std::uint64_t last_sequence;    // the highest number that a lane has got so far
     std::int32_t eligible, waiting; // roots of the two heaps: index + 1, or 0 for none
     std::int32_t lanes;
 };
 
 // Earliest Eligible Virtual Deadline First (I. Stoica & H. Abdel-Wahab, 1995), with jobs of size 1. A lane's
 // jobs are due 1/weight of virtual time apart and have to be served within 1/weight from then; of the lanes
-// that are due, the one with the earliest deadline is next. So nobody gets a job more than its share at any
-// moment, nor lacks one: taking the earliest deadline alone would serve a heavy lane in one burst, taking
-// the earliest start alone would let a heavy lane wait for all light ones.
+// that are due, the one with the earliest deadline is served next. So at every moment each lane is within one
+// job of its share. Two simpler rules fail: by the earliest deadline alone a heavy lane would be served in
+// one burst, by the earliest start alone it would wait for all light ones.
 //
 // Virtual time is the mean of the starts of the lanes that count, by weight: that is where all of them would
 // be, had everything been divided exactly. It follows from the lanes alone, so that a job given back, a lane
 // gone and a weight changed need no bookkeeping of the past. It can go back when jobs are given back.
 //
-// A view of arrays that live elsewhere (links are indexes, not pointers). Not synchronised. O(log n) each,
-// amortised: both heaps are pairing heaps.
+// A Schedule is a view of arrays that live elsewhere (their links are indexes, not pointers), and it takes no
+// lock. Each call costs O(log n), amortised: both heaps are pairing heaps.
 class Schedule {
 public:
     Schedule(ScheduledLane *lanes, ScheduleState &state) : lanes_(lanes), state_(state) {}
 
-    // From now on, without credit for the past. A lane that is in already only gets the weight.
+    // The lane takes part from now on, without credit for the past. If it is in already, this sets its
+    // weight.
     void enter(int lane, int weight);
-    // Its start stays, so that leaving and coming back gains nothing.
+    // The lane's start is remembered, so that it gains nothing by leaving and coming back.
     void leave(int lane);
-    // Acts on the next pick: the jobs that it is ahead or behind stay, the time to make up for them changes.
+    // Acts from the next pick on. The jobs that the lane is ahead or behind stay, with another time to make
+    // up for them.
     void set_weight(int lane, int weight);
 
-    // The lane whose next job is due first, charged with one job; -1 when nobody is there. While there is
-    // somebody, somebody is served: when nobody is due, virtual time goes on to whoever is due next.
+    // Charges the lane that is served next with one job and returns it; -1 only when no lane can be picked:
+    // when none is due yet, virtual time moves on to the lane that is due first.
     int pick();
-    // Takes back the charge for jobs that a lane could not use, also from a lane that has left meanwhile.
+    // Takes back the charge for jobs that the lane could not use, even if it has left meanwhile.
     void give_back(int lane, int jobs);
-    // Could not be served now (paused, at a limit): its turn is behind the others', later each time up to
-    // one job's time of a lane of weight 1, and nothing is saved up meanwhile.
+    // The lane could not be served now (paused, at a limit). It is due later, twice as late each time in a
+    // row, up to the time of one job of a lane of weight 1, and it saves nothing up meanwhile.
     void pass_over(int lane);
-    // It was served: the next time that it is passed over is a first time.
+    // The lane was served: when it is passed over next, that is the first time in a row again.
     void served(int lane) { at(lane).passed_over = 0; }
 
-    // Out of the way of pick() until resume(), without gain or loss: the clock stands still for it. It stays
-    // in the schedule.
+    // pick() skips the lane until resume(). It stays in the schedule, and the clock stands still for it, so
+    // that it neither gains nor loses.
     void hold(int lane);
     void resume(int lane);
 
@@ -96,7 +99,7 @@ private:
     void move_clock(double jobs);
     void count(int lane);
     void discount(int lane);
-    void put(int lane, Place place);
+    void put(int lane, LaneState state);
     void take(int lane);
     void set_start(int lane, double start);
 
@@ -110,14 +113,17 @@ struct Grant {
 };
 
 // Draws up to `jobs` jobs. room(lane) is the most that the lane may get in this draw; it must not throw, and
-// is asked once for a lane whose turn comes. A lane out of room is held until the end. Parts are in the order
-// of the lanes' first turns; their sum is less than `jobs` only when all lanes are out of room.
+// is asked once for each lane that is reached. A lane without room is held until the draw ends. The grants
+// are in the order in which the lanes were first served, and their sum is less than `jobs` only when no lane
+// has room left. The draw allocates before it changes the schedule: if memory runs out, the schedule is
+// unchanged.
 //
-// Each part is within one job of the weighted max-min fair one, if room() knows how much work a lane has.
-// Where that comes out by asking, a claim that has to be so exact gives everything back once lanes had less,
-// and draws again with that room, before it takes any job. One that takes at once, and draws again only what
-// is missing, gives nobody more than a job too much, but the others' rounding can be taken from one heavy
-// lane: it lacks up to one job more for each lane that had less, and gets it in the next draws.
+// Each grant is within one job of the weighted max-min fair one, if room() knows how much work a lane has. A
+// claim that finds that out only by looking has two ways. To be as exact, it gives everything back once lanes
+// had less, and draws again with that room, before it takes any job. If it takes jobs at once, and draws
+// again only what is missing, still no lane gets more than one job too much; but the rounding of all the
+// other lanes can be at the expense of one heavy lane: it lacks up to one job more for each lane that had
+// less, and gets these jobs in the next draws.
 std::vector<Grant> draw(Schedule &schedule, int jobs, const std::function<int(int)> &room);
 
 } // namespace fairq::core

@@ -1,4 +1,4 @@
-// Whose turn comes before a lane's: see turn.hpp.
+// Plays the schedule through until a lane is served (see schedule_position.hpp).
 #include "core/schedule_position.hpp"
 
 namespace fairq::core {
@@ -17,9 +17,9 @@ int lanes_before(int lane, std::vector<ScheduledLane> lanes, ScheduleState state
         int const next = schedule.pick();
         if (next == lane || next < 0)
             break;
-        auto const place = static_cast<std::size_t>(next);
-        before += served[place] ? 0 : 1;
-        served[place] = true;
+        auto const index = static_cast<std::size_t>(next);
+        before += served[index] ? 0 : 1;
+        served[index] = true;
     }
     return before;
 }

@@ -1,4 +1,4 @@
-// SkipRanges in a lane (see skip ranges.hpp).
+// See skip_ranges.hpp.
 #include "core/skip_ranges.hpp"
 
 #include <algorithm>
@@ -7,7 +7,7 @@ namespace fairq::core {
 
 namespace {
 
-constexpr std::uint64_t kNear = 1024; // positions: a claim walks over so many for the price of two descents
+constexpr std::uint64_t kNear = 1024; // positions: to walk over so many costs a claim as much as two descents
 
 std::uint64_t length(KeyRange range) {
     return static_cast<std::uint64_t>(range.to) - static_cast<std::uint64_t>(range.from);
@@ -25,12 +25,12 @@ void SkipRanges::add(KeyRange range) {
     KeyRange all[kMost + 1];
     int count = 0, place = 0;
     for (int i = 0; i < count_; ++i) {
-        if (range.from <= skip_ranges_[i].to && skip_ranges_[i].from <= range.to) {
-            range = hull(range, skip_ranges_[i]);
+        if (range.from <= ranges_[i].to && ranges_[i].from <= range.to) {
+            range = hull(range, ranges_[i]);
             continue;
         }
-        all[count++] = skip_ranges_[i];
-        if (skip_ranges_[i].to < range.from)
+        all[count++] = ranges_[i];
+        if (ranges_[i].to < range.from)
             place = count;
     }
     std::copy_backward(all + place, all + count, all + count + 1);
@@ -38,14 +38,14 @@ void SkipRanges::add(KeyRange range) {
     keep(all, count + 1);
 }
 
-void SkipRanges::invalidate(KeyRange hole) {
-    if (hole.empty())
+void SkipRanges::invalidate(KeyRange range) {
+    if (range.empty())
         return;
     KeyRange all[kMost + 1];
     int count = 0;
     for (int i = 0; i < count_; ++i) {
-        KeyRange const before{skip_ranges_[i].from, std::min(skip_ranges_[i].to, hole.from)};
-        KeyRange const after{std::max(skip_ranges_[i].from, hole.to), skip_ranges_[i].to};
+        KeyRange const before{ranges_[i].from, std::min(ranges_[i].to, range.from)};
+        KeyRange const after{std::max(ranges_[i].from, range.to), ranges_[i].to};
         if (!before.empty())
             all[count++] = before;
         if (!after.empty())
@@ -61,51 +61,51 @@ void SkipRanges::keep(const KeyRange *ranges, int count) {
             ? end
             : std::min_element(ranges, end, [](KeyRange a, KeyRange b) { return length(a) < length(b); });
     count_ = static_cast<std::int32_t>(
-        (left_out == end ? std::copy(ranges, end, skip_ranges_)
-                         : std::copy(left_out + 1, end, std::copy(ranges, left_out, skip_ranges_))) -
-        skip_ranges_);
+        (left_out == end ? std::copy(ranges, end, ranges_)
+                         : std::copy(left_out + 1, end, std::copy(ranges, left_out, ranges_))) -
+        ranges_);
 }
 
 LaneKey SkipRanges::skip(LaneKey key) const {
-    for (int i = 0; i < count_ && skip_ranges_[i].from <= key; ++i)
-        if (key < skip_ranges_[i].to)
-            return skip_ranges_[i].to;
+    for (int i = 0; i < count_ && ranges_[i].from <= key; ++i)
+        if (key < ranges_[i].to)
+            return ranges_[i].to;
     return key;
 }
 
 LaneKey SkipRanges::next(LaneKey key) const {
     for (int i = 0; i < count_; ++i)
-        if (key < skip_ranges_[i].to)
-            return std::max(key, skip_ranges_[i].from);
+        if (key < ranges_[i].to)
+            return std::max(key, ranges_[i].from);
     return kLastKey;
 }
 
 void ScannedRanges::over(LaneKey key) {
-    if (key >= now_.from)
-        first_ = std::min(first_, key);
-    now_.to = std::max(now_.to, behind(key));
+    if (key >= current_.from)
+        first_entry_ = std::min(first_entry_, key);
+    current_.to = std::max(current_.to, key_after(key));
 }
 
-// A job that is left out may have an entry that was passed, too.
+// A job that is left out may have more than one entry, and the walk may have passed one of them before.
 void ScannedRanges::leave_out(KeyRange entries) {
-    now_.to = entries.from;
+    current_.to = entries.from;
     end();
-    now_ = {entries.to, entries.to};
-    first_ = kLastKey;
+    current_ = {entries.to, entries.to};
+    first_entry_ = kLastKey;
 }
 
 void ScannedRanges::end() {
-    if (first_ < now_.to && !now_.empty() && ranges_.size() < SkipRanges::kMost)
-        ranges_.push_back(now_);
+    if (first_entry_ < current_.to && !current_.empty() && ranges_.size() < SkipRanges::kMost)
+        ranges_.push_back(current_);
 }
 
 void ScannedRanges::end_at(LaneKey key) {
-    now_.to = std::max(now_.to, key);
+    current_.to = std::max(current_.to, key);
     over_dead();
     end();
 }
 
-// Near ones become one; so do the nearest when there are too many.
+// Ranges that are near each other become one; when there are too many, the new one joins the nearest.
 void DirtyRanges::add(KeyRange range) {
     if (range.empty())
         return;

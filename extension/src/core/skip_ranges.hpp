@@ -1,4 +1,4 @@
-// Where in a lane there is nothing to claim: ranges of places that a claim steps over.
+// Skip ranges: parts of a lane that hold nothing to claim, so that a claim steps over them.
 #pragma once
 
 #include <cstdint>
@@ -6,15 +6,15 @@
 
 namespace fairq::core {
 
-// A place in a lane, in the order in which jobs are claimed: the priority above, the position in the low 48
-// bits.
+// Where a job stands in its lane, as one number in the order in which jobs are claimed: the priority in the
+// high 16 bits, the position in the low 48.
 using LaneKey = std::int64_t;
 
 constexpr int kPositionBits = 48;
 constexpr std::int64_t kMostPosition = (std::int64_t{1} << kPositionBits) - 1;
 constexpr LaneKey kFirstKey = INT64_MIN, kLastKey = INT64_MAX;
 
-// A position that does not fit stands for the nearest one that does.
+// A position that does not fit into 48 bits gets the key of the nearest one that does.
 constexpr LaneKey lane_key(std::int16_t priority, std::int64_t position) {
     std::int64_t const fitting = position < 0 ? 0 : position > kMostPosition ? kMostPosition : position;
     return std::int64_t{priority} * (kMostPosition + 1) + fitting;
@@ -25,8 +25,9 @@ constexpr std::int16_t priority_of(LaneKey key) {
 constexpr std::int64_t position_of(LaneKey key) {
     return key & kMostPosition;
 }
-// The key that follows; but nobody gets past one that stands for many positions.
-constexpr LaneKey behind(LaneKey key) {
+// The key that follows, or the same key if it stands for many positions: a walk cannot know that it has seen
+// all of them.
+constexpr LaneKey key_after(LaneKey key) {
     return position_of(key) == 0 || position_of(key) == kMostPosition ? key : key + 1;
 }
 
@@ -39,18 +40,18 @@ constexpr KeyRange range_of(LaneKey key) {
     return {key, key == kLastKey ? key : key + 1};
 }
 
-// What is known of a lane; all zero: nothing. It can only forget, never claim too much: when there are more
-// ranges than places for them, the shortest one goes.
+// The skip ranges of one lane; all zero: there are none. Ranges can be forgotten, but never cover more than
+// was added: when there are more than kMost, the shortest one is dropped.
 class SkipRanges {
 public:
     static constexpr int kMost = 8;
 
     void add(KeyRange range);
-    // There may be something to claim here, from now on.
-    void invalidate(KeyRange hole);
+    // From now on there may be something to claim in this range.
+    void invalidate(KeyRange range);
 
     bool any() const { return count_ > 0; }
-    // The first place from `key` on that is in no skip range, and the first that is in one (kLastKey: none).
+    // The first key from `key` on that is in no skip range, and the first that is in one (kLastKey: none is).
     LaneKey skip(LaneKey key) const;
     LaneKey next(LaneKey key) const;
 
@@ -58,29 +59,30 @@ private:
     void keep(const KeyRange *ranges, int count);
 
     std::int32_t count_;
-    KeyRange skip_ranges_[kMost]; // in order, and something between any two
+    KeyRange ranges_[kMost]; // in order; no two of them meet
 };
 
-// What a walk along a lane has passed, so that nothing is left to claim there: the ranges that may become
-// skip ranges, at most as many as a lane has. A range without entries is none: it would save nobody a look, and
-// take the place of one that does.
+// The ranges in which a walk along a lane has left nothing to claim. They may become skip ranges, and so they
+// are at most as many as a lane has. A range without an entry is not recorded: it would save no claim a look,
+// and could displace one that does.
 class ScannedRanges {
 public:
-    ScannedRanges(LaneKey from, std::vector<KeyRange> &ranges) : now_{from, from}, ranges_(ranges) {}
+    ScannedRanges(LaneKey from, std::vector<KeyRange> &ranges) : current_{from, from}, ranges_(ranges) {}
 
-    void over(LaneKey key);                  // an entry
-    void over_dead() { first_ = now_.from; } // entries that the walk was not shown, in front of the next one
-    void leave_out(KeyRange entries);        // others may claim these, or somebody later
+    void over(LaneKey key); // The walk passed an entry; no job is left to claim there.
+    // Between the walk's place and its next entry there are dead entries, which the index did not show.
+    void over_dead() { first_entry_ = current_.from; }
+    void leave_out(KeyRange entries); // Another claim may take these jobs, now or later.
     void end();
-    void end_at(LaneKey key); // there was no entry in front of it any more
+    void end_at(LaneKey key); // The walk found no further entry in front of this key.
 
 private:
-    KeyRange now_;
-    LaneKey first_ = kLastKey; // entry of it
+    KeyRange current_;
+    LaneKey first_entry_ = kLastKey; // in current_
     std::vector<KeyRange> &ranges_;
 };
 
-// Places that something happened to, or more than those, never less.
+// The ranges of a lane in which jobs have changed. They may cover more than that, never less.
 class DirtyRanges {
 public:
     static constexpr int kMost = 4;
