@@ -13,27 +13,27 @@
 
 #include <fmt/format.h>
 
-#include "cluster.hpp"
-#include "database.hpp"
-#include "engine.hpp"
+#include "cli/options.hpp"
+#include "db/database.hpp"
+#include "engine/engine.hpp"
 #include "errors.hpp"
+#include "fault/cluster.hpp"
 #include "interrupt.hpp"
-#include "options.hpp"
-#include "report.hpp"
+#include "report/report.hpp"
 
 namespace {
 
 using namespace fairq::driver;
 
-Plan load_plan(const Options &options) {
-    Plan plan = read_plan(find_plan(options.plan), options.choice);
+plan::Plan load_plan(const cli::Options &options) {
+    plan::Plan plan = plan::read_plan(plan::find_plan(options.plan), options.choice);
     for (const auto &[metric, expression] : options.thresholds) {
         try {
-            Gate gate = parse_gate(metric, expression);
+            judge::Gate gate = judge::parse_gate(metric, expression);
             gate.id = "OPTION";
             gate.title = metric;
             plan.gates.push_back(gate);
-        } catch (const GateError &error) {
+        } catch (const judge::GateError &error) {
             throw UsageError(fmt::format("--threshold {}:{}: {}", metric, expression, error.what()));
         }
     }
@@ -41,8 +41,8 @@ Plan load_plan(const Options &options) {
 }
 
 int list_plans() {
-    for (const std::string &path : all_plans())
-        fmt::print("{}", summarize_plan(read_plan(path, {})));
+    for (const std::string &path : plan::all_plans())
+        fmt::print("{}", report::summarize_plan(plan::read_plan(path, {})));
     return 0;
 }
 
@@ -51,10 +51,10 @@ bool has_variable(const char *name) {
     return value != nullptr && *value != '\0';
 }
 
-TextStyle choose_style(const Options &options) {
+report::TextStyle choose_style(const cli::Options &options) {
     const char *term = std::getenv("TERM");
     const bool dumb = term != nullptr && std::string(term) == "dumb";
-    TextStyle style;
+    report::TextStyle style;
     style.color = !options.no_color && !has_variable("NO_COLOR") && !dumb && isatty(STDOUT_FILENO) != 0;
     style.symbols = std::string(nl_langinfo(CODESET)) == "UTF-8";
     style.quiet = options.quiet;
@@ -88,62 +88,63 @@ private:
     std::ofstream file_;
 };
 
-int complain(Outcome outcome, const char *message, std::FILE *stream = stdout) {
+int complain(judge::Outcome outcome, const char *message, std::FILE *stream = stdout) {
     fmt::print(stderr, "fairq: {}\n", message);
-    fmt::print(stream, "{}\n0 passed, 1 failed\n", outcome_word(outcome));
-    return exit_code(outcome);
+    fmt::print(stream, "{}\n0 passed, 1 failed\n", judge::outcome_word(outcome));
+    return judge::exit_code(outcome);
 }
 
-RunResult run_somewhere(const Plan &plan, RunSettings settings, const Options &options, Progress &progress) {
-    std::unique_ptr<Cluster> cluster;
-    const auto conninfo = chosen_conninfo(options);
+engine::RunResult run_somewhere(const plan::Plan &plan, engine::RunSettings settings,
+                                const cli::Options &options, engine::Progress &progress) {
+    std::unique_ptr<fault::Cluster> cluster;
+    const auto conninfo = cli::chosen_conninfo(options);
     if (!conninfo) {
         progress.note("making a throw-away cluster");
-        cluster = std::make_unique<Cluster>(
-            ClusterOptions{uses_cron(plan), plan.server.cron_background_workers, plan.server.settings});
+        cluster = std::make_unique<fault::Cluster>(fault::ClusterOptions{
+            plan::uses_cron(plan), plan.server.cron_background_workers, plan.server.settings});
     }
     settings.throwaway = cluster != nullptr;
     settings.conninfo = cluster ? cluster->conninfo() : *conninfo;
-    RunResult result = run_plan(plan, settings, progress);
+    engine::RunResult result = engine::run_plan(plan, settings, progress);
     if (cluster && options.keep)
         progress.note(fmt::format("kept the stopped cluster in {}", cluster->keep()));
     return result;
 }
 
-int run(const Options &options) {
-    const Plan plan = load_plan(options);
+int run(const cli::Options &options) {
+    const plan::Plan plan = load_plan(options);
     JsonOutput json(options.json_file);
-    Progress progress(Progress::choose(options.quiet), options.progress);
-    RunSettings settings;
+    engine::Progress progress(engine::Progress::choose(options.quiet), options.progress);
+    engine::RunSettings settings;
     settings.seed = options.seed.value_or(std::random_device{}());
     settings.timeout = options.timeout;
     settings.force = options.force;
     settings.keep = options.keep;
-    settings.again = again_command(options, plan, settings.seed);
+    settings.again = cli::again_command(options, plan, settings.seed);
     try {
-        const RunResult result = run_somewhere(plan, settings, options, progress);
-        json.write(json_report(result));
-        fmt::print(json.text_stream(), "{}", text_report(result, choose_style(options)));
-        return exit_code(result.outcome);
+        const engine::RunResult result = run_somewhere(plan, settings, options, progress);
+        json.write(report::json_report(result));
+        fmt::print(json.text_stream(), "{}", report::text_report(result, choose_style(options)));
+        return judge::exit_code(result.outcome);
     } catch (const SetupError &error) {
-        json.write(json_failure(Outcome::setup, error.what()));
-        return complain(Outcome::setup, error.what(), json.text_stream());
+        json.write(report::json_failure(judge::Outcome::setup, error.what()));
+        return complain(judge::Outcome::setup, error.what(), json.text_stream());
     } catch (const Interrupted &error) {
-        json.write(json_failure(Outcome::aborted, error.what()));
-        return complain(Outcome::aborted, error.what(), json.text_stream());
+        json.write(report::json_failure(judge::Outcome::aborted, error.what()));
+        return complain(judge::Outcome::aborted, error.what(), json.text_stream());
     }
 }
 
-int dispatch(const Options &options) {
+int dispatch(const cli::Options &options) {
     switch (options.verb) {
-    case Verb::run:
+    case cli::Verb::run:
         return run(options);
-    case Verb::list:
+    case cli::Verb::list:
         return list_plans();
-    case Verb::check:
-        fmt::print("{}", describe_plan(load_plan(options)));
+    case cli::Verb::check:
+        fmt::print("{}", report::describe_plan(load_plan(options)));
         return 0;
-    case Verb::help:
+    case cli::Verb::help:
         fmt::print("{}", options.help);
         return 0;
     }
@@ -157,14 +158,14 @@ int main(int argc, char **argv) {
     install_signal_handlers();
     setenv("PGCONNECT_TIMEOUT", "10", 0); // libpq's own default is for ever
     try {
-        return dispatch(parse_options(argc, argv));
+        return dispatch(cli::parse_options(argc, argv));
     } catch (const UsageError &error) {
-        return complain(Outcome::usage, error.what());
+        return complain(judge::Outcome::usage, error.what());
     } catch (const SetupError &error) {
-        return complain(Outcome::setup, error.what());
+        return complain(judge::Outcome::setup, error.what());
     } catch (const Interrupted &error) {
-        return complain(Outcome::aborted, error.what());
+        return complain(judge::Outcome::aborted, error.what());
     } catch (const std::exception &error) {
-        return complain(Outcome::inconclusive, error.what());
+        return complain(judge::Outcome::inconclusive, error.what());
     }
 }

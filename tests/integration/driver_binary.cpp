@@ -52,8 +52,8 @@ TEST_F(Binary, a_good_run_on_a_throw_away_cluster_exits_with_0_and_leaves_nothin
 
 TEST_F(Binary, broken_and_failed_runs_have_their_exit_codes) {
     const std::string database = "--dsn=" + shared_cluster().conninfo("criteria");
-    Database(shared_cluster().conninfo("postgres"), "test").query("CREATE DATABASE criteria");
-    Database(shared_cluster().conninfo("criteria"), "test").query("CREATE EXTENSION fairq");
+    db::Database(shared_cluster().conninfo("postgres"), "test").query("CREATE DATABASE criteria");
+    db::Database(shared_cluster().conninfo("criteria"), "test").query("CREATE EXTENSION fairq");
     FairqProcess broken({"run", plan_path("small"), "--profile", "deleted_row", database, "-q"});
     EXPECT_EQ(broken.exit_code(kShort), 1) << broken.output();
     FairqProcess failed({"run", plan_path("small"), database, "-q", "--threshold", "tick_ms:max<0.001"});
@@ -119,25 +119,25 @@ TEST_F(Binary, a_driver_that_is_killed_outright_takes_its_server_with_it) {
 }
 
 TEST_F(Binary, ctrl_c_on_somebodys_database_takes_schedules_and_data_away) {
-    Database database(shared_cluster().conninfo(), "test");
+    db::Database database(shared_cluster().conninfo(), "test");
     FairqProcess fairq({"run", "scaling", "--dsn", shared_cluster().conninfo()});
     ASSERT_TRUE(eventually(kShort, [&] {
         return database.scalar("SELECT command FROM cron.job WHERE jobname = 'run-job-queue-single'") ==
-               Cell(" SELECT public.run_job_queue_cron() ");
+               db::Cell(" SELECT public.run_job_queue_cron() ");
     })) << fairq.output();
     fairq.process().signal(SIGTERM);
     EXPECT_EQ(fairq.exit_code(kShort), 105) << fairq.output();
-    EXPECT_EQ(database.scalar("SELECT count(*) FROM cron.job"), Cell("0"));
-    EXPECT_EQ(database.scalar("SELECT count(*) FROM job_queue"), Cell("0"));
+    EXPECT_EQ(database.scalar("SELECT count(*) FROM cron.job"), db::Cell("0"));
+    EXPECT_EQ(database.scalar("SELECT count(*) FROM job_queue"), db::Cell("0"));
 }
 
 TEST_F(Binary, a_cron_job_of_that_name_that_is_not_ours_is_refused_and_left_alone) {
-    Database database(shared_cluster().conninfo(), "test");
+    db::Database database(shared_cluster().conninfo(), "test");
     database.query("SELECT cron.schedule('run-job-queue-parallel', '0 5 1 1 *', 'SELECT 1')");
     FairqProcess fairq({"run", "scaling", "--dsn", shared_cluster().conninfo()});
     EXPECT_EQ(fairq.exit_code(kShort), 3) << fairq.output();
     EXPECT_NE(fairq.output().find("SELECT cron.unschedule('run-job-queue-parallel');"), std::string::npos)
         << fairq.output();
-    EXPECT_EQ(database.scalar("SELECT count(*) FROM cron.job"), Cell("1"));
+    EXPECT_EQ(database.scalar("SELECT count(*) FROM cron.job"), db::Cell("1"));
     database.query("SELECT cron.unschedule('run-job-queue-parallel')");
 }

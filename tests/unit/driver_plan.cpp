@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "errors.hpp"
-#include "plan.hpp"
+#include "plan/plan.hpp"
 
 using namespace fairq::driver;
 
@@ -68,8 +68,8 @@ expect = "max<180"
 min_samples = 3
 )TOML";
 
-Plan good(const PlanChoice &choice = {}) {
-    return parse_plan(kGood, "demo.toml", choice);
+plan::Plan good(const plan::PlanChoice &choice = {}) {
+    return plan::parse_plan(kGood, "demo.toml", choice);
 }
 
 std::string replaced(const std::string &from, const std::string &to) {
@@ -79,9 +79,9 @@ std::string replaced(const std::string &from, const std::string &to) {
     return text.replace(at, from.size(), to);
 }
 
-std::string error_of(const std::string &text, const PlanChoice &choice = {}) {
+std::string error_of(const std::string &text, const plan::PlanChoice &choice = {}) {
     try {
-        parse_plan(text, "demo.toml", choice);
+        plan::parse_plan(text, "demo.toml", choice);
         return "no error";
     } catch (const UsageError &error) {
         return error.what();
@@ -91,7 +91,7 @@ std::string error_of(const std::string &text, const PlanChoice &choice = {}) {
 } // namespace
 
 TEST(PlanTest, a_good_plan_is_read_in_full) {
-    const Plan plan = good();
+    const plan::Plan plan = good();
     EXPECT_EQ(plan.name, "demo");
     EXPECT_EQ(plan.profile, "small");
     EXPECT_EQ(plan.profiles.size(), 2U);
@@ -99,7 +99,7 @@ TEST(PlanTest, a_good_plan_is_read_in_full) {
     EXPECT_FALSE(plan.server.cron_background_workers);
     EXPECT_EQ(plan.server.settings.at("fairq.tick_tenant_cap"), "7");
     ASSERT_EQ(plan.phases.size(), 2U);
-    const Phase &one = plan.phases[0];
+    const plan::Phase &one = plan.phases[0];
     EXPECT_TRUE(one.clear);
     EXPECT_FALSE(one.duration);
     EXPECT_EQ(one.timeout, Milliseconds(300'000));
@@ -107,9 +107,9 @@ TEST(PlanTest, a_good_plan_is_read_in_full) {
     EXPECT_EQ(one.before.at(0), "SELECT ${schema}.f(10)")
         << "the schema is filled in when the statement runs";
     EXPECT_EQ(one.seeds.at(0).jobs, 10);
-    EXPECT_EQ(one.workers.at(0).kind, WorkerKind::cron);
+    EXPECT_EQ(one.workers.at(0).kind, plan::WorkerKind::cron);
     EXPECT_EQ(one.workers.at(0).every, Milliseconds(60'000));
-    const Phase &two = plan.phases[1];
+    const plan::Phase &two = plan.phases[1];
     EXPECT_FALSE(two.clear);
     EXPECT_EQ(two.duration, Milliseconds(10'000));
     EXPECT_EQ(two.at_rest, Milliseconds(2'000));
@@ -117,11 +117,11 @@ TEST(PlanTest, a_good_plan_is_read_in_full) {
     EXPECT_EQ(two.enqueues.at(0).work_ms, 20);
     EXPECT_EQ(two.enqueues.at(1).planned_jobs(), 60);
     EXPECT_EQ(two.enqueues.at(1).work_ms, 10);
-    EXPECT_EQ(two.workers.at(0).kind, WorkerKind::tick);
+    EXPECT_EQ(two.workers.at(0).kind, plan::WorkerKind::tick);
 }
 
 TEST(PlanTest, the_gates_of_the_ledger_and_of_the_driver_are_always_there) {
-    const Plan plan = good();
+    const plan::Plan plan = good();
     ASSERT_EQ(plan.gates.size(), 1U + 5U + 1U);
     EXPECT_EQ(plan.gates[0].id, "G");
     EXPECT_EQ(plan.gates[0].min_samples, 3U);
@@ -241,6 +241,6 @@ TEST(PlanTest, a_plan_without_phases_or_a_phase_without_actors_is_refused) {
 }
 
 TEST(PlanTest, a_plan_that_is_nowhere_is_a_usage_error) {
-    EXPECT_THROW(find_plan("no-such-plan"), UsageError);
-    EXPECT_THROW(find_plan("no/such/plan.toml"), UsageError);
+    EXPECT_THROW(plan::find_plan("no-such-plan"), UsageError);
+    EXPECT_THROW(plan::find_plan("no/such/plan.toml"), UsageError);
 }
