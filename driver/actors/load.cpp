@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "errors.hpp"
+
 namespace fairq::driver::actors {
 namespace {
 
@@ -14,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr Milliseconds kSlice{20};
 constexpr double kGraceSeconds = 1.0;
-constexpr std::size_t kLargestCall = 5000;
+constexpr long long kLargestCall = 5000;
 constexpr Milliseconds kReconnectPatience{60'000};
 
 double seconds_since(Clock::time_point start) {
@@ -23,28 +25,25 @@ double seconds_since(Clock::time_point start) {
 
 } // namespace
 
-std::vector<std::string> planned_tenants(const plan::EnqueueActor &actor, std::uint64_t seed) {
-    std::mt19937_64 random(seed);
-    std::vector<long long> round(static_cast<std::size_t>(actor.tenants));
-    for (std::size_t i = 0; i < round.size(); ++i)
-        round[i] = static_cast<long long>(i) + 1;
-    std::vector<std::string> tenants;
-    const auto planned = static_cast<std::size_t>(actor.planned_jobs());
-    tenants.reserve(planned);
-    while (tenants.size() < planned) {
+TenantRounds::TenantRounds(long long tenants, std::uint64_t seed)
+    : random_(seed), round_(static_cast<std::size_t>(tenants)), place_(round_.size()) {
+    for (std::size_t i = 0; i < round_.size(); ++i)
+        round_[i] = static_cast<long long>(i) + 1;
+}
+
+long long TenantRounds::next() {
+    if (place_ == round_.size()) {
         // Not std::shuffle: the same seed has to give the same order with every standard library.
-        for (std::size_t i = round.size(); i > 1; --i)
-            std::swap(round[i - 1], round[random() % i]);
-        for (const long long tenant : round)
-            if (tenants.size() < planned)
-                tenants.push_back(fmt::format("tenant-{}", tenant));
+        for (std::size_t i = round_.size(); i > 1; --i)
+            std::swap(round_[i - 1], round_[random_() % i]);
+        place_ = 0;
     }
-    return tenants;
+    return round_[place_++];
 }
 
 LoadSender::LoadSender(const plan::EnqueueActor &actor, const Run &run)
-    : actor_(actor), run_(run), tenants_(planned_tenants(actor, run.seed)), database_(run.conninfo, "load"),
-      start_(Clock::now()) {
+    : actor_(actor), run_(run), tenants_(actor.tenants, run.seed),
+      database_(run.conninfo, "load " + run.run_id), start_(Clock::now()) {
     result_.planned = actor.planned_jobs();
     thread_ = std::thread([this] { loop(); });
 }
@@ -54,56 +53,79 @@ LoadSender::~LoadSender() {
         stop();
 }
 
-std::size_t LoadSender::due_jobs(double seconds) const {
+long long LoadSender::due_jobs(double seconds) const {
     const double due = std::floor(seconds * actor_.per_second) + 1; // the first is due at once
-    return std::min(tenants_.size(), static_cast<std::size_t>(due));
+    return std::min(result_.planned, static_cast<long long>(due));
 }
 
 void LoadSender::loop() {
-    std::size_t next = 0;
     try {
-        while (!stopping_ && next < tenants_.size()) {
-            const std::size_t due = std::min(due_jobs(seconds_since(start_)), next + kLargestCall);
-            if (due > next) {
-                send(next, due);
-                next = due;
-            }
+        while (!stopping_ && planned_ < result_.planned) {
+            const long long due = std::min(due_jobs(seconds_since(start_)), planned_ + kLargestCall);
+            if (due > planned_)
+                send(make_batch(due));
             std::this_thread::sleep_for(kSlice);
         }
-    } catch (const db::DatabaseError &error) {
+    } catch (const std::exception &error) { // the server's, or a journal on a full disk
         result_.error = error.what();
     }
     finished_ = true;
 }
 
-void LoadSender::send(std::size_t first, std::size_t last) {
-    const std::vector<std::string> tenants(tenants_.begin() + static_cast<std::ptrdiff_t>(first),
-                                           tenants_.begin() + static_cast<std::ptrdiff_t>(last));
-    std::vector<std::string> payloads;
-    std::vector<std::string> keys;
-    for (std::size_t i = first; i < last; ++i) {
-        payloads.push_back(fmt::format("{{\"n\": {}, \"work_ms\": {}}}", i + 1, actor_.work_ms));
-        keys.push_back(fmt::format("{}-{}", run_.key_prefix, i + 1));
+LoadSender::Batch LoadSender::make_batch(long long last) {
+    Batch batch;
+    while (planned_ < last) {
+        const auto n = static_cast<std::uint64_t>(++planned_);
+        const std::uint64_t number = judge::job_number(run_.sender, n);
+        const std::string tenant = fmt::format("tenant-{}-{}", tenants_.next(), run_.run_id);
+        batch.entries.push_back({0, number, run_.journal.tenant_index(tenant), judge::Event::invoked});
+        batch.tenants.push_back(tenant);
+        batch.payloads.push_back(
+            fmt::format(R"({{"run": "{}", "n": {}, "work_ms": {}}})", run_.run_id, n, actor_.work_ms));
+        batch.keys.push_back(judge::job_key(run_.run_id, number));
     }
-    result_.lag_ms.push_back((seconds_since(start_) - static_cast<double>(first) / actor_.per_second) * 1000);
+    return batch;
+}
+
+void LoadSender::write_down(Batch &batch, judge::Event event) {
+    for (judge::JournalEntry &entry : batch.entries)
+        entry.event = event;
+    run_.journal.append(batch.entries);
+}
+
+void LoadSender::call(Batch &batch) {
     std::vector<long long> ids;
-    const auto sent_at = Clock::now();
     try {
         db::QueueClient client(database_, run_.schema);
         db::with_reconnect(
             kReconnectPatience, [&] { return stopping_.load(); },
-            [&] { ids = client.enqueue(tenants, payloads, keys); });
+            [&] { ids = client.enqueue(batch.tenants, batch.payloads, batch.keys); });
     } catch (const db::DatabaseError &error) {
-        if (error.connection_lost()) // else the server said no: there is nothing to look for
-            result_.unknown_keys.insert(result_.unknown_keys.end(), keys.begin(), keys.end());
+        write_down(batch, error.connection_lost() ? judge::Event::unknown : judge::Event::failed);
         throw;
     }
-    result_.call_ms.push_back(seconds_since(sent_at) * 1000);
+    if (ids.size() != batch.entries.size()) {
+        write_down(batch, judge::Event::unknown);
+        throw db::DatabaseError(
+            fmt::format("enqueue_jobs() gave {} ids for {} jobs", ids.size(), batch.entries.size()), "",
+            false);
+    }
     for (std::size_t i = 0; i < ids.size(); ++i)
-        result_.accepted.push_back({ids[i], i < tenants.size() ? tenants[i] : ""});
-    sent_ += static_cast<long long>(ids.size());
+        batch.entries[i].id = ids[i];
+    write_down(batch, judge::Event::acknowledged);
+}
+
+void LoadSender::send(Batch batch) {
+    const auto jobs = static_cast<long long>(batch.entries.size());
+    const double planned_at = static_cast<double>(planned_ - jobs) / actor_.per_second;
+    result_.lag_ms.push_back((seconds_since(start_) - planned_at) * 1000);
+    write_down(batch, judge::Event::invoked);
+    const auto sent_at = Clock::now();
+    call(batch);
+    result_.call_ms.push_back(seconds_since(sent_at) * 1000);
+    sent_ += jobs;
     if (seconds_since(start_) <= std::chrono::duration<double>(actor_.duration).count() + kGraceSeconds)
-        result_.sent_in_time += static_cast<long long>(ids.size());
+        result_.sent_in_time += jobs;
 }
 
 LoadResult LoadSender::stop() {

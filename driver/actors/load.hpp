@@ -1,6 +1,6 @@
 // load.hpp: the open-loop sender: jobs at a fixed rate on its own connection and thread, whatever
 // the queue does. Each job has an idempotency key of its own, so a call that lost its answer can be
-// sent again and still counts once.
+// sent again and still counts once. Keys, payloads and tenants carry the name of the run.
 #pragma once
 
 #include <atomic>
@@ -11,19 +11,28 @@
 #include <vector>
 
 #include "db/queue_client.hpp"
-#include "judge/ledger.hpp"
+#include "judge/journal.hpp"
 #include "plan/plan.hpp"
 
 namespace fairq::driver::actors {
 
-/// The tenant of every planned job: in turn, each round in an order of its own that the seed decides.
-std::vector<std::string> planned_tenants(const plan::EnqueueActor &actor, std::uint64_t seed);
+/// The tenants of a load: in turn, each round in an order of its own that the seed decides.
+class TenantRounds {
+public:
+    TenantRounds(long long tenants, std::uint64_t seed);
+
+    /// From 1 on.
+    long long next();
+
+private:
+    std::mt19937_64 random_;
+    std::vector<long long> round_;
+    std::size_t place_;
+};
 
 struct LoadResult {
     long long planned = 0;
     long long sent_in_time = 0; ///< acknowledged before the planned end (and a short grace)
-    std::vector<judge::AcceptedJob> accepted;
-    std::vector<std::string> unknown_keys;
     std::vector<double> call_ms;
     std::vector<double> lag_ms;
     int reconnects = 0;
@@ -35,8 +44,10 @@ public:
     struct Run {
         std::string conninfo;
         std::string schema;
-        std::string key_prefix; ///< unique for the run and the actor
+        std::string run_id;
+        std::uint32_t sender; ///< of the run's senders, from 1 on
         std::uint64_t seed;
+        judge::Journal &journal;
     };
 
     LoadSender(const plan::EnqueueActor &actor, const Run &run);
@@ -52,12 +63,20 @@ public:
 
 private:
     void loop();
-    void send(std::size_t first, std::size_t last);
-    std::size_t due_jobs(double seconds) const;
+    struct Batch {
+        std::vector<judge::JournalEntry> entries;
+        std::vector<std::string> tenants, payloads, keys;
+    };
+    Batch make_batch(long long last);
+    void send(Batch batch);
+    void call(Batch &batch);
+    void write_down(Batch &batch, judge::Event event);
+    long long due_jobs(double seconds) const;
 
     plan::EnqueueActor actor_;
     Run run_;
-    std::vector<std::string> tenants_;
+    TenantRounds tenants_;
+    long long planned_ = 0; ///< how many have a batch
     db::Database database_;
     LoadResult result_;
     std::chrono::steady_clock::time_point start_;

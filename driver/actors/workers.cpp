@@ -19,9 +19,9 @@ constexpr int kCancelNaps = 10;
 
 } // namespace
 
-TickWorker::TickWorker(const std::string &conninfo, const std::string &schema,
+TickWorker::TickWorker(db::Database &control, const std::string &schema, const std::string &run_id,
                        const plan::WorkerActor &worker)
-    : database_(conninfo, "tick"),
+    : database_(control.conninfo(), "tick " + run_id),
       call_(fmt::format("SELECT {}.run_job_queue_parallel({})", schema, worker.workers)),
       every_(worker.every), thread_([this] { loop(); }) {}
 
@@ -85,7 +85,7 @@ std::vector<std::string> TickWorker::errors() const {
 void WorkerSet::start(const std::vector<plan::WorkerActor> &workers) {
     for (const plan::WorkerActor &worker : workers)
         if (worker.kind == plan::WorkerKind::tick)
-            ticks_.push_back(std::make_unique<TickWorker>(control_.conninfo(), schema_, worker));
+            ticks_.push_back(std::make_unique<TickWorker>(control_, schema_, run_id_, worker));
         else if (!cron_.scheduled(worker.job))
             cron_.schedule(worker);
 }

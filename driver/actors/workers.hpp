@@ -18,7 +18,8 @@ namespace fairq::driver::actors {
 /// Calls run_job_queue_parallel(n) once every so often, on its own connection and thread, until it goes.
 class TickWorker {
 public:
-    TickWorker(const std::string &conninfo, const std::string &schema, const plan::WorkerActor &worker);
+    TickWorker(db::Database &control, const std::string &schema, const std::string &run_id,
+               const plan::WorkerActor &worker);
     ~TickWorker();
     TickWorker(const TickWorker &) = delete;
     TickWorker &operator=(const TickWorker &) = delete;
@@ -46,8 +47,8 @@ private:
 
 class WorkerSet {
 public:
-    WorkerSet(db::Database &control, const std::string &schema)
-        : control_(control), schema_(schema), cron_(control, schema) {}
+    WorkerSet(db::Database &control, const std::string &schema, const std::string &run_id)
+        : control_(control), schema_(schema), run_id_(run_id), cron_(control, schema) {}
 
     db::CronJobs &cron() { return cron_; }
 
@@ -67,6 +68,7 @@ private:
 
     db::Database &control_;
     std::string schema_;
+    std::string run_id_;
     db::CronJobs cron_;
     std::vector<std::unique_ptr<TickWorker>> ticks_;
 };

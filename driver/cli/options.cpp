@@ -20,7 +20,8 @@ constexpr const char *kFooter =
     "throw-away cluster.\n"
     "Exit codes: 0 PASS, 1 BROKEN (jobs lost, duplicated, ...), 99 FAIL (a threshold), 2 INCONCLUSIVE, 3 "
     "SETUP,\n"
-    "104 USAGE, 105 ABORTED by a signal. The last line of stdout is \"N passed, N failed\".";
+    "104 USAGE, 105 ABORTED by a signal, 106 UNWRITTEN: passed, but the results could not be written. The "
+    "last line of stdout is \"N passed, N failed\".";
 
 /// What CLI11 reads as text and we read further.
 struct RawOptions {
@@ -57,7 +58,9 @@ void add_run_options(CLI::App &app, Options &options, RawOptions &raw) {
     app.add_option("--timeout", raw.timeout, "ends the run after so long (30m); results are still written");
     app.add_option("--progress", raw.progress, "interval of progress lines without a terminal (5s)");
     app.add_flag("--keep", options.keep, "leaves the data behind");
-    app.add_flag("--force", options.force, "clears load-test jobs that are there already");
+    app.add_flag(
+        "-y,--yes,--force", options.yes,
+        "runs in a database that has other people's jobs, without asking; the run's workers run those too");
     app.add_flag("-q,--quiet", options.quiet, "verdict only");
     app.add_flag("--no-color", options.no_color, "no colours (also NO_COLOR, TERM=dumb)");
 }
@@ -141,6 +144,10 @@ Options parse_options(int argc, const char *const *argv) {
     CLI::App *run = app.add_subcommand("run", "runs a plan and judges it");
     CLI::App *list = app.add_subcommand("list", "shows the plans, their profiles and params");
     CLI::App *check = app.add_subcommand("check", "prints what a run would do, and does nothing");
+    CLI::App *cleanup =
+        app.add_subcommand("cleanup", "takes away what a run left behind whose driver was killed");
+    add_connection_options(*cleanup, options);
+    cleanup->add_option("--run-id", options.run_id, "of this run only");
     add_plan_options(*run, options, raw);
     add_connection_options(*run, options);
     add_run_options(*run, options, raw);
@@ -149,14 +156,18 @@ Options parse_options(int argc, const char *const *argv) {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp &) {
         options.verb = Verb::help;
-        options.help = run->parsed()     ? run->help("fairq run")
-                       : check->parsed() ? check->help("fairq check")
-                                         : app.help();
+        options.help = run->parsed()       ? run->help("fairq run")
+                       : check->parsed()   ? check->help("fairq check")
+                       : cleanup->parsed() ? cleanup->help("fairq cleanup")
+                                           : app.help();
         return options;
     } catch (const CLI::ParseError &error) {
         throw UsageError(fmt::format("{} (fairq --help)", error.what()));
     }
-    options.verb = run->parsed() ? Verb::run : list->parsed() ? Verb::list : Verb::check;
+    options.verb = run->parsed()       ? Verb::run
+                   : list->parsed()    ? Verb::list
+                   : cleanup->parsed() ? Verb::cleanup
+                                       : Verb::check;
     finish(options, raw);
     return options;
 }

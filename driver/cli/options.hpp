@@ -10,7 +10,7 @@
 
 namespace fairq::driver::cli {
 
-enum class Verb { run, list, check, help };
+enum class Verb { run, list, check, cleanup, help };
 
 struct Options {
     Verb verb = Verb::help;
@@ -20,12 +20,13 @@ struct Options {
     std::vector<std::pair<std::string, std::string>> thresholds; ///< metric, expression
     std::string dsn;
     std::string host, port, user, database;
+    std::string run_id;    ///< for cleanup
     std::string json_file; ///< "-" is stdout
     std::optional<std::uint64_t> seed;
     std::optional<Milliseconds> timeout;
     Milliseconds progress{5000};
     bool keep = false;
-    bool force = false;
+    bool yes = false;
     bool quiet = false;
     bool no_color = false;
 };

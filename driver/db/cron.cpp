@@ -120,6 +120,20 @@ void CronJobs::remove(const std::string &name) {
     with_reconnect(kReconnectPatience, never, [&] { stop_runs(id); });
 }
 
+bool CronJobs::take_over(const std::string &name) {
+    if (!database_.scalar("SELECT to_regclass('cron.job')"))
+        return false;
+    const Cell id =
+        database_.scalar("SELECT jobid FROM cron.job WHERE jobname = $1 AND username = current_user "
+                         "AND command ~ 'run_job_queue_(cron|parallel|ticks)'",
+                         {name});
+    if (!id)
+        return false;
+    jobs_[name] = *id;
+    remove(name);
+    return true;
+}
+
 Rows CronJobs::signal_runs(const std::string &function, const std::string &job_id) {
     // A run's row stays open when the server crashes: the activity view says whether its process is there.
     return database_.query(fmt::format(R"(

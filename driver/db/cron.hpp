@@ -42,6 +42,9 @@ public:
     /// Unschedules the job and waits until none of its runs goes on.
     void remove(const std::string &name);
 
+    /// The same for a job of a run whose driver is gone; false when there is none.
+    bool take_over(const std::string &name);
+
     /// The same for every job of ours; errors go to stderr. The destructor does so too.
     void remove_all() noexcept;
 

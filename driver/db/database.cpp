@@ -4,9 +4,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
+#include <sys/socket.h>
+
 #include <pqxx/pqxx>
+
+#include "interrupt.hpp"
 
 namespace fairq::driver::db {
 namespace {
@@ -16,6 +22,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1000};
+constexpr milliseconds kNap{50};
+constexpr milliseconds kCancelPatience{500}; ///< then the socket is shut: the server may be frozen
+constexpr std::size_t kFetch = 5000;
 
 pqxx::result run_statement(pqxx::connection &connection, const std::string &sql,
                            const std::vector<std::string> &params) {
@@ -70,6 +79,49 @@ std::string one_line(std::string text) {
     return line;
 }
 
+DatabaseError stopped_by_signal() {
+    return {"stopped by a signal", "57014", false};
+}
+
+/// A connection that is being opened on a thread of its own, which is left to itself when a signal comes
+/// first.
+struct Opening {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+    std::unique_ptr<pqxx::connection> connection;
+    std::exception_ptr error;
+
+    void run(const std::string &conninfo) {
+        std::unique_ptr<pqxx::connection> opened;
+        std::exception_ptr failure;
+        try {
+            opened = std::make_unique<pqxx::connection>(conninfo);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        const std::lock_guard<std::mutex> lock(mutex);
+        connection = std::move(opened);
+        error = failure;
+        done = true;
+        changed.notify_all();
+    }
+};
+
+std::unique_ptr<pqxx::connection> open_connection(const std::string &conninfo, bool undoes) {
+    const auto opening = std::make_shared<Opening>();
+    std::thread([opening, conninfo] { opening->run(conninfo); }).detach();
+    std::unique_lock<std::mutex> lock(opening->mutex);
+    while (!opening->done) {
+        opening->changed.wait_for(lock, kNap);
+        if (!opening->done && !undoes && interrupted())
+            throw stopped_by_signal();
+    }
+    if (opening->error)
+        std::rethrow_exception(opening->error);
+    return std::move(opening->connection);
+}
+
 } // namespace
 
 struct Database::Session {
@@ -79,6 +131,62 @@ struct Database::Session {
     std::unique_ptr<pqxx::connection> connection;
     std::atomic<int> pid{0};
     std::atomic<int> connects{0};
+    std::atomic<bool> undoes{false};
+    std::mutex mutex; // of what follows, and of `connection` while a statement runs
+    bool running = false;
+    Clock::time_point first_cancel{};
+    StopWhenInterrupted stopper{[this] { stop(); }};
+
+    /// On the stopping thread.
+    void stop() {
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (!running || undoes)
+            return;
+        if (first_cancel == Clock::time_point{})
+            first_cancel = Clock::now();
+        if (Clock::now() - first_cancel > kCancelPatience)
+            shutdown(connection->sock(), SHUT_RDWR);
+        else
+            cancel_soon();
+    }
+
+    /// On a thread of its own: a frozen server does not answer that either.
+    void cancel_soon() {
+        const std::string target = conninfo;
+        const int backend = pid;
+        std::thread([target, backend] {
+            try {
+                pqxx::connection other(target);
+                pqxx::nontransaction(other).exec("SELECT pg_cancel_backend(" + std::to_string(backend) + ")");
+            } catch (const std::exception &) { // the statement's socket is next
+            }
+        }).detach();
+    }
+
+    /// A statement runs while this lives.
+    class Running {
+    public:
+        explicit Running(Session &session) : session_(session) {
+            const std::lock_guard<std::mutex> lock(session_.mutex);
+            if (!session_.undoes && interrupted())
+                throw stopped_by_signal();
+            session_.running = true;
+        }
+        ~Running() {
+            const std::lock_guard<std::mutex> lock(session_.mutex);
+            session_.running = false;
+        }
+        Running(const Running &) = delete;
+        Running &operator=(const Running &) = delete;
+
+    private:
+        Session &session_;
+    };
+
+    pqxx::result run(const std::string &sql, const std::vector<std::string> &params) {
+        const Running now(*this);
+        return run_statement(*connection, sql, params);
+    }
 };
 
 Database::Database(std::string conninfo, std::string purpose, milliseconds patience)
@@ -94,7 +202,7 @@ void Database::connect() {
     if (session_->connection)
         return;
     try {
-        auto connection = std::make_unique<pqxx::connection>(session_->conninfo);
+        auto connection = open_connection(session_->conninfo, session_->undoes);
         // libpqxx prints notices to stderr, in the middle of the live line.
         run_statement(*connection, "SET client_min_messages = error", {});
         run_statement(*connection, "SELECT set_config('application_name', $1, false)",
@@ -119,7 +227,7 @@ void Database::disconnect() {
 Rows Database::query(const std::string &sql, const std::vector<std::string> &params) {
     connect();
     try {
-        return to_rows(run_statement(*session_->connection, sql, params));
+        return to_rows(session_->run(sql, params));
     } catch (const pqxx::deadlock_detected &error) { // no sql_error in libpqxx 6, nor is the next
         throw DatabaseError(one_line(error.what()), "40P01", false);
     } catch (const pqxx::serialization_failure &error) {
@@ -133,6 +241,26 @@ Rows Database::query(const std::string &sql, const std::vector<std::string> &par
         disconnect();
         throw DatabaseError(one_line(error.what()), "", true);
     }
+}
+
+void Database::stream(const std::string &sql, const std::function<void(const Row &)> &take) {
+    try {
+        query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        query("DECLARE stream NO SCROLL CURSOR FOR " + sql);
+        for (std::size_t rows = kFetch; rows == kFetch;) {
+            const Rows fetched = query("FETCH " + std::to_string(kFetch) + " FROM stream");
+            std::for_each(fetched.begin(), fetched.end(), take);
+            rows = fetched.size();
+        }
+        query("COMMIT");
+    } catch (...) {
+        disconnect(); // ends the transaction, wherever it is
+        throw;
+    }
+}
+
+void Database::undo() {
+    session_->undoes = true;
 }
 
 Cell Database::scalar(const std::string &sql, const std::vector<std::string> &params) {
@@ -162,8 +290,16 @@ void with_reconnect(milliseconds patience, const std::function<bool()> &give_up,
             if (!error.connection_lost() || Clock::now() + pause > deadline || give_up())
                 throw;
         }
-        std::this_thread::sleep_for(pause);
+        for (const auto end = Clock::now() + pause; Clock::now() < end && !give_up();)
+            std::this_thread::sleep_for(std::min<Clock::duration>(kNap, end - Clock::now()));
     }
+}
+
+std::string quote_literal(const std::string &text) {
+    std::string quoted = "'";
+    for (const char c : text)
+        quoted += c == '\'' ? std::string("''") : std::string(1, c);
+    return quoted + "'";
 }
 
 std::string array_literal(const std::vector<std::string> &elements) {

@@ -30,7 +30,8 @@ using Cell = std::optional<std::string>;
 using Row = std::vector<Cell>;
 using Rows = std::vector<Row>;
 
-/// Not for use by two threads at once: every actor has its own.
+/// Not for use by two threads at once: every actor has its own. A signal ends a running statement within a
+/// second, and lets no other begin; not so for who undoes what was done (see undo()).
 class Database {
 public:
     /// `purpose` shows in pg_stat_activity as "fairq <purpose>"; a statement may take `patience`, 0 for ever.
@@ -42,6 +43,12 @@ public:
 
     /// Runs one statement, in its own transaction; $1, $2 … are `params`.
     Rows query(const std::string &sql, const std::vector<std::string> &params = {});
+
+    /// Runs a query and hands out its rows one by one, from one snapshot: any number of them.
+    void stream(const std::string &sql, const std::function<void(const Row &)> &take);
+
+    /// From now on this session is for taking away what the run made: signals do not end its statements.
+    void undo();
 
     /// The first column of the first row; nothing when there is no row or it is NULL.
     Cell scalar(const std::string &sql, const std::vector<std::string> &params = {});
@@ -61,6 +68,9 @@ private:
     struct Session;
     std::unique_ptr<Session> session_;
 };
+
+/// For statements that take no parameters: 'O''Brien'.
+std::string quote_literal(const std::string &text);
 
 /// Calls `work` until it does not lose its connection, at growing intervals, for at most `patience`; after
 /// that, and for every other error, the DatabaseError goes to the caller. `give_up` ends the waiting early.

@@ -2,6 +2,9 @@
 // ${schema} and qualified in one place.
 #include "db/queue_client.hpp"
 
+#include <algorithm>
+#include <set>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -83,6 +86,11 @@ ServerInfo inspect_server(Database &database) {
     ServerInfo info;
     info.schema = rows[0][0].value_or("public");
     info.extension = rows[0][1].value_or("");
+    if (info.extension != FAIRQ_VERSION)
+        throw SetupError(fmt::format(
+            "this database has fairq {}, and this driver belongs to fairq {}: run ALTER EXTENSION fairq "
+            "UPDATE in it, or the driver of {}",
+            info.extension, FAIRQ_VERSION, info.extension));
     for (const Row &row : database.query(R"(
         SELECT name, current_setting(name) FROM pg_settings
          WHERE name IN ('server_version', 'fsync', 'synchronous_commit', 'shared_buffers', 'max_worker_processes'))"))
@@ -90,16 +98,26 @@ ServerInfo inspect_server(Database &database) {
     const std::string version = info.settings["server_version"];
     info.version = version.substr(0, version.find(' '));
     info.settings.erase("server_version");
+    info.place = database
+                     .scalar(R"(
+        SELECT format('database %I of the server at %s port %s', current_database(),
+                      coalesce(host(inet_server_addr()), current_setting('unix_socket_directories', true), 'a socket'),
+                      current_setting('port')))")
+                     .value_or("");
     return info;
 }
 
+std::string QueueClient::resolved(std::string text) const {
+    for (const auto &[place, value] :
+         {std::pair<std::string, const std::string &>("${schema}", schema_), {"${run_id}", run_id_}})
+        for (std::size_t at = text.find(place); at != std::string::npos;
+             at = text.find(place, at + value.size()))
+            text.replace(at, place.size(), value);
+    return text;
+}
+
 Rows QueueClient::query(const std::string &sql, const std::vector<std::string> &params) {
-    static const std::string kPlace = "${schema}";
-    std::string text = sql;
-    for (std::size_t at = text.find(kPlace); at != std::string::npos;
-         at = text.find(kPlace, at + schema_.size()))
-        text.replace(at, kPlace.size(), schema_);
-    return database_.query(text, params);
+    return database_.query(resolved(sql), params);
 }
 
 Cell QueueClient::scalar(const std::string &sql, const std::vector<std::string> &params) {
@@ -151,24 +169,50 @@ bool QueueClient::any_jobs() {
            Cell("t");
 }
 
-std::vector<judge::JobRow> QueueClient::jobs() {
-    std::vector<judge::JobRow> jobs;
-    for (const Row &row : query(R"(
-        SELECT id, tenant_id, status, idempotency_key FROM ${schema}.job_queue WHERE job_type = 'load_test' ORDER BY id)"))
-        jobs.push_back({to_integer(row[0]), row[1].value_or(""), row[2].value_or(""), row[3].value_or("")});
-    return jobs;
+bool QueueClient::work_may_run() {
+    return scalar(R"(
+        SELECT EXISTS (SELECT FROM ${schema}.job_queue WHERE job_type = 'load_test'
+                        AND (status IN ('queued', 'locked') OR (status = 'scheduled' AND run_at <= now())))
+            OR NOT EXISTS (SELECT FROM ${schema}.job_queue WHERE job_type = 'load_test' AND status = 'scheduled'))") ==
+           Cell("t");
 }
 
-std::map<long long, long long> QueueClient::messages_since(const std::string &server_time) {
-    std::map<long long, long long> counts;
-    for (const Row &row : query(R"(
-        SELECT job_id, count(*) FROM ${schema}.channel_outbox
-         WHERE job_id IS NOT NULL AND created_at >= $1::timestamptz
-           AND (channel = 'load_test' OR job_id IN (SELECT id FROM ${schema}.job_queue WHERE job_type = 'load_test'))
-         GROUP BY job_id)",
-                                {server_time}))
-        counts[to_integer(row[0])] = to_integer(row[1]);
-    return counts;
+long long QueueClient::newest_job() {
+    return to_integer(scalar("SELECT max(id) FROM ${schema}.job_queue"));
+}
+
+void QueueClient::each_seeded(long long after, long long tenants,
+                              const std::function<void(long long, const std::string &)> &take) {
+    const std::string sql = R"(
+        SELECT id, tenant_id FROM ${schema}.job_queue
+         WHERE job_type = 'load_test' AND idempotency_key IS NULL AND payload ? 'n' AND payload ->> 'work_ms' = '10'
+           AND tenant_id LIKE 'tenant-%' AND id > )";
+    std::set<std::string> names;
+    for (long long tenant = 1; tenant <= tenants; ++tenant)
+        names.insert(fmt::format("tenant-{}", tenant));
+    database_.stream(resolved(sql) + std::to_string(after) + " ORDER BY id", [&](const Row &row) {
+        if (names.count(row[1].value_or("")) != 0)
+            take(to_integer(row[0]), *row[1]);
+    });
+}
+
+void QueueClient::each_job(const std::string &server_time,
+                           const std::function<void(const judge::JobRow &)> &take) {
+    const std::string sql = R"(
+        SELECT coalesce(j.id, m.job_id), j.tenant_id, j.status, j.idempotency_key, j.status <> 'scheduled' OR j.run_at <= now(),
+               coalesce(m.messages, 0)
+          FROM (SELECT * FROM ${schema}.job_queue WHERE job_type = 'load_test') AS j
+          FULL JOIN (SELECT o.job_id, count(*) AS messages FROM ${schema}.channel_outbox AS o
+                      WHERE o.job_id IS NOT NULL AND o.created_at >= )" +
+                            quote_literal(server_time) + R"(::timestamptz
+                        AND (o.channel = 'load_test'
+                             OR EXISTS (SELECT FROM ${schema}.job_queue AS q WHERE q.id = o.job_id AND q.job_type = 'load_test'))
+                      GROUP BY o.job_id) AS m ON m.job_id = j.id
+         ORDER BY 1)";
+    database_.stream(resolved(sql), [&](const Row &row) {
+        take({to_integer(row[0]), row[1].value_or(""), row[2].value_or(""), row[3].value_or(""),
+              row[4] != Cell("f"), to_integer(row[5])});
+    });
 }
 
 std::optional<DrainTimes> QueueClient::drain_times() {
@@ -180,13 +224,21 @@ std::optional<DrainTimes> QueueClient::drain_times() {
     return DrainTimes{std::stod(*rows[0][0]), to_integer(rows[0][1])};
 }
 
-std::pair<long long, long long> QueueClient::outbox_duplicates() {
-    const Cell duplicates = scalar(R"(
+OutboxDuplicates QueueClient::outbox_duplicates() {
+    OutboxDuplicates found;
+    found.anybodys = to_integer(scalar(R"(
         SELECT COUNT(*) FROM (SELECT idempotency_key, COUNT(*) FROM ${schema}.channel_outbox
-         WHERE created_at > now() - interval '1 hour' GROUP BY idempotency_key HAVING COUNT(*) > 1) dups;)");
-    const Cell messages =
-        scalar("SELECT count(*) FROM ${schema}.channel_outbox WHERE created_at > now() - interval '1 hour'");
-    return {to_integer(duplicates), to_integer(messages)};
+         WHERE created_at > now() - interval '1 hour' GROUP BY idempotency_key HAVING COUNT(*) > 1) dups;)"));
+    const Rows own = query(R"(
+        SELECT count(*) FILTER (WHERE copies > 1), coalesce(sum(copies), 0)
+          FROM (SELECT count(*) AS copies FROM ${schema}.channel_outbox AS o
+                 WHERE o.created_at > now() - interval '1 hour'
+                   AND EXISTS (SELECT FROM ${schema}.job_queue AS j WHERE j.id = o.job_id AND j.job_type = 'load_test')
+                 GROUP BY o.idempotency_key) AS k)");
+    found.keys = to_integer(own.at(0)[0]);
+    found.messages = to_integer(own.at(0)[1]);
+    found.reported = std::max(0LL, snapshot().duplicates - (found.anybodys - found.keys));
+    return found;
 }
 
 std::vector<Tick> QueueClient::ticks_since(const std::string &server_time) {
@@ -202,6 +254,10 @@ std::vector<Tick> QueueClient::ticks_since(const std::string &server_time) {
 
 StuckReport QueueClient::stuck_report() {
     StuckReport report;
+    report.why = first_column(query(R"(
+        SELECT format('job %s of %s: %s', id, tenant_id, left(${schema}.why_not_running(id)::text, 200))
+          FROM (SELECT id, tenant_id FROM ${schema}.job_queue
+                 WHERE job_type = 'load_test' AND status IN ('blocked', 'scheduled', 'queued', 'locked') ORDER BY id LIMIT 3) AS j)"));
     report.counts = first_column(query(R"(
         SELECT status || ' ' || count(*) FROM ${schema}.job_queue WHERE job_type = 'load_test'
          GROUP BY status ORDER BY status)"));

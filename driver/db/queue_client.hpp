@@ -3,6 +3,7 @@
 // functions, tested without a server.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,6 +44,7 @@ struct DrainTimes {
 
 /// What to look at when a phase does not end.
 struct StuckReport {
+    std::vector<std::string> why; ///< why_not_running() of the oldest jobs that are left
     std::vector<std::string> counts;
     std::vector<std::string> oldest_locked;
     std::vector<std::string> last_ticks;
@@ -53,17 +55,28 @@ struct ServerInfo {
     std::string version;
     std::string extension;
     std::string schema; ///< quoted where it must be
+    std::string place;  ///< server and database, as people know them
     std::map<std::string, std::string> settings;
 };
 
-/// Looks for the extension. Throws SetupError with what to do when it is not there.
+/// Looks for the extension. Throws SetupError with what to do when it is not there, or is another version
+/// than the driver's.
 ServerInfo inspect_server(Database &database);
+
+/// Keys with more than one message within the last hour.
+struct OutboxDuplicates {
+    long long messages = 0; ///< of the run
+    long long keys = 0;     ///< of the run's messages
+    long long reported = 0; ///< as get_load_test_metrics() counts, without those of others
+    long long anybodys = 0; ///< by the plan's own SQL, over everybody's messages: shown, not judged
+};
 
 class QueueClient {
 public:
-    QueueClient(Database &database, std::string schema) : database_(database), schema_(std::move(schema)) {}
+    QueueClient(Database &database, std::string schema, std::string run_id = "")
+        : database_(database), schema_(std::move(schema)), run_id_(std::move(run_id)) {}
 
-    /// Runs SQL of a plan; ${schema} is replaced.
+    /// Runs SQL of a plan; ${schema} and ${run_id} are replaced.
     void run(const std::string &sql);
 
     std::string server_time();
@@ -76,17 +89,25 @@ public:
     QueueSnapshot snapshot();
     bool any_unfinished();
     bool any_jobs();
-    std::vector<judge::JobRow> jobs();
 
-    /// Job id -> messages, of load-test jobs, after that server time.
-    std::map<long long, long long> messages_since(const std::string &server_time);
+    /// False when all that is left waits for a time to come, after a failure say.
+    bool work_may_run();
+
+    /// The highest id so far.
+    long long newest_job();
+
+    /// The jobs that seed_load_test_jobs(…, tenants) made after this one, by id.
+    void each_seeded(long long after, long long tenants,
+                     const std::function<void(long long id, const std::string &tenant)> &take);
+
+    /// Every load-test job with its messages after that server time, by id; and messages whose job is not
+    /// there.
+    void each_job(const std::string &server_time, const std::function<void(const judge::JobRow &)> &take);
 
     /// First claim to last completion; nothing when no job is completed.
     std::optional<DrainTimes> drain_times();
 
-    /// Keys with more than one message in the last hour, by the plan's own SQL, and how many messages there
-    /// are.
-    std::pair<long long, long long> outbox_duplicates();
+    OutboxDuplicates outbox_duplicates();
 
     /// Load-test ticks after that server time, oldest first.
     std::vector<Tick> ticks_since(const std::string &server_time);
@@ -94,12 +115,13 @@ public:
     StuckReport stuck_report();
 
 private:
-    /// Runs a statement with ${schema} replaced.
+    std::string resolved(std::string text) const;
     Rows query(const std::string &sql, const std::vector<std::string> &params = {});
     Cell scalar(const std::string &sql, const std::vector<std::string> &params = {});
 
     Database &database_;
     std::string schema_;
+    std::string run_id_;
 };
 
 } // namespace fairq::driver::db

@@ -2,13 +2,16 @@
 // would measure the rest of this one.
 #include "engine/engine.hpp"
 
-#include <cstdio>
 #include <ctime>
 #include <random>
+#include <set>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "db/neighbours.hpp"
+#include "db/run_lock.hpp"
 #include "engine/phase.hpp"
 #include "errors.hpp"
 #include "interrupt.hpp"
@@ -33,10 +36,11 @@ std::string random_id() {
 class Engine {
 public:
     Engine(const plan::Plan &plan, const RunSettings &settings, Progress &progress)
-        : plan_(plan), settings_(settings), progress_(progress),
-          control_(settings.conninfo, "control", kStatementPatience), start_(Clock::now()) {
+        : plan_(plan), settings_(settings), progress_(progress), run_id_(random_id()),
+          control_(settings.conninfo, "control " + run_id_, kStatementPatience),
+          lock_(settings.conninfo, run_id_), start_(Clock::now()) {
         result_.plan = &plan;
-        result_.run_id = random_id();
+        result_.run_id = run_id_;
         result_.seed = settings.seed;
         result_.again = settings.again;
         result_.throwaway = settings.throwaway;
@@ -44,17 +48,23 @@ public:
     }
 
     RunResult run() {
-        connect();
-        db::QueueClient client(control_, result_.server.schema);
-        actors::WorkerSet workers(control_, result_.server.schema);
-        check(client, workers);
+        prepared([&] {
+            control_.connect();
+            result_.server = db::inspect_server(control_);
+        });
+        progress_.note(fmt::format("PostgreSQL {}, fairq {}: {}", result_.server.version,
+                                   result_.server.extension, result_.server.place));
+        db::QueueClient client(control_, result_.server.schema, run_id_);
+        actors::WorkerSet workers(control_, result_.server.schema, run_id_);
+        prepared([&] { check(client, workers); });
         const auto deadline = settings_.timeout ? start_ + *settings_.timeout : Clock::time_point::max();
-        RunContext context{plan_,          control_,     client,  workers, progress_, result_.server.schema,
-                           result_.run_id, result_.seed, deadline};
+        RunContext context{
+            plan_,   control_,     client, workers, lock_,   journal_, progress_, result_.server.schema,
+            run_id_, result_.seed, 0,      "",      deadline};
         run_phases(context);
+        control_.undo();
         workers.stop_all();
-        if (!settings_.keep && !settings_.throwaway)
-            clear(client);
+        clear(context);
         result_.interrupted = interrupted();
         result_.reconnects = control_.reconnects();
         result_.wall_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
@@ -63,75 +73,101 @@ public:
     }
 
 private:
-    void connect() {
+    /// Nothing has been made yet: whatever fails is a sentence, and the end.
+    static void prepared(const std::function<void()> &work) {
         try {
-            control_.connect();
-            result_.server = db::inspect_server(control_);
+            work();
         } catch (const db::DatabaseError &error) {
+            if (interrupted())
+                throw Interrupted();
             throw SetupError(fmt::format("cannot use the database: {}", error.what()));
         }
     }
 
     void check(db::QueueClient &client, actors::WorkerSet &workers) {
-        try {
-            if (plan::uses_cron(plan_)) {
-                workers.cron().check(plan_);
-                result_.cron_version = workers.cron().version();
-            }
-            if (!client.any_jobs())
-                return;
-            if (!settings_.force)
-                throw SetupError(
-                    "there are load_test jobs in this database already: an earlier run left them, "
-                    "or another one goes on; --force clears them, with their messages and ticks");
-            client.clear();
-        } catch (const db::DatabaseError &error) {
-            throw SetupError(fmt::format("cannot prepare the run: {}", error.what()));
+        lock_.take();
+        if (uses_cron(plan_)) {
+            workers.cron().check(plan_);
+            result_.cron_version = workers.cron().version();
         }
+        if (client.any_jobs())
+            throw SetupError("there are load_test jobs in this database already, of a run that was killed, "
+                             "or kept: fairq cleanup "
+                             "takes them away");
+        if (settings_.throwaway)
+            return;
+        ask_neighbours();
+        db::RunNotes(control_).add({run_id_, plan_.name, "", cron_names()});
+    }
+
+    std::vector<std::string> cron_names() const {
+        std::set<std::string> names;
+        for (const plan::Phase &phase : plan_.phases)
+            for (const plan::WorkerActor &worker : phase.workers)
+                if (worker.kind == plan::WorkerKind::cron)
+                    names.insert(worker.job);
+        return {names.begin(), names.end()};
+    }
+
+    void ask_neighbours() {
+        const db::Neighbours neighbours = db::find_neighbours(control_, result_.server.schema);
+        if (!neighbours.claimers.empty())
+            throw SetupError(fmt::format(
+                "other workers claim from this queue, and would get the load-test jobs: {}; stop them, "
+                "or run on another database",
+                fmt::join(neighbours.claimers, "; ")));
+        if (settings_.yes || (neighbours.unfinished_jobs == 0 && !neighbours.finished_jobs))
+            return;
+        const std::string has =
+            neighbours.unfinished_jobs == 0
+                ? "has finished jobs of others"
+                : fmt::format(
+                      "has {} unfinished jobs of others, which the workers of this run would run as well",
+                      format_count(neighbours.unfinished_jobs));
+        if (!settings_.ask || !settings_.ask(fmt::format("{} {}. Go on?", result_.server.place, has)))
+            throw SetupError(fmt::format("{} {}: --yes goes on all the same", result_.server.place, has));
     }
 
     void run_phases(RunContext &context) {
         for (const plan::Phase &phase : plan_.phases) {
             PhaseRunner runner(context, phase);
-            try {
-                result_.phases.push_back(runner.run());
-            } catch (const db::DatabaseError &error) {
-                return give_up(phase, error);
-            } catch (const SetupError &error) {
-                return give_up(phase, error);
-            }
+            result_.phases.push_back(runner.run());
             const PhaseResult &done = result_.phases.back();
             add_samples(samples_, done);
-            progress_.note(
-                fmt::format("{}: {} after {}", phase.name, phase_end_word(done.end),
-                            format_duration(Milliseconds(static_cast<long long>(done.wall_seconds * 1000)))));
-            if (done.end != PhaseEnd::drained && done.end != PhaseEnd::time)
+            progress_.note(fmt::format(
+                "{}: {} after {}{}", phase.name, phase_end_word(done.end),
+                format_duration(Milliseconds(static_cast<long long>(done.wall_seconds * 1000))),
+                done.end == PhaseEnd::failed && !done.notes.empty() ? ": " + done.notes.front() : ""));
+            if (done.end != PhaseEnd::drained && done.end != PhaseEnd::sent)
                 return;
         }
     }
 
-    /// What the phase had seen is gone with it, so its gates are inconclusive.
-    void give_up(const plan::Phase &phase, const std::exception &error) {
-        PhaseResult failed;
-        failed.name = phase.name;
-        failed.end = interrupted() ? PhaseEnd::interrupted : PhaseEnd::timeout;
-        failed.notes.push_back(error.what());
-        result_.phases.push_back(failed);
-        progress_.note(fmt::format("{}: {}", phase.name, error.what()));
-    }
-
-    static void clear(db::QueueClient &client) {
+    void clear(RunContext &context) {
+        if (settings_.throwaway)
+            return;
         try {
-            db::with_reconnect(kClearPatience, never, [&] { client.clear(); });
-        } catch (const db::DatabaseError &error) {
-            std::fprintf(stderr, "fairq: could not clear the load-test data: %s\n", error.what());
+            db::with_reconnect(kClearPatience, never, [&] {
+                if (!settings_.keep && foreign_jobs(context) == 0)
+                    context.client.clear();
+                else
+                    result_.notes.push_back(
+                        "the load-test jobs of this run are still there: fairq cleanup takes them away");
+                db::RunNotes(control_).remove(run_id_);
+            });
+        } catch (const std::exception &error) {
+            result_.notes.push_back(fmt::format(
+                "could not take the load-test data away: {}; fairq cleanup does it", error.what()));
         }
     }
 
     const plan::Plan &plan_;
     const RunSettings &settings_;
     Progress &progress_;
+    const std::string run_id_;
     db::Database control_;
+    db::RunLock lock_;
+    judge::Journal journal_;
     Clock::time_point start_;
     measure::Samples samples_;
     RunResult result_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -15,14 +16,17 @@ namespace fairq::driver::engine {
 struct RunSettings {
     std::string conninfo;
     bool throwaway = false; ///< nobody else's data is there, and nothing has to be cleared at the end
-    bool force = false;     ///< clears load-test jobs of an earlier run
+    bool yes = false;       ///< runs beside other people's jobs
     bool keep = false;      ///< leaves the data of the last phase
+
+    /// Asks a person; without it the answer is no.
+    std::function<bool(const std::string &question)> ask;
     std::uint64_t seed = 0;
     std::optional<Milliseconds> timeout; ///< of the whole run
     std::string again;
 };
 
-/// Throws SetupError when the run cannot start; after that every failure is in the result.
+/// Throws SetupError when the run cannot start, or Interrupted; after that every failure is in the result.
 RunResult run_plan(const plan::Plan &plan, const RunSettings &settings, Progress &progress);
 
 } // namespace fairq::driver::engine

@@ -2,10 +2,9 @@
 // this clock only says when to look.
 #include "engine/phase.hpp"
 
-#include <set>
-
 #include <fmt/format.h>
 
+#include "errors.hpp"
 #include "interrupt.hpp"
 
 namespace fairq::driver::engine {
@@ -13,92 +12,164 @@ namespace {
 
 /// A crash restart with recovery takes seconds; a server that is away for longer is gone.
 constexpr Milliseconds kServerPatience{60'000};
+/// A person who has stopped the run waits for it.
+constexpr Milliseconds kPatienceOfUndoing{5'000};
+/// So long nothing may move beside work that could before somebody is told.
+constexpr Milliseconds kHangs{10'000};
+constexpr std::size_t kWrittenAtOnce = 10'000;
 
 double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
 
+bool stays_away() {
+    return false;
+}
+
+Milliseconds patience() {
+    return interrupted() ? kPatienceOfUndoing : kServerPatience;
+}
+
 } // namespace
+
+long long foreign_jobs(RunContext &context) {
+    if (context.cleared_at.empty())
+        return 0; // nobody's were there when the run began
+    long long foreign = 0;
+    db::with_reconnect(patience(), interrupted() ? stays_away : interrupted, [&] {
+        judge::Classifier classifier(context.journal, context.run_id, false);
+        context.client.each_job(context.cleared_at, [&](const judge::JobRow &row) { classifier.add(row); });
+        foreign = classifier.finish().foreign;
+    });
+    return foreign;
+}
 
 PhaseRunner::PhaseRunner(RunContext &context, const plan::Phase &phase) : context_(context), phase_(phase) {
     result_.name = phase.name;
+    result_.goes_on = !phase.clear;
 }
 
 PhaseResult PhaseRunner::run() {
     start_ = Clock::now();
+    try {
+        load();
+    } catch (const std::exception &error) {
+        result_.end = interrupted() ? PhaseEnd::interrupted : PhaseEnd::failed;
+        if (!interrupted())
+            result_.notes.push_back(error.what());
+    }
+    if (interrupted()) {
+        context_.progress.note("stopping: the load has ended, what the run made is taken away");
+        context_.control.undo(); // what follows stops the workers and takes the account
+    }
+    try {
+        finish();
+    } catch (const std::exception &error) {
+        result_.end = interrupted() ? PhaseEnd::interrupted : PhaseEnd::failed;
+        result_.notes.push_back(error.what());
+    }
+    result_.wall_seconds = seconds_between(start_, Clock::now());
+    return std::move(result_);
+}
+
+void PhaseRunner::load() {
     prepare();
     context_.workers.start(phase_.workers);
     start_senders();
     result_.end = watch();
     if (result_.end == PhaseEnd::timeout || result_.end == PhaseEnd::at_rest)
         explain_delay();
+}
+
+void PhaseRunner::finish() {
     finish_senders();
     context_.workers.stop(phase_.workers);
-    if (result_.end != PhaseEnd::interrupted)
+    if (!interrupted() && result_.end != PhaseEnd::failed)
         for (const std::string &sql : phase_.after)
             settled([&] { context_.client.run(sql); });
-    collect();
-    result_.wall_seconds = seconds_between(start_, Clock::now());
-    return std::move(result_);
+    if (!context_.cleared_at.empty())
+        collect();
 }
 
 void PhaseRunner::settled(const std::function<void()> &work) const {
-    db::with_reconnect(kServerPatience, interrupted, work);
+    db::with_reconnect(patience(), interrupted() ? stays_away : interrupted, work);
 }
 
 void PhaseRunner::prepare() {
-    settled([&] {
-        if (phase_.clear)
-            context_.client.clear();
-    });
+    settled([&] { result_.started_at = context_.client.server_time(); });
+    if (phase_.clear)
+        clear();
+    if (phase_.clear || context_.cleared_at.empty())
+        context_.cleared_at = result_.started_at;
     for (const std::string &sql : phase_.before)
         settled([&] { context_.client.run(sql); });
-    settled([&] { result_.started_at = context_.client.server_time(); });
     for (const plan::SeedActor &actor : phase_.seeds)
         seed(actor);
     for (const plan::EnqueueActor &actor : phase_.enqueues)
         result_.planned_jobs += actor.planned_jobs();
 }
 
-void PhaseRunner::seed(const plan::SeedActor &seed) {
-    std::set<long long> there;
-    settled([&] {
-        there.clear();
-        for (const judge::JobRow &row : context_.client.jobs())
-            there.insert(row.id);
+void PhaseRunner::clear() {
+    if (const long long foreign = foreign_jobs(context_); foreign > 0)
+        throw SetupError(fmt::format(
+            "somebody else put {} load_test jobs into this database while the run went on: it stops "
+            "here, because clearing its own jobs would take those too",
+            foreign));
+    settled([&] { context_.client.clear(); });
+    context_.journal.clear();
+}
+
+/// From the job after this one on, which moves: after a lost connection it goes on where it was.
+long long PhaseRunner::write_down_seeded(const plan::SeedActor &seed, long long &after) {
+    std::vector<judge::JournalEntry> found;
+    long long jobs = 0;
+    const auto write_down = [&] {
+        context_.journal.append(found);
+        jobs += static_cast<long long>(found.size());
+        after = found.empty() ? after : found.back().id;
+        found.clear();
+    };
+    context_.client.each_seeded(after, seed.tenants, [&](long long id, const std::string &tenant) {
+        found.push_back({id, 0, context_.journal.tenant_index(tenant), judge::Event::acknowledged});
+        if (found.size() == kWrittenAtOnce)
+            write_down();
     });
-    std::vector<judge::AcceptedJob> added;
+    write_down();
+    return jobs;
+}
+
+void PhaseRunner::seed(const plan::SeedActor &seed) {
+    long long after = 0;
+    settled([&] { after = context_.client.newest_job(); });
+    const long long before = after;
     bool called = false;
     settled([&] {
-        const auto look = [&] {
-            added.clear();
-            for (const judge::JobRow &row : context_.client.jobs())
-                if (there.count(row.id) == 0)
-                    added.push_back({row.id, row.tenant});
-        };
         // A call that lost its answer has either happened or not: look before calling again.
-        if (called)
-            look();
+        if (called && context_.client.newest_job() > before)
+            return;
         called = true;
-        if (added.empty())
-            context_.client.seed(seed.jobs, seed.tenants);
-        look();
+        context_.client.seed(seed.jobs, seed.tenants);
     });
+    long long there = 0;
+    settled([&] { there += write_down_seeded(seed, after); });
+    context_.journal.count_invoked(seed.jobs);
     seeded_ += seed.jobs;
-    seed_shortfall_ += std::max(0LL, seed.jobs - static_cast<long long>(added.size()));
-    ledger_.accepted.insert(ledger_.accepted.end(), added.begin(), added.end());
+    missing_seeds_ += std::max(0LL, seed.jobs - there);
+    extra_seeds_ += std::max(0LL, there - seed.jobs);
 }
 
 void PhaseRunner::start_senders() {
-    for (std::size_t i = 0; i < phase_.enqueues.size(); ++i)
+    for (const plan::EnqueueActor &actor : phase_.enqueues) {
+        const std::uint32_t sender = ++context_.senders;
         senders_.push_back(std::make_unique<actors::LoadSender>(
-            phase_.enqueues[i],
-            actors::LoadSender::Run{context_.control.conninfo(), context_.schema,
-                                    fmt::format("{}-{}-{}", context_.run_id, phase_.name, i),
-                                    context_.seed + i}));
+            actor, actors::LoadSender::Run{context_.control.conninfo(), context_.schema, context_.run_id,
+                                           sender, context_.seed + sender - 1, context_.journal}));
+    }
 }
 
-bool PhaseRunner::sending() const {
+bool PhaseRunner::loading() const {
+    if (phase_.duration)
+        return Clock::now() - start_ < *phase_.duration;
     for (const auto &sender : senders_)
         if (!sender->finished())
             return true;
@@ -120,10 +191,14 @@ PhaseEnd PhaseRunner::watch() {
     while (true) {
         bool connected = true;
         try {
+            context_.lock.keep();
             poll(snapshot);
             if (const auto end = ended(snapshot))
                 return *end;
+            say_what_hangs();
         } catch (const db::DatabaseError &error) {
+            if (interrupted())
+                return PhaseEnd::interrupted;
             if (!error.connection_lost())
                 throw;
             connected = false;
@@ -155,23 +230,43 @@ void PhaseRunner::poll(db::QueueSnapshot &snapshot) {
     std::string state = std::to_string(sent());
     for (const auto &[status, count] : snapshot.by_status)
         state += fmt::format(" {}", count);
-    if (state != last_state_)
+    if (state != last_state_) {
         last_change_ = answered;
+        explained_ = false;
+    }
     last_state_ = state;
 }
 
 std::optional<PhaseEnd> PhaseRunner::ended(const db::QueueSnapshot &snapshot) {
-    const auto now = Clock::now();
-    if (phase_.duration)
-        return now - start_ >= *phase_.duration ? std::optional(PhaseEnd::time) : std::nullopt;
-    if (sending())
+    if (loading())
         return std::nullopt;
+    if (!senders_.empty())
+        finish_senders();
+    if (!phase_.drain)
+        return PhaseEnd::sent;
     // The counts may lag behind the table after a crash: the table has the last word.
     if (snapshot.unfinished() == 0 && !context_.client.any_unfinished())
         return PhaseEnd::drained;
-    if (now - last_change_ > phase_.at_rest)
-        return PhaseEnd::at_rest;
+    if (Clock::now() - last_change_ > phase_.at_rest) {
+        if (context_.client.work_may_run())
+            return PhaseEnd::at_rest;
+        last_change_ = Clock::now(); // all of it waits for its time
+    }
     return std::nullopt;
+}
+
+/// Once for each time that nothing moves: minutes before it is called stuck.
+void PhaseRunner::say_what_hangs() {
+    const auto still = std::chrono::duration_cast<Milliseconds>(Clock::now() - last_change_);
+    Milliseconds patience = kHangs;
+    for (const plan::WorkerActor &worker : phase_.workers)
+        patience += worker.every;
+    if (explained_ || loading() || still < patience || !context_.client.work_may_run())
+        return;
+    explained_ = true;
+    context_.progress.note(fmt::format("{}: nothing has moved for {}", phase_.name, format_duration(still)));
+    for (const std::string &why : context_.client.stuck_report().why)
+        context_.progress.note("  " + why);
 }
 
 void PhaseRunner::show(const db::QueueSnapshot &snapshot, bool connected) {
@@ -205,9 +300,6 @@ void PhaseRunner::explain_delay() {
 void PhaseRunner::finish_senders() {
     for (const auto &sender : senders_) {
         actors::LoadResult load = sender->stop();
-        ledger_.accepted.insert(ledger_.accepted.end(), load.accepted.begin(), load.accepted.end());
-        ledger_.unknown_keys.insert(ledger_.unknown_keys.end(), load.unknown_keys.begin(),
-                                    load.unknown_keys.end());
         result_.sent_in_time += load.sent_in_time;
         result_.call_ms.insert(result_.call_ms.end(), load.call_ms.begin(), load.call_ms.end());
         result_.lag_ms.insert(result_.lag_ms.end(), load.lag_ms.begin(), load.lag_ms.end());
@@ -225,25 +317,30 @@ void PhaseRunner::collect() {
             if (tick.claimed > 0)
                 result_.ticks.push_back(tick);
     });
-    settled([&] { result_.outbox_duplicates = context_.client.outbox_duplicates(); });
-    settled([&] { result_.reported_duplicates = context_.client.snapshot().duplicates; });
+    settled([&] { result_.outbox = context_.client.outbox_duplicates(); });
     collect_ledger();
 }
 
 void PhaseRunner::collect_ledger() {
-    ledger_.attempted = seeded_ + static_cast<long long>(ledger_.unknown_keys.size());
-    ledger_.attempted += static_cast<long long>(ledger_.accepted.size()) - (seeded_ - seed_shortfall_);
-    ledger_.at_rest = result_.end == PhaseEnd::at_rest;
     settled([&] {
-        // Jobs first: a job seen as completed has committed its message already.
-        ledger_.rows = context_.client.jobs();
-        ledger_.messages = context_.client.messages_since(result_.started_at);
+        judge::Classifier classifier(context_.journal, context_.run_id, result_.end == PhaseEnd::at_rest);
+        context_.client.each_job(context_.cleared_at, [&](const judge::JobRow &row) { classifier.add(row); });
+        result_.ledger = classifier.finish();
     });
-    result_.ledger = judge::classify(ledger_);
-    if (seed_shortfall_ > 0) {
-        result_.ledger.lost += seed_shortfall_;
-        result_.ledger.first_bad.push_back(fmt::format("{} seeded jobs were never there", seed_shortfall_));
-    }
+    const auto also = [&](long long &column, long long jobs, const char *what) {
+        column += jobs;
+        if (jobs > 0)
+            result_.ledger.first_bad.push_back(fmt::format("{} {}", jobs, what));
+    };
+    also(result_.ledger.lost, missing_seeds_, "seeded jobs were never there");
+    also(result_.ledger.unexpected, extra_seeds_, "jobs more than were seeded");
+    if (result_.ledger.foreign > 0)
+        result_.notes.push_back(
+            fmt::format("{} load_test jobs of somebody else: not judged", result_.ledger.foreign));
+    if (result_.outbox.anybodys > result_.outbox.keys)
+        result_.notes.push_back(
+            fmt::format("keys with more than one message, over everybody's messages of the last hour: {}",
+                        result_.outbox.anybodys));
 }
 
 } // namespace fairq::driver::engine

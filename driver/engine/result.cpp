@@ -21,12 +21,14 @@ void add_counts(measure::Samples &samples, const PhaseResult &phase) {
     add("stuck", ledger.stuck);
     add("outbox", ledger.outbox);
     add("dead_letters", ledger.dead);
-    const auto messages = static_cast<std::size_t>(phase.outbox_duplicates.second);
+    add("foreign", ledger.foreign);
+    if (phase.end != PhaseEnd::sent)
+        add("unfinished", ledger.unfinished);
+    const auto messages = static_cast<std::size_t>(phase.outbox.messages);
     if (messages == 0)
         return;
-    samples.add("outbox_duplicates", phase.name, static_cast<double>(phase.outbox_duplicates.first),
-                messages);
-    samples.add("reported_duplicates", phase.name, static_cast<double>(phase.reported_duplicates), messages);
+    samples.add("outbox_duplicates", phase.name, static_cast<double>(phase.outbox.keys), messages);
+    samples.add("reported_duplicates", phase.name, static_cast<double>(phase.outbox.reported), messages);
 }
 
 void add_ticks(measure::Samples &samples, const PhaseResult &phase) {
@@ -69,33 +71,22 @@ void add_times(measure::Samples &samples, const PhaseResult &phase) {
                     static_cast<std::size_t>(phase.planned_jobs));
 }
 
-/// What is unfinished at a deadline, but still moving, is neither drained nor stuck: the run shows nothing.
-void weaken_unfinished(RunResult &run) {
-    long long unfinished = 0;
-    for (const PhaseResult &phase : run.phases)
-        unfinished += phase.end == PhaseEnd::time ? 0 : phase.ledger.unfinished;
-    for (judge::GateResult &result : run.gates)
-        if (result.gate.operands[0].metric == "stuck" && result.verdict == judge::Verdict::passed &&
-            unfinished > 0) {
-            result.verdict = judge::Verdict::inconclusive;
-            result.note = fmt::format("{} jobs were still moving at the end", unfinished);
-        }
-}
-
 } // namespace
 
 std::string phase_end_word(PhaseEnd end) {
     switch (end) {
     case PhaseEnd::drained:
         return "drained";
-    case PhaseEnd::time:
-        return "time";
+    case PhaseEnd::sent:
+        return "sent";
     case PhaseEnd::timeout:
         return "timeout";
     case PhaseEnd::at_rest:
         return "at rest";
     case PhaseEnd::interrupted:
         return "interrupted";
+    case PhaseEnd::failed:
+        return "failed";
     }
     return "?";
 }
@@ -106,17 +97,24 @@ void add_samples(measure::Samples &samples, const PhaseResult &phase) {
     add_times(samples, phase);
 }
 
-void conclude(RunResult &run, const measure::Samples &samples) {
+void conclude(RunResult &run, measure::Samples samples) {
     run.ledger = judge::Ledger{};
-    for (const PhaseResult &phase : run.phases)
-        run.ledger += phase.ledger;
+    for (std::size_t i = 0; i < run.phases.size(); ++i)
+        if (i + 1 == run.phases.size() || !run.phases[i + 1].goes_on)
+            run.ledger += run.phases[i].ledger;
+    const auto ended = std::count_if(run.phases.begin(), run.phases.end(), [](const PhaseResult &phase) {
+        return phase.end == PhaseEnd::drained || phase.end == PhaseEnd::sent;
+    });
+    const std::size_t planned = run.plan->phases.size();
+    run.complete = !run.interrupted && static_cast<std::size_t>(ended) == planned;
+    samples.add("phases_complete_ratio", "", static_cast<double>(ended) / static_cast<double>(planned),
+                planned);
     run.gates.clear();
     for (const judge::Gate &gate : run.plan->gates)
         run.gates.push_back(judge::judge(gate, samples));
-    weaken_unfinished(run);
     if (run.interrupted)
-        judge::skip_unproven(run.gates);
-    run.outcome = judge::overall(run.gates, run.interrupted);
+        skip_unproven(run.gates);
+    run.outcome = overall(run.gates, run.interrupted);
 }
 
 } // namespace fairq::driver::engine

@@ -14,7 +14,8 @@
 
 namespace fairq::driver::engine {
 
-enum class PhaseEnd { drained, time, timeout, at_rest, interrupted };
+/// `sent`: the load is over, and the phase leaves its jobs to the next one.
+enum class PhaseEnd { drained, sent, timeout, at_rest, interrupted, failed };
 
 std::string phase_end_word(PhaseEnd end);
 
@@ -42,8 +43,8 @@ struct PhaseResult {
     long long sent_in_time = 0;
     std::vector<double> call_ms;
     std::vector<double> lag_ms;
-    std::pair<long long, long long> outbox_duplicates; ///< keys with more than one message, messages
-    long long reported_duplicates = 0;
+    bool goes_on = false; ///< with the jobs of the phase before, whose account this one's contains
+    db::OutboxDuplicates outbox;
     std::optional<db::StuckReport> stuck;
     std::vector<std::string> notes;
 };
@@ -55,11 +56,13 @@ struct RunResult {
     std::string generated_at; ///< UTC
     std::string again;        ///< the command that repeats the run
     bool throwaway = false;
+    std::vector<std::string> notes; ///< what the run could not take away, say
     db::ServerInfo server;
     std::string cron_version;
     double wall_seconds = 0;
     int reconnects = 0;
     bool interrupted = false;
+    bool complete = true; ///< every phase ran to its end
     std::vector<PhaseResult> phases;
     judge::Ledger ledger;
     std::vector<judge::GateResult> gates;
@@ -70,6 +73,6 @@ struct RunResult {
 void add_samples(measure::Samples &samples, const PhaseResult &phase);
 
 /// Judges all gates of the plan and settles the outcome.
-void conclude(RunResult &run, const measure::Samples &samples);
+void conclude(RunResult &run, measure::Samples samples);
 
 } // namespace fairq::driver::engine

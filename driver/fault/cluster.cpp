@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -33,6 +35,7 @@ constexpr Milliseconds kStartPatience{60'000};
 constexpr Milliseconds kStartPause{50};
 constexpr Milliseconds kFastStop{15'000};
 constexpr Milliseconds kImmediateStop{5'000};
+constexpr const char *kOwnerFile = "/driver.pid"; ///< of the driver that made it; gone when it was kept
 constexpr std::size_t kLogTail = 1500;
 constexpr const char *kNoExtension = "the fairq extension is not installed for PostgreSQL {}: run make && "
                                      "sudo make install in its source folder";
@@ -89,6 +92,13 @@ std::string tail_of(const std::string &path) {
     return text.size() <= kLogTail ? text : "..." + text.substr(text.size() - kLogTail);
 }
 
+/// Is there a process with the number in the first line of this file?
+bool lives(const std::string &pid_file) {
+    std::ifstream file(pid_file);
+    pid_t pid = 0;
+    return file >> pid && pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
 /// As root the server runs as another user, who must be able to reach its folder.
 bool others_may_enter(fs::path folder) {
     std::error_code error;
@@ -102,6 +112,25 @@ bool others_may_enter(fs::path folder) {
 }
 
 } // namespace
+
+std::vector<std::string> remove_abandoned_clusters() {
+    std::vector<std::string> removed;
+    std::set<std::string> parents{"/tmp"};
+    if (const char *configured = std::getenv("TMPDIR"); configured != nullptr && *configured != '\0')
+        parents.insert(configured);
+    for (const std::string &parent : parents) {
+        std::error_code error;
+        for (const auto &entry : fs::directory_iterator(parent, error)) {
+            const std::string folder = entry.path().string();
+            const bool ours = entry.path().filename().string().compare(0, 6, "fairq-") == 0 &&
+                              fs::exists(folder + kOwnerFile, error);
+            if (ours && !lives(folder + kOwnerFile) && !lives(folder + "/data/postmaster.pid") &&
+                fs::remove_all(folder, error) > 0 && !error)
+                removed.push_back(folder);
+        }
+    }
+    return removed;
+}
 
 Installation find_installation() {
     std::vector<Installation> found;
@@ -160,6 +189,7 @@ void Cluster::make_folder() {
     if (mkdtemp(pattern.data()) == nullptr)
         throw SetupError(fmt::format("cannot make a folder in {}: {}", parent, std::strerror(errno)));
     folder_ = pattern;
+    std::ofstream(folder_ + kOwnerFile) << getpid() << "\n";
     if (identity_.uid != geteuid() && chown(folder_.c_str(), identity_.uid, identity_.gid) != 0)
         throw SetupError(
             fmt::format("cannot give {} to {}: {}", folder_, identity_.name, std::strerror(errno)));
@@ -172,7 +202,13 @@ void Cluster::init(const ClusterOptions &options) {
                          log_file(),
                          folder_};
     Process process = Process::start(initdb, identity_);
-    if (!process.wait_for(kInitPatience) || process.wait() != 0)
+    if (!process.wait_for(kInitPatience, interrupted)) {
+        process.kill_all();
+        if (interrupted())
+            throw Interrupted();
+        throw SetupError(fmt::format("initdb did not end within {}", format_duration(kInitPatience)));
+    }
+    if (process.wait() != 0)
         throw SetupError(fmt::format("initdb failed:\n{}", tail_of(log_file())));
     write_settings(options);
 }
@@ -229,9 +265,9 @@ void Cluster::create_extensions(const ClusterOptions &options) const {
     }
 }
 
-void Cluster::stop_server() {
-    server_.signal(SIGINT);
-    if (server_.wait_for(kFastStop))
+void Cluster::stop_server(int signal) {
+    server_.signal(signal);
+    if (signal == SIGINT && server_.wait_for(kFastStop))
         return;
     server_.signal(SIGQUIT);
     if (!server_.wait_for(kImmediateStop))
@@ -239,12 +275,14 @@ void Cluster::stop_server() {
 }
 
 std::string Cluster::keep() {
-    stop_server();
+    stop_server(SIGINT);
+    std::error_code error;
+    fs::remove(folder_ + kOwnerFile, error);
     return std::exchange(folder_, "");
 }
 
 void Cluster::stop() {
-    stop_server();
+    stop_server(SIGQUIT); // nobody wants its data any more
     if (folder_.empty())
         return;
     std::error_code error;

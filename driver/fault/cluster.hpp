@@ -1,14 +1,19 @@
 // cluster.hpp: a throw-away PostgreSQL cluster with pg_cron and fairq: a folder, a unix socket in it, no
 // network. It is stopped and its folder removed when the object goes. Should the driver be killed outright,
-// the kernel stops the server, and only the folder under $TMPDIR stays.
+// the kernel stops the server, and only the folder under $TMPDIR stays, for remove_abandoned_clusters().
 #pragma once
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "fault/process.hpp"
 
 namespace fairq::driver::fault {
+
+/// Removes the folders of throw-away clusters whose driver and server are gone; returns their names. Those
+/// that were kept on purpose stay.
+std::vector<std::string> remove_abandoned_clusters();
 
 /// A PostgreSQL on this machine.
 struct Installation {
@@ -49,7 +54,7 @@ public:
 
 private:
     void make_folder();
-    void stop_server();
+    void stop_server(int signal);
     void init(const ClusterOptions &options);
     void write_settings(const ClusterOptions &options) const;
     void start_server();

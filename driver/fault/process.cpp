@@ -122,10 +122,16 @@ int Process::wait() {
     return WIFSIGNALED(status_) ? 128 + WTERMSIG(status_) : WEXITSTATUS(status_);
 }
 
-bool Process::wait_for(Milliseconds patience) {
+void Process::kill_all() {
+    if (pid_ > 0)
+        ::kill(-pid_, SIGKILL);
+    kill();
+}
+
+bool Process::wait_for(Milliseconds patience, const std::function<bool()> &give_up) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (running()) {
-        if (std::chrono::steady_clock::now() > deadline)
+        if (std::chrono::steady_clock::now() > deadline || (give_up && give_up()))
             return false;
         std::this_thread::sleep_for(kPollPause);
     }

@@ -3,6 +3,7 @@
 // signals it when the driver dies.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -46,13 +47,16 @@ public:
     /// Waits for the end; returns the exit code, or 128 + signal.
     int wait();
 
-    /// Waits at most so long; false when it is still running.
-    bool wait_for(Milliseconds patience);
+    /// Waits at most so long, and no longer than `give_up` says; false when it is still running.
+    bool wait_for(Milliseconds patience, const std::function<bool()> &give_up = {});
 
     void signal(int number) const;
 
     /// Ends it at once, and waits.
     void kill();
+
+    /// The same, with every process that it has started and that stayed in its session.
+    void kill_all();
 
 private:
     pid_t pid_ = -1;

@@ -144,8 +144,7 @@ double sum(const std::vector<double> &values) {
 double aggregate(const Gate &gate, const MetricRef &ref, const std::vector<double> &values) {
     switch (gate.aggregation) {
     case Aggregation::value:
-        return measure::find_metric(ref.metric)->type == measure::MetricType::counter ? sum(values)
-                                                                                      : values.back();
+        return sum(values); // of a counter; a gauge has one
     case Aggregation::count:
         return measure::find_metric(ref.metric)->type == measure::MetricType::counter
                    ? sum(values)
@@ -182,6 +181,57 @@ bool holds(double value, Comparison comparison, double limit) {
     return false;
 }
 
+/// What a gate compares: a counter over all phases, everything else phase by phase, and the worst of them
+/// counts.
+std::vector<measure::Series> series_of(const measure::Samples &samples, const MetricRef &ref) {
+    if (measure::find_metric(ref.metric)->type == measure::MetricType::counter)
+        return {samples.select(ref.metric, ref.phase)};
+    return samples.by_phase(ref.metric, ref.phase);
+}
+
+bool worse(const Gate &gate, double value, double than) {
+    switch (gate.comparison) {
+    case Comparison::less:
+    case Comparison::less_equal:
+        return value > than;
+    case Comparison::greater:
+    case Comparison::greater_equal:
+        return value < than;
+    case Comparison::equal:
+        return std::abs(value - gate.limit) > std::abs(than - gate.limit);
+    case Comparison::not_equal:
+        return std::abs(value - gate.limit) < std::abs(than - gate.limit);
+    }
+    return false;
+}
+
+/// One value for each series; for a ratio, for each pair, of the same phase where both name none.
+std::vector<double> values_of(const Gate &gate, const std::vector<std::vector<measure::Series>> &operands,
+                              std::string &note) {
+    std::vector<double> values;
+    for (const measure::Series &first : operands[0]) {
+        const double value = aggregate(gate, gate.operands[0], first.values);
+        if (operands.size() == 1) {
+            values.push_back(value);
+            continue;
+        }
+        const bool paired = gate.operands[0].phase.empty() && gate.operands[1].phase.empty();
+        for (const measure::Series &second : operands[1]) {
+            if (paired && first.phase != second.phase)
+                continue;
+            const double divisor = aggregate(gate, gate.operands[1], second.values);
+            if (divisor == 0) {
+                note = fmt::format("{} is 0", gate.operands[1].metric);
+                return {};
+            }
+            values.push_back(value / divisor);
+        }
+    }
+    if (values.empty())
+        note = "no phase has both";
+    return values;
+}
+
 } // namespace
 
 Gate parse_gate(std::string_view metric, std::string_view expression, std::size_t min_samples) {
@@ -201,24 +251,25 @@ Gate parse_gate(std::string_view metric, std::string_view expression, std::size_
 GateResult judge(const Gate &gate, const measure::Samples &samples) {
     GateResult result;
     result.gate = gate;
-    std::vector<double> values;
+    std::vector<std::vector<measure::Series>> operands;
     for (const MetricRef &ref : gate.operands) {
-        const measure::Series series = samples.select(ref.metric, ref.phase);
-        result.samples = values.empty() ? series.samples : std::min(result.samples, series.samples);
-        if (series.values.empty() || series.samples < gate.min_samples) {
-            result.note = series.samples == 0
-                              ? fmt::format("no samples of {}", ref.metric)
-                              : fmt::format("{} samples, {} needed", series.samples, gate.min_samples);
-            result.samples = series.samples;
+        operands.push_back(series_of(samples, ref));
+        std::size_t seen = 0;
+        for (const measure::Series &series : operands.back())
+            seen += series.samples;
+        result.samples = operands.size() == 1 ? seen : std::min(result.samples, seen);
+        if (seen == 0 || seen < gate.min_samples) {
+            result.note = seen == 0 ? fmt::format("no samples of {}", ref.metric)
+                                    : fmt::format("{} samples, {} needed", seen, gate.min_samples);
+            result.samples = seen;
             return result;
         }
-        values.push_back(aggregate(gate, ref, series.values));
     }
-    if (values.size() == 2 && values[1] == 0) {
-        result.note = fmt::format("{} is 0", gate.operands[1].metric);
+    for (const double value : values_of(gate, operands, result.note))
+        if (!result.value || worse(gate, value, *result.value))
+            result.value = value;
+    if (!result.value)
         return result;
-    }
-    result.value = values.size() == 2 ? values[0] / values[1] : values[0];
     const bool held = holds(*result.value, gate.comparison, gate.limit);
     const Verdict otherwise =
         gate.gate_class == measure::GateClass::validity ? Verdict::inconclusive : Verdict::failed;
@@ -230,12 +281,17 @@ GateResult judge(const Gate &gate, const measure::Samples &samples) {
 
 std::vector<Gate> ledger_gates() {
     std::vector<Gate> gates;
-    for (const char *metric : {"lost", "duplicated", "unexpected", "stuck", "outbox"}) {
+    for (const char *metric :
+         {"lost", "duplicated", "unexpected", "stuck", "outbox", "dead_letters", "unfinished"}) {
         Gate gate = parse_gate(metric, "value==0");
         gate.id = "LEDGER";
         gate.title = measure::find_metric(metric)->meaning;
         gates.push_back(gate);
     }
+    Gate complete = parse_gate("phases_complete_ratio", "value==1");
+    complete.id = "VALID";
+    complete.title = measure::find_metric("phases_complete_ratio")->meaning;
+    gates.push_back(complete);
     return gates;
 }
 

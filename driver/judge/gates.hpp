@@ -53,8 +53,8 @@ struct GateResult {
 
 GateResult judge(const Gate &gate, const measure::Samples &samples);
 
-/// The gates of every run, whatever its plan says: nothing lost, duplicated, unexpected, stuck, and the
-/// messages match.
+/// The gates of every run: all that was acknowledged is completed, exactly once. A column each, so that one
+/// defect turns one gate red. A plan that has a gate of its own on one of them says otherwise.
 std::vector<Gate> ledger_gates();
 
 /// The gate of every phase that sends at a rate: the driver itself must have kept up.

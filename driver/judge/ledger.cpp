@@ -2,7 +2,7 @@
 // one defect turns one number red.
 #include "judge/ledger.hpp"
 
-#include <set>
+#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -11,95 +11,113 @@ namespace {
 
 constexpr std::size_t kFirstBad = 10;
 
-class Classifier {
-public:
-    explicit Classifier(const LedgerInput &input) : input_(input) {
-        ledger_.attempted = input.attempted;
-        ledger_.acknowledged = static_cast<long long>(input.accepted.size());
-        ledger_.unknown = static_cast<long long>(input.unknown_keys.size());
-    }
-
-    Ledger run() {
-        for (const JobRow &row : input_.rows)
-            rows_[row.id].push_back(&row);
-        for (const AcceptedJob &job : input_.accepted)
-            account(job.id, job.tenant);
-        adopt_unknown();
-        for (const auto &[id, rows] : rows_)
-            if (known_.count(id) == 0)
-                bad(ledger_.unexpected, id, "nobody enqueued it");
-        for (const auto &[id, count] : input_.messages)
-            if (known_.count(id) == 0 && rows_.count(id) == 0)
-                bad(ledger_.outbox, id, "a message, but no job");
-        return ledger_;
-    }
-
-private:
-    void bad(long long &column, long long id, const std::string &why) {
-        ++column;
-        if (ledger_.first_bad.size() < kFirstBad)
-            ledger_.first_bad.push_back(fmt::format("job {}: {}", id, why));
-    }
-
-    /// Enqueues without an answer that did arrive are jobs like any other.
-    void adopt_unknown() {
-        const std::set<std::string> keys(input_.unknown_keys.begin(), input_.unknown_keys.end());
-        for (const JobRow &row : input_.rows)
-            if (known_.count(row.id) == 0 && !row.idempotency_key.empty() &&
-                keys.count(row.idempotency_key) != 0) {
-                ++ledger_.recovered;
-                account(row.id, row.tenant);
-            }
-    }
-
-    void account(long long id, const std::string &tenant) {
-        if (!known_.insert(id).second)
-            return bad(ledger_.duplicated, id, "acknowledged twice");
-        ++ledger_.tenant_jobs[tenant];
-        const auto found = rows_.find(id);
-        if (found == rows_.end())
-            return bad(ledger_.lost, id, "acknowledged, but gone");
-        if (found->second.size() > 1)
-            return bad(ledger_.duplicated, id, fmt::format("there are {} rows", found->second.size()));
-        judge_row(*found->second.front());
-    }
-
-    void judge_row(const JobRow &row) {
-        const auto found = input_.messages.find(row.id);
-        const long long messages = found == input_.messages.end() ? 0 : found->second;
-        if (row.status == "completed")
-            ++ledger_.tenant_completed[row.tenant];
-        if (messages > 1)
-            return bad(ledger_.duplicated, row.id, fmt::format("{} messages", messages));
-        if (row.status == "dead" || row.status == "cancelled")
-            return messages == 0 ? bad(ledger_.dead, row.id, row.status)
-                                 : bad(ledger_.outbox, row.id, row.status + ", but sent");
-        if (row.status != "completed")
-            return input_.at_rest ? bad(ledger_.stuck, row.id, row.status)
-                                  : static_cast<void>(++ledger_.unfinished);
-        if (messages == 0)
-            return bad(ledger_.outbox, row.id, "completed, but nothing was sent");
-        ++ledger_.completed;
-    }
-
-    const LedgerInput &input_;
-    Ledger ledger_;
-    std::map<long long, std::vector<const JobRow *>> rows_;
-    std::set<long long> known_;
-};
-
 } // namespace
 
-Ledger classify(const LedgerInput &input) {
-    return Classifier(input).run();
+Classifier::Classifier(const Journal &journal, std::string run_id, bool at_rest)
+    : journal_(journal), run_id_(std::move(run_id)), at_rest_(at_rest), jobs_(journal.acknowledged_by_id()),
+      next_(jobs_.next()), unknown_(journal.unknown_numbers()) {
+    const JournalCounts counts = journal.counts();
+    ledger_.attempted = counts.invoked;
+    ledger_.acknowledged = counts.acknowledged;
+    ledger_.failed = counts.failed;
+    ledger_.unknown = counts.unknown;
+}
+
+void Classifier::bad(long long &column, long long id, const std::string &why) {
+    ++column;
+    if (ledger_.first_bad.size() < kFirstBad)
+        ledger_.first_bad.push_back(fmt::format("job {}: {}", id, why));
+}
+
+void Classifier::add(const JobRow &row) {
+    if (last_rows_ > 0 && row.id == last_.id) {
+        ++last_rows_;
+        return;
+    }
+    if (last_rows_ > 0)
+        account(last_);
+    last_ = row;
+    last_rows_ = 1;
+}
+
+Ledger Classifier::finish() {
+    if (last_rows_ > 0)
+        account(last_);
+    while (next_ != nullptr)
+        pass_lost(next_->id);
+    ledger_.vanished = ledger_.unknown - ledger_.recovered;
+    return std::move(ledger_);
+}
+
+/// The next acknowledged job; one that was acknowledged twice is passed over, and counted.
+JournalEntry Classifier::take_acknowledged() {
+    const JournalEntry taken = *next_;
+    for (next_ = jobs_.next(); next_ != nullptr && next_->id == taken.id; next_ = jobs_.next())
+        bad(ledger_.duplicated, taken.id, "acknowledged twice");
+    ++ledger_.tenant_jobs[journal_.tenant(taken.tenant)];
+    return taken;
+}
+
+void Classifier::pass_lost(long long id) {
+    take_acknowledged();
+    bad(ledger_.lost, id, "acknowledged, but gone");
+}
+
+void Classifier::account(const JobRow &row) {
+    while (next_ != nullptr && next_->id < row.id)
+        pass_lost(next_->id);
+    const bool known = next_ != nullptr && next_->id == row.id;
+    if (!known)
+        return judge_stranger(row);
+    const std::uint64_t number = take_acknowledged().number;
+    if (row.status.empty())
+        return bad(ledger_.lost, row.id, "acknowledged and sent, but gone");
+    if (last_rows_ > 1)
+        return bad(ledger_.duplicated, row.id, fmt::format("there are {} rows", last_rows_));
+    if (const std::uint64_t found = parse_job_key(run_id_, row.idempotency_key);
+        found != 0 && found != number)
+        return bad(ledger_.duplicated, row.id, "acknowledged for another key");
+    judge_known(row);
+}
+
+/// Nobody acknowledged it: an enqueue without an answer that did arrive, a job too many, or somebody else's.
+void Classifier::judge_stranger(const JobRow &row) {
+    if (row.status.empty())
+        return bad(ledger_.outbox, row.id, "a message, but no job");
+    const std::uint64_t number = parse_job_key(run_id_, row.idempotency_key);
+    if (number == 0) {
+        ++ledger_.foreign;
+        return;
+    }
+    if (!std::binary_search(unknown_.begin(), unknown_.end(), number))
+        return bad(ledger_.unexpected, row.id, "nobody enqueued it");
+    ++ledger_.recovered;
+    ++ledger_.tenant_jobs[row.tenant];
+    judge_known(row);
+}
+
+void Classifier::judge_known(const JobRow &row) {
+    if (row.status == "completed")
+        ++ledger_.tenant_completed[row.tenant];
+    if (row.messages > 1)
+        return bad(ledger_.duplicated, row.id, fmt::format("{} messages", row.messages));
+    if (row.status == "dead" || row.status == "cancelled")
+        return row.messages == 0 ? bad(ledger_.dead, row.id, row.status)
+                                 : bad(ledger_.outbox, row.id, row.status + ", but sent");
+    if (row.status != "completed")
+        return at_rest_ && row.may_run ? bad(ledger_.stuck, row.id, row.status)
+                                       : static_cast<void>(++ledger_.unfinished);
+    if (row.messages == 0)
+        return bad(ledger_.outbox, row.id, "completed, but nothing was sent");
+    ++ledger_.completed;
 }
 
 Ledger &Ledger::operator+=(const Ledger &other) {
-    const auto add = [&](long long Ledger::*column) { this->*column += other.*column; };
-    for (auto column : {&Ledger::attempted, &Ledger::acknowledged, &Ledger::unknown, &Ledger::completed,
-                        &Ledger::lost, &Ledger::duplicated, &Ledger::unexpected, &Ledger::stuck,
-                        &Ledger::unfinished, &Ledger::outbox, &Ledger::dead, &Ledger::recovered})
-        add(column);
+    for (auto column :
+         {&Ledger::attempted, &Ledger::acknowledged, &Ledger::failed, &Ledger::unknown, &Ledger::recovered,
+          &Ledger::vanished, &Ledger::completed, &Ledger::lost, &Ledger::duplicated, &Ledger::unexpected,
+          &Ledger::stuck, &Ledger::unfinished, &Ledger::outbox, &Ledger::dead, &Ledger::foreign})
+        this->*column += other.*column;
     for (const auto &[tenant, count] : other.tenant_jobs)
         tenant_jobs[tenant] += count;
     for (const auto &[tenant, count] : other.tenant_completed)

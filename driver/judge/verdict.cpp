@@ -35,6 +35,8 @@ int exit_code(Outcome outcome) {
         return 3;
     case Outcome::aborted:
         return 105;
+    case Outcome::unwritten:
+        return 106;
     }
     return 1;
 }
@@ -55,6 +57,8 @@ std::string outcome_word(Outcome outcome) {
         return "SETUP";
     case Outcome::aborted:
         return "ABORTED";
+    case Outcome::unwritten:
+        return "UNWRITTEN";
     }
     return "BROKEN";
 }

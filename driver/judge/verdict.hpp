@@ -9,7 +9,8 @@
 
 namespace fairq::driver::judge {
 
-enum class Outcome { pass, broken, fail, inconclusive, usage, setup, aborted };
+/// `unwritten`: the run passed, but its results could not be written.
+enum class Outcome { pass, broken, fail, inconclusive, usage, setup, aborted, unwritten };
 
 int exit_code(Outcome outcome);
 

@@ -30,6 +30,9 @@ const std::vector<MetricInfo> &known_metrics() {
         {"tick_ms", T::trend, C::threshold, "duration of a tick that claimed something"},
         {"tick_jobs", T::trend, C::threshold, "jobs claimed in a tick"},
         {"ticks", T::counter, C::threshold, "ticks that claimed something"},
+        {"unfinished", T::counter, C::validity, "jobs that were still moving at the end"},
+        {"phases_complete_ratio", T::gauge, C::validity, "phases that came to their end / planned"},
+        {"foreign", T::counter, C::validity, "load_test jobs of somebody else"},
         {"offered_ratio", T::gauge, C::validity, "jobs sent in time / jobs planned"},
     };
     return metrics;
@@ -46,17 +49,24 @@ void Samples::add(std::string_view metric, const std::string &phase, double valu
     if (std::find(phases_.begin(), phases_.end(), phase) == phases_.end())
         phases_.push_back(phase);
     Series &series = series_[{std::string(metric), phase}];
+    series.phase = phase;
     series.values.push_back(value);
     series.samples += samples;
 }
 
+std::vector<Series> Samples::by_phase(std::string_view metric, std::string_view phase) const {
+    std::vector<Series> found;
+    for (const std::string &name : phases_) {
+        const auto series = series_.find({std::string(metric), name});
+        if (series != series_.end() && (phase.empty() || phase == name))
+            found.push_back(series->second);
+    }
+    return found;
+}
+
 Series Samples::select(std::string_view metric, std::string_view phase) const {
     Series selected;
-    for (const std::string &name : phases_) {
-        const auto found = series_.find({std::string(metric), name});
-        if (found == series_.end() || (!phase.empty() && phase != name))
-            continue;
-        const Series &series = found->second;
+    for (const Series &series : by_phase(metric, phase)) {
         selected.values.insert(selected.values.end(), series.values.begin(), series.values.end());
         selected.samples += series.samples;
     }

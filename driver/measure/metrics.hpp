@@ -30,6 +30,7 @@ const MetricInfo *find_metric(std::string_view name);
 /// Values of one metric. `samples` is how many things were looked at, which for a counter is not the number
 /// of values.
 struct Series {
+    std::string phase; ///< empty: of several
     std::vector<double> values;
     std::size_t samples = 0;
 };
@@ -40,6 +41,9 @@ public:
 
     /// The values of a phase, or of all phases in turn when `phase` is empty.
     Series select(std::string_view metric, std::string_view phase) const;
+
+    /// The same, each phase by itself; those that have no values are left out.
+    std::vector<Series> by_phase(std::string_view metric, std::string_view phase) const;
 
 private:
     std::vector<std::string> phases_;

@@ -44,13 +44,14 @@ struct WorkerActor {
 struct Phase {
     std::string name;
     std::string description;
-    bool clear = true;               ///< clear_load_test_data() first
+    bool clear = true; ///< clear_load_test_data() first; false: goes on with the jobs of the phase before
+    bool drain = true; ///< ends when every job is finished; false: leaves them to the next phase
     std::vector<std::string> before; ///< SQL after clearing; ${schema} is the extension's
     std::vector<std::string> after;  ///< SQL at the end, before the figures are collected
     std::vector<SeedActor> seeds;
     std::vector<EnqueueActor> enqueues;
     std::vector<WorkerActor> workers;
-    std::optional<Milliseconds> duration; ///< ends by time; otherwise when everything is sent and drained
+    std::optional<Milliseconds> duration; ///< of the load; without it the load ends when everything is sent
     Milliseconds timeout{0};
     Milliseconds at_rest{0}; ///< nothing changed for so long: what is left is stuck
 };

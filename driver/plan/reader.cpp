@@ -2,6 +2,7 @@
 // settled, then everything else is read with them in place. A key that is not read here is an error.
 #include <algorithm>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -64,6 +65,8 @@ public:
         root_.each_table("phases", [&](TomlTable &table) { read_phase(table); });
         if (plan_.phases.empty())
             root_.fail("phases", "a plan needs at least one phase");
+        if (!plan_.phases.back().drain)
+            root_.fail("phases", "the last phase has to drain: what it leaves would go unjudged");
         check_kept_workers();
         root_.each_table("gates", [&](TomlTable &table) { read_gate(table); });
         root_.finish();
@@ -76,10 +79,31 @@ public:
 private:
     void add_standing_gates() {
         for (const judge::Gate &gate : judge::ledger_gates())
-            plan_.gates.push_back(gate);
+            if (gate.operands[0].metric == "dead_letters")
+                add_dead_gates(gate);
+            else
+                plan_.gates.push_back(gate);
         for (const Phase &phase : plan_.phases)
             if (!phase.enqueues.empty())
                 plan_.gates.push_back(judge::offered_gate(phase.name));
+    }
+
+    /// A plan may want dead jobs, in all its phases or in some: there its own gate stands instead of ours.
+    void add_dead_gates(const judge::Gate &standing) {
+        std::set<std::string> said;
+        for (const judge::Gate &gate : plan_.gates)
+            if (gate.operands.size() == 1 && gate.operands[0].metric == "dead_letters")
+                said.insert(gate.operands[0].phase);
+        if (said.empty())
+            plan_.gates.push_back(standing);
+        for (const Phase &phase : plan_.phases)
+            if (!said.empty() && said.count("") == 0 && said.count(phase.name) == 0) {
+                judge::Gate gate = judge::parse_gate(fmt::format("dead_letters{{phase:{}}}", phase.name),
+                                                     standing.expression);
+                gate.id = standing.id;
+                gate.title = standing.title;
+                plan_.gates.push_back(gate);
+            }
     }
 
     void read_params() {
@@ -161,6 +185,7 @@ private:
             table.fail("name", fmt::format("there is a phase \"{}\" already", phase.name));
         phase.description = table.text("description", "");
         phase.clear = table.boolean("clear", true);
+        phase.drain = table.boolean("drain", true);
         phase.before = table.texts("before");
         phase.after = table.texts("after");
         phase.duration = table.optional_duration("duration");
@@ -172,6 +197,11 @@ private:
         for (const WorkerActor &worker : phase.workers)
             rest = std::max(rest, 3 * worker.every);
         phase.at_rest = table.optional_duration("at_rest").value_or(rest);
+        if (!plan_.phases.empty() && !plan_.phases.back().drain && phase.clear)
+            table.fail(
+                "clear",
+                fmt::format("must be false: the jobs of phase {}, which does not drain, would go unjudged",
+                            plan_.phases.back().name));
         if (phase.seeds.empty() && phase.enqueues.empty() && phase.workers.empty())
             table.fail("", "a phase needs an actor: seed, enqueue or workers");
         table.finish();

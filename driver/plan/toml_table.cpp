@@ -11,7 +11,9 @@ namespace fairq::driver::plan {
 namespace {
 
 /// Replaced when the statement runs, not when the plan is read.
-constexpr std::string_view kSchemaParam = "schema";
+bool known_at_run(const std::string &name) {
+    return name == "schema" || name == "run_id";
+}
 
 std::string join_name(const std::string &where, const std::string &key) {
     return where.empty() || key.empty() ? where + key : where + "." + key;
@@ -61,12 +63,12 @@ Value TomlTable::substitute(const std::string &text, const std::string &key) con
             fail(key, "\"${\" without \"}\"");
         const std::string name = text.substr(at + 2, end - at - 2);
         const auto param = context_.params.find(name);
-        if (name != kSchemaParam && param == context_.params.end())
+        if (!known_at_run(name) && param == context_.params.end())
             fail(key, fmt::format("there is no param \"{}\"", name));
-        if (name != kSchemaParam && at == 0 && end + 1 == text.size())
+        if (!known_at_run(name) && at == 0 && end + 1 == text.size())
             return param->second; // keeps its type
         result += text.substr(from, at - from);
-        result += name == kSchemaParam ? "${schema}" : to_text(param->second);
+        result += known_at_run(name) ? "${" + name + "}" : to_text(param->second);
         from = end + 1;
     }
     return result + text.substr(from);

@@ -45,10 +45,12 @@ std::string describe_phase(const plan::Phase &phase) {
                             enqueue.tenants, enqueue.work_ms);
     for (const std::string &sql : phase.after)
         text += fmt::format("    after       {}\n", sql);
-    return text +
-           (phase.duration
-                ? fmt::format("    ends        after {}\n", format_duration(*phase.duration))
-                : fmt::format("    ends        when drained, at most {}\n", format_duration(phase.timeout)));
+    const std::string load = phase.duration ? fmt::format("after {}", format_duration(*phase.duration))
+                                            : std::string("when all is sent");
+    if (!phase.drain)
+        return text + fmt::format("    ends        {}, and leaves its jobs to the next phase\n", load);
+    return text + fmt::format("    ends        {}when drained, at most {}\n",
+                              phase.duration ? load + " of load, " : "", format_duration(phase.timeout));
 }
 
 } // namespace

@@ -49,6 +49,7 @@ json metadata(const engine::RunResult &run) {
             {"wall_seconds", run.wall_seconds},
             {"reconnects", run.reconnects},
             {"throwaway_cluster", run.throwaway},
+            {"notes", run.notes},
             {"extension", run.server.extension},
             {"schema", run.server.schema},
             {"pg_cron", run.cron_version.empty() ? json(nullptr) : json(run.cron_version)},
@@ -65,8 +66,11 @@ json worker_config(const plan::WorkerActor &worker) {
 }
 
 json phase_config(const plan::Phase &phase) {
-    json config{
-        {"name", phase.name}, {"clear", phase.clear}, {"before", phase.before}, {"after", phase.after}};
+    json config{{"name", phase.name},
+                {"clear", phase.clear},
+                {"drain", phase.drain},
+                {"before", phase.before},
+                {"after", phase.after}};
     config["timeout_ms"] = phase.timeout.count();
     config["at_rest_ms"] = phase.at_rest.count();
     config["duration_ms"] = phase.duration ? json(phase.duration->count()) : json(nullptr);
@@ -104,7 +108,10 @@ json ledger(const judge::Ledger &l) {
             {"lost_count", l.lost},
             {"duplicated_count", l.duplicated},
             {"unexpected_count", l.unexpected},
+            {"failed_count", l.failed},
             {"recovered_count", l.recovered},
+            {"vanished_count", l.vanished},
+            {"foreign_count", l.foreign},
             {"stuck_count", l.stuck},
             {"unfinished_count", l.unfinished},
             {"outbox_count", l.outbox},
@@ -170,7 +177,8 @@ json metrics(const engine::RunResult &run) {
 json stuck(const std::optional<db::StuckReport> &report) {
     if (!report)
         return nullptr;
-    return {{"counts", report->counts},
+    return {{"why", report->why},
+            {"counts", report->counts},
             {"oldest_locked", report->oldest_locked},
             {"last_ticks", report->last_ticks},
             {"worker_errors", report->worker_errors}};
@@ -187,6 +195,7 @@ json phase_result(const engine::PhaseResult &phase) {
             {"tenant_completed", phase.ledger.tenant_completed},
             {"samples", phase.series.size()},
             {"missed_samples", phase.missed_samples},
+            {"duplicate_keys_of_anybody", phase.outbox.anybodys},
             {"ledger", ledger(phase.ledger)},
             {"stuck", stuck(phase.stuck)},
             {"notes", phase.notes}};
@@ -212,7 +221,7 @@ json series(const engine::RunResult &run) {
 std::string json_report(const engine::RunResult &run) {
     const judge::Tally counts = judge::tally(run.gates);
     json document{{"version", kSchemaVersion},
-                  {"complete", !run.interrupted},
+                  {"complete", run.complete},
                   {"verdict", lower(judge::outcome_word(run.outcome))},
                   {"exit_code", judge::exit_code(run.outcome)},
                   {"passed", counts.passed},

@@ -101,10 +101,16 @@ std::string ledger_block(const judge::Ledger &ledger) {
         format_count(ledger.completed), format_count(ledger.lost), format_count(ledger.duplicated),
         format_count(ledger.unexpected), format_count(ledger.stuck), format_count(ledger.outbox),
         format_count(ledger.dead));
+    if (ledger.failed > 0)
+        text += fmt::format("   refused {}", format_count(ledger.failed));
+    if (ledger.foreign > 0)
+        text += fmt::format("   foreign {}", format_count(ledger.foreign));
     if (ledger.unfinished > 0)
         text += fmt::format("   unfinished {}", format_count(ledger.unfinished));
     if (ledger.recovered > 0)
         text += fmt::format("   recovered {}", format_count(ledger.recovered));
+    if (ledger.vanished > 0)
+        text += fmt::format("   vanished {}", format_count(ledger.vanished));
     text += "\n";
     for (const std::string &bad : ledger.first_bad)
         text += clipped("                " + bad) + "\n";
@@ -166,7 +172,8 @@ std::string troubles(const engine::RunResult &run) {
     for (const engine::PhaseResult &phase : run.phases) {
         std::string trouble = lines_of("", phase.notes);
         if (phase.stuck)
-            trouble += lines_of("jobs", phase.stuck->counts) + lines_of("held", phase.stuck->oldest_locked) +
+            trouble += lines_of("why", phase.stuck->why) + lines_of("jobs", phase.stuck->counts) +
+                       lines_of("held", phase.stuck->oldest_locked) +
                        lines_of("errors", phase.stuck->worker_errors) +
                        lines_of("last ticks", phase.stuck->last_ticks);
         if (phase.missed_samples > 0)
@@ -174,6 +181,8 @@ std::string troubles(const engine::RunResult &run) {
         if (!trouble.empty())
             text += fmt::format("\n  PHASE {}\n{}", phase.name, trouble);
     }
+    if (!run.notes.empty())
+        text += "\n  LEFT\n" + lines_of("", run.notes);
     if (run.reconnects > 0)
         text += fmt::format("\n  the server went away and came back: {} reconnects\n", run.reconnects);
     return text;

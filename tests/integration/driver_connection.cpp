@@ -2,6 +2,7 @@
 #include <csignal>
 #include <thread>
 
+#include "db/run_lock.hpp"
 #include "errors.hpp"
 #include "report/report.hpp"
 #include "test_cluster.hpp"
@@ -57,11 +58,75 @@ TEST_F(Connection, a_plan_with_cron_workers_needs_pg_cron_in_the_database) {
               std::string::npos);
 }
 
-TEST_F(Connection, load_test_jobs_of_somebody_else_are_refused_and_left_alone) {
+TEST_F(Connection, load_test_jobs_that_are_there_are_refused_and_left_alone_whatever_is_asked) {
     database().query("SELECT seed_load_test_jobs(3, 1)");
-    EXPECT_NE(refusal([&] { run_with({}); }).find("there are load_test jobs in this database already"),
-              std::string::npos);
+    engine::RunSettings settings;
+    settings.yes = true;
+    EXPECT_NE(refusal([&] { run_with(settings); }).find("fairq cleanup takes them away"), std::string::npos);
     EXPECT_EQ(jobs(), "3");
+}
+
+TEST_F(Connection, another_version_of_the_extension_is_refused_with_what_to_do) {
+    database().query("UPDATE pg_extension SET extversion = '9.9' WHERE extname = 'fairq'");
+    EXPECT_NE(
+        refusal([&] { run_with({}); }).find("this database has fairq 9.9, and this driver belongs to fairq "),
+        std::string::npos);
+}
+
+TEST_F(Connection, a_second_run_is_refused_while_one_goes_on) {
+    db::RunLock lock(conninfo(), "abc123");
+    lock.take();
+    const std::string why = refusal([&] { run_with({}); });
+    EXPECT_NE(why.find("another run goes on in this database (fairq run abc123, since "), std::string::npos)
+        << why;
+    EXPECT_EQ(database().scalar("SELECT to_regclass('fairq_driver.runs')"), db::Cell());
+}
+
+TEST_F(Connection, a_run_whose_lock_somebody_took_meanwhile_does_not_go_on) {
+    db::RunLock first(conninfo(), "abc123"), second(conninfo(), "def456");
+    first.take();
+    first.keep();
+    database().query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fairq run abc123'");
+    ASSERT_TRUE(
+        eventually(Milliseconds(10'000), [&] { return refusal([&] { second.take(); }) == "not refused"; }));
+    EXPECT_THROW(first.keep(), db::DatabaseError); // the lost connection
+    EXPECT_NE(refusal([&] { first.keep(); }).find("fairq run def456"), std::string::npos);
+}
+
+TEST_F(Connection, workers_of_somebody_else_are_refused_because_they_would_get_the_load) {
+    db::Database worker(conninfo(), "of a shop");
+    worker.query("SELECT * FROM claim_queued_jobs('w', 1)");
+    engine::RunSettings settings;
+    settings.yes = true;
+    const std::string why = refusal([&] { run_with(settings); });
+    EXPECT_NE(
+        why.find("other workers claim from this queue, and would get the load-test jobs: fairq of a shop"),
+        std::string::npos)
+        << why;
+}
+
+TEST_F(Connection, a_worker_of_somebody_else_is_known_by_its_lease) {
+    database().query("SELECT enqueue_job('tenant-1', 'mail')");
+    database().query("SELECT * FROM claim_queued_jobs('mailer', 1)");
+    database().query("SELECT 1"); // not what it says, then
+    EXPECT_NE(refusal([&] { run_with({}); }).find("worker mailer, which holds jobs since"),
+              std::string::npos);
+}
+
+TEST_F(Connection, beside_other_peoples_jobs_a_person_is_asked) {
+    database().query("SELECT enqueue_job('tenant-1', 'mail', run_at => now() + interval '1 day')");
+    EXPECT_NE(refusal([&] { run_with({}); }).find("has 1 unfinished jobs of others"), std::string::npos);
+    engine::RunSettings settings;
+    std::string asked;
+    settings.ask = [&](const std::string &question) {
+        asked = question;
+        return false;
+    };
+    EXPECT_NE(refusal([&] { run_with(settings); }).find("--yes goes on all the same"), std::string::npos);
+    EXPECT_EQ(asked.compare(0, 9, "database "), 0) << asked;
+    settings.ask = [](const std::string &) { return true; };
+    EXPECT_EQ(run_with(settings).outcome, judge::Outcome::pass);
 }
 
 TEST_F(Connection, a_deadlock_and_a_failed_serialization_are_no_lost_connections) {
@@ -78,19 +143,16 @@ TEST_F(Connection, a_deadlock_and_a_failed_serialization_are_no_lost_connections
     }
 }
 
-TEST_F(Connection, force_clears_them) {
-    database().query("SELECT seed_load_test_jobs(3, 1)");
-    engine::RunSettings settings;
-    settings.force = true;
-    EXPECT_EQ(run_with(settings).ledger.completed, 80);
-}
-
 TEST_F(Connection, a_run_clears_its_own_data_and_nothing_else) {
-    database().query("SELECT enqueue_job('tenant-1', 'mail')");
-    const engine::RunResult result = run_with({});
+    database().query("SELECT enqueue_job('tenant-1', 'mail', run_at => now() + interval '1 day')");
+    engine::RunSettings settings;
+    settings.yes = true;
+    const engine::RunResult result = run_with(settings);
     EXPECT_EQ(result.outcome, judge::Outcome::pass) << report::text_report(result, {});
     EXPECT_EQ(jobs(), "1");
     EXPECT_EQ(database().scalar("SELECT count(*) FROM channel_outbox"), db::Cell("0"));
+    EXPECT_EQ(database().scalar("SELECT count(*) FROM pg_namespace WHERE nspname = 'fairq_driver'"),
+              db::Cell("0"));
 }
 
 TEST_F(Connection, keep_leaves_the_data_of_the_last_phase) {

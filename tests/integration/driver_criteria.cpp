@@ -93,9 +93,67 @@ TEST_F(Criteria, a_deleted_row_turns_the_count_by_id_red) {
     EXPECT_EQ(run.ledger.lost, 1);
 }
 
-TEST_F(Criteria, a_foreign_row_turns_the_count_by_id_red) {
-    const engine::RunResult run = this->run("small", "foreign_row");
+TEST_F(Criteria, a_job_of_the_runs_name_that_it_did_not_enqueue_turns_the_count_by_id_red) {
+    const engine::RunResult run = this->run("small", "unexpected_row");
     EXPECT_EQ(not_green(run), Metrics{"unexpected"}) << report::text_report(run, {});
+}
+
+TEST_F(Criteria, a_job_of_somebody_else_is_reported_not_judged_and_not_taken_away) {
+    const engine::RunResult run = this->run("small", "foreign_row");
+    EXPECT_EQ(not_green(run), Metrics{}) << report::text_report(run, {});
+    EXPECT_EQ(run.ledger.foreign, 1);
+    EXPECT_EQ(database().scalar("SELECT count(*) FROM job_queue WHERE tenant_id = 'stranger'"),
+              db::Cell("1"));
+    ASSERT_EQ(run.notes.size(), 1U);
+    EXPECT_NE(run.notes[0].find("fairq cleanup"), std::string::npos);
+}
+
+TEST_F(Criteria, a_job_of_somebody_else_in_mid_run_ends_it_before_it_would_be_cleared) {
+    plan::Plan plan = test_plan("small", "sound");
+    plan.phases[0].after = {"SELECT ${schema}.enqueue_job('stranger', 'load_test')"};
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(run.outcome, judge::Outcome::inconclusive) << report::text_report(run, {});
+    EXPECT_EQ(run.phases.at(1).end, engine::PhaseEnd::failed);
+    EXPECT_NE(run.phases[1].notes.at(0).find("somebody else put 1 load_test jobs"), std::string::npos);
+    EXPECT_EQ(database().scalar("SELECT count(*) FROM job_queue WHERE tenant_id = 'stranger'"),
+              db::Cell("1"));
+}
+
+TEST_F(Criteria, messages_that_somebody_else_sent_twice_are_shown_and_not_judged) {
+    const engine::RunResult run = this->run("small", "foreign_messages");
+    EXPECT_EQ(run.outcome, judge::Outcome::pass) << report::text_report(run, {});
+    EXPECT_EQ(gate_of(run, "outbox_duplicates").value, 0);
+    EXPECT_EQ(gate_of(run, "reported_duplicates").value, 0);
+    EXPECT_EQ(run.phases.at(1).outbox.anybodys, 1);
+}
+
+TEST_F(Criteria, a_load_that_nobody_works_on_does_not_pass) {
+    const engine::RunResult run = this->run("idle", "");
+    EXPECT_EQ(run.outcome, judge::Outcome::broken) << report::text_report(run, {});
+    EXPECT_EQ(not_green(run), (Metrics{"stuck", "phases_complete_ratio"}));
+    EXPECT_EQ(run.ledger.stuck, 20);
+    ASSERT_TRUE(run.phases.at(0).stuck);
+    EXPECT_EQ(run.phases[0].stuck->why.size(), 3U) << "why_not_running() of the oldest";
+}
+
+TEST_F(Criteria, a_phase_may_leave_its_jobs_to_the_next_one_where_they_are_judged) {
+    const engine::RunResult run = this->run("edges", "sound");
+    EXPECT_EQ(run.outcome, judge::Outcome::pass) << report::text_report(run, {});
+    EXPECT_EQ(run.phases.at(0).end, engine::PhaseEnd::sent);
+    EXPECT_EQ(run.ledger.completed, 30);
+    EXPECT_EQ(run.ledger.acknowledged, 30);
+}
+
+TEST_F(Criteria, jobs_of_the_phase_before_are_no_unexpected_ones) {
+    const engine::RunResult run = this->run("edges", "drains_both");
+    EXPECT_EQ(run.outcome, judge::Outcome::pass) << report::text_report(run, {});
+    EXPECT_EQ(run.ledger.completed, 30);
+}
+
+TEST_F(Criteria, jobs_that_wait_for_another_try_are_not_stuck) {
+    const engine::RunResult run = this->run("edges", "fails_once", {{"drain", "true"}});
+    EXPECT_EQ(run.outcome, judge::Outcome::pass) << report::text_report(run, {});
+    EXPECT_EQ(run.ledger.completed, 30);
 }
 
 TEST_F(Criteria, jobs_that_end_dead_are_counted_and_not_lost) {

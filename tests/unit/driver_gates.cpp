@@ -1,4 +1,6 @@
 // The gate grammar and the verdict of every kind of gate over samples.
+#include <tuple>
+
 #include <gtest/gtest.h>
 
 #include "judge/gates.hpp"
@@ -76,8 +78,8 @@ TEST(Gates, every_comparison_holds_and_fails_at_its_limit) {
         bool at_two, at_three, at_four;
     };
     const Row rows[] = {{"max<3", true, false, false},  {"max<=3", true, true, false},
-                            {"max>3", false, false, true},  {"max>=3", false, true, true},
-                            {"max==3", false, true, false}, {"max!=3", true, false, true}};
+                        {"max>3", false, false, true},  {"max>=3", false, true, true},
+                        {"max==3", false, true, false}, {"max!=3", true, false, true}};
     for (const Row &row : rows) {
         const judge::Gate gate = judge::parse_gate("oldest_queued_seconds", row.expression);
         EXPECT_EQ(judge::judge(gate, ages({2})).verdict == judge::Verdict::passed, row.at_two)
@@ -163,10 +165,52 @@ TEST(Gates, a_driver_that_did_not_keep_up_makes_the_run_inconclusive_and_not_red
     EXPECT_EQ(judge::judge(judge::offered_gate("steady"), samples).verdict, judge::Verdict::inconclusive);
 }
 
-TEST(Gates, the_ledger_gates_are_invariants) {
+TEST(Gates, a_gauge_of_several_phases_is_judged_by_the_worst_of_them) {
+    measure::Samples samples;
+    samples.add("drain_seconds", "one", 100, 10);
+    samples.add("drain_seconds", "two", 1, 10);
+    const std::tuple<const char *, double, judge::Verdict> rows[] = {
+        {"value<50", 100, judge::Verdict::failed}, {"value<=100", 100, judge::Verdict::passed},
+        {"value>50", 1, judge::Verdict::failed},   {"value>=1", 1, judge::Verdict::passed},
+        {"value==1", 100, judge::Verdict::failed}, {"value!=1", 1, judge::Verdict::failed},
+        {"value==100", 1, judge::Verdict::failed}, {"value!=100", 100, judge::Verdict::failed}};
+    for (const auto &[expression, worst, verdict] : rows) {
+        const judge::GateResult result =
+            judge::judge(judge::parse_gate("drain_seconds", expression), samples);
+        EXPECT_EQ(result.value, worst) << expression;
+        EXPECT_EQ(result.verdict, verdict) << expression;
+    }
+}
+
+TEST(Gates, a_trend_of_several_phases_is_judged_by_the_worst_of_them) {
+    measure::Samples samples;
+    for (int i = 0; i < 1000; ++i)
+        samples.add("poll_ms", "quick", 1);
+    for (int i = 0; i < 10; ++i)
+        samples.add("poll_ms", "slow", 500); // less than one in a hundred of all
+    EXPECT_EQ(judge::judge(judge::parse_gate("poll_ms", "p(99)<50"), samples).value, 500);
+    EXPECT_EQ(judge::judge(judge::parse_gate("poll_ms", "avg<50"), samples).value, 500);
+    EXPECT_EQ(judge::judge(judge::parse_gate("poll_ms{phase:quick}", "p(99)<50"), samples).value, 1);
+}
+
+TEST(Gates, a_ratio_without_phases_compares_each_phase_with_itself) {
+    measure::Samples samples;
+    samples.add("drain_seconds", "one", 8);
+    samples.add("drain_jobs_per_second", "one", 4);
+    samples.add("drain_seconds", "two", 9);
+    samples.add("drain_jobs_per_second", "two", 3);
+    const judge::Gate gate = judge::parse_gate("ratio(drain_seconds, drain_jobs_per_second)", "value<2.5");
+    EXPECT_EQ(judge::judge(gate, samples).value, 3);
+}
+
+TEST(Gates, the_standing_gates_say_that_all_is_completed_exactly_once) {
+    std::vector<std::string> metrics;
     for (const judge::Gate &gate : judge::ledger_gates())
-        EXPECT_EQ(gate.gate_class, measure::GateClass::invariant) << gate.metric_text;
-    EXPECT_EQ(judge::ledger_gates().size(), 5U);
+        metrics.push_back(gate.metric_text);
+    EXPECT_EQ(metrics, (std::vector<std::string>{"lost", "duplicated", "unexpected", "stuck", "outbox",
+                                                 "dead_letters", "unfinished", "phases_complete_ratio"}));
+    for (const judge::Gate &gate : judge::ledger_gates())
+        EXPECT_NE(gate.gate_class, measure::GateClass::threshold) << gate.metric_text;
 }
 
 TEST(Gates, titles_fit_the_report) {

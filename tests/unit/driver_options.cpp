@@ -47,7 +47,7 @@ TEST(OptionsTest, a_run_takes_a_plan_and_everything_else_has_a_default) {
     EXPECT_FALSE(options.seed);
     EXPECT_FALSE(options.timeout);
     EXPECT_EQ(options.progress, Milliseconds(5'000));
-    EXPECT_FALSE(options.keep || options.force || options.quiet || options.no_color);
+    EXPECT_FALSE(options.keep || options.yes || options.quiet || options.no_color);
 }
 
 TEST(OptionsTest, all_options_of_a_run_are_read) {
@@ -62,7 +62,7 @@ TEST(OptionsTest, all_options_of_a_run_are_read) {
     EXPECT_EQ(options.progress, Milliseconds(1'000));
     ASSERT_EQ(options.choice.options.size(), 2U);
     EXPECT_EQ(options.choice.options[1], (plan::Param{"every", "1s"}));
-    EXPECT_TRUE(options.keep && options.force && options.quiet && options.no_color);
+    EXPECT_TRUE(options.keep && options.yes && options.quiet && options.no_color);
 }
 
 TEST(OptionsTest, summary_export_is_another_name_for_json) {

@@ -55,7 +55,7 @@ struct Fixture {
         phase.ledger.attempted = phase.ledger.acknowledged = phase.ledger.completed = 4;
         phase.ledger.tenant_jobs = phase.ledger.tenant_completed = {{"tenant-1", 2}, {"tenant-2", 2}};
         phase.series = {{0, 4, 0, 0, 1.5, 0.5}, {1, 0, 0, 4, std::nullopt, 1.5}};
-        phase.outbox_duplicates = {0, 4};
+        phase.outbox.messages = 4;
         return phase;
     }
 
@@ -80,7 +80,7 @@ std::vector<std::string> lines_of(const std::string &text) {
 TEST(ReportTest, the_verdict_comes_first_and_the_tally_last) {
     const auto lines = lines_of(report::text_report(Fixture().run, {}));
     EXPECT_EQ(lines.front(), "INCONCLUSIVE  demo   1m07s   seed 42   run abc123");
-    EXPECT_EQ(lines.back(), "6 passed, 1 failed");
+    EXPECT_EQ(lines.back(), "9 passed, 1 failed");
     EXPECT_EQ(lines[lines.size() - 2], "  AGAIN         fairq run demo --seed 42");
 }
 
@@ -115,7 +115,8 @@ TEST(ReportTest, the_figures_of_the_ledger_and_of_each_phase_follow) {
 TEST(ReportTest, no_line_is_wider_than_a_hundred_columns) {
     Fixture fixture;
     fixture.run.phases[0].notes = {std::string(300, 'x')};
-    fixture.run.phases[0].stuck = db::StuckReport{{"queued 5"}, {std::string(200, 'y')}, {}, {"tick failed"}};
+    fixture.run.phases[0].stuck = db::StuckReport{
+        {"job 7 of tenant-1: its key is busy"}, {"queued 5"}, {std::string(200, 'y')}, {}, {"tick failed"}};
     fixture.run.ledger.first_bad = {std::string(200, 'z')};
     fixture.plan.gates[0].title = std::string(200, 't');
     const std::string text = report::text_report(fixture.run, {});
@@ -137,21 +138,52 @@ TEST(ReportTest, quiet_prints_the_verdict_and_the_tally_only) {
 
 TEST(ReportTest, a_phase_that_is_still_moving_at_its_deadline_proves_nothing) {
     Fixture fixture;
+    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1); // the one without enough samples
     fixture.run.phases[0].end = engine::PhaseEnd::timeout;
     fixture.run.phases[0].ledger.unfinished = 1;
     fixture.finish();
     EXPECT_EQ(fixture.run.outcome, judge::Outcome::inconclusive);
-    EXPECT_NE(report::text_report(fixture.run, {}).find("1 jobs were still moving at the end"),
-              std::string::npos);
+    EXPECT_NE(
+        report::text_report(fixture.run, {}).find("   OPEN  LEDGER jobs that were still moving at the end"),
+        std::string::npos);
 }
 
-TEST(ReportTest, a_phase_that_ends_by_time_may_leave_jobs) {
+TEST(ReportTest, a_run_whose_last_phase_failed_has_not_passed) {
     Fixture fixture;
-    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1); // the one without enough samples
-    fixture.run.phases[0].end = engine::PhaseEnd::time;
-    fixture.run.phases[0].ledger.unfinished = 1;
+    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1);
+    fixture.plan.phases.push_back(fixture.plan.phases[0]);
+    engine::PhaseResult failed;
+    failed.name = "two";
+    failed.end = engine::PhaseEnd::failed;
+    fixture.run.phases.push_back(failed);
     fixture.finish();
-    EXPECT_EQ(fixture.run.outcome, judge::Outcome::pass);
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::inconclusive);
+    EXPECT_FALSE(fixture.run.complete);
+}
+
+TEST(ReportTest, jobs_that_a_phase_leaves_to_the_next_are_judged_there_and_counted_once) {
+    Fixture fixture;
+    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1);
+    fixture.plan.phases.push_back(fixture.plan.phases[0]);
+    engine::PhaseResult fill = Fixture::phase();
+    fill.name = "fill";
+    fill.end = engine::PhaseEnd::sent;
+    fill.ledger.completed = 0;
+    fill.ledger.unfinished = 4;
+    fixture.run.phases[0].goes_on = true;
+    fixture.run.phases.insert(fixture.run.phases.begin(), fill);
+    fixture.finish();
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::pass) << report::text_report(fixture.run, {});
+    EXPECT_EQ(fixture.run.ledger.acknowledged, 4);
+    EXPECT_EQ(fixture.run.ledger.unfinished, 0);
+}
+
+TEST(ReportTest, jobs_that_end_dead_break_a_run_whose_plan_does_not_speak_of_them) {
+    Fixture fixture;
+    fixture.run.phases[0].ledger.completed = 0;
+    fixture.run.phases[0].ledger.dead = 4;
+    fixture.finish();
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::broken);
 }
 
 TEST(ReportTest, jobs_stuck_at_rest_break_the_run) {
@@ -166,7 +198,7 @@ TEST(ReportTest, a_run_without_any_job_passes_nothing) {
     Fixture fixture;
     fixture.run.phases.clear();
     fixture.finish();
-    EXPECT_EQ(judge::last_line(judge::tally(fixture.run.gates)), "0 passed, 7 failed");
+    EXPECT_EQ(judge::last_line(judge::tally(fixture.run.gates)), "0 passed, 10 failed");
 }
 
 TEST(JsonTest, the_summary_has_verdict_ledger_thresholds_phases_and_series) {
@@ -213,6 +245,13 @@ TEST(JsonTest, an_interrupted_run_is_marked_incomplete) {
     const auto json = nlohmann::json::parse(report::json_report(fixture.run));
     EXPECT_EQ(json["complete"], false);
     EXPECT_EQ(json["exit_code"], 105);
+}
+
+TEST(JsonTest, a_run_that_was_over_before_it_was_drained_is_incomplete) {
+    Fixture fixture;
+    fixture.run.phases[0].end = engine::PhaseEnd::timeout;
+    fixture.finish();
+    EXPECT_EQ(nlohmann::json::parse(report::json_report(fixture.run))["complete"], false);
 }
 
 TEST(JsonTest, a_run_that_never_started_says_why) {

@@ -24,10 +24,10 @@ const auto kOpen = [] { return gate("poll_ms", "max<1", judge::Verdict::inconclu
 
 TEST(VerdictTest, exit_codes_and_words_are_those_that_people_know) {
     const std::tuple<judge::Outcome, int, const char *> rows[] = {
-        {judge::Outcome::pass, 0, "PASS"},        {judge::Outcome::broken, 1, "BROKEN"},
-        {judge::Outcome::fail, 99, "FAIL"},       {judge::Outcome::inconclusive, 2, "INCONCLUSIVE"},
-        {judge::Outcome::usage, 104, "USAGE"},    {judge::Outcome::setup, 3, "SETUP"},
-        {judge::Outcome::aborted, 105, "ABORTED"}};
+        {judge::Outcome::pass, 0, "PASS"},         {judge::Outcome::broken, 1, "BROKEN"},
+        {judge::Outcome::fail, 99, "FAIL"},        {judge::Outcome::inconclusive, 2, "INCONCLUSIVE"},
+        {judge::Outcome::usage, 104, "USAGE"},     {judge::Outcome::setup, 3, "SETUP"},
+        {judge::Outcome::aborted, 105, "ABORTED"}, {judge::Outcome::unwritten, 106, "UNWRITTEN"}};
     for (const auto &[outcome, code, word] : rows) {
         EXPECT_EQ(judge::exit_code(outcome), code);
         EXPECT_EQ(judge::outcome_word(outcome), word);

@@ -2,6 +2,7 @@
 // pure half of what runs a load.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -60,19 +61,20 @@ TEST(CronJobTest, pg_cron_counts_seconds_from_1_5_on) {
 }
 
 TEST(ArrivalTest, tenants_take_turns_and_the_seed_fixes_their_order) {
-    plan::EnqueueActor actor;
-    actor.per_second = 10;
-    actor.duration = Milliseconds(10'500);
-    actor.tenants = 10;
-    const auto order = actors::planned_tenants(actor, 42);
-    ASSERT_EQ(order.size(), 105U);
-    EXPECT_EQ(order, actors::planned_tenants(actor, 42));
-    EXPECT_NE(order, actors::planned_tenants(actor, 43));
-    for (std::size_t round = 0; round + 10 <= order.size(); round += 10) {
-        std::vector<std::string> tenants(order.begin() + static_cast<long>(round),
-                                         order.begin() + static_cast<long>(round) + 10);
-        std::sort(tenants.begin(), tenants.end());
-        EXPECT_EQ(std::unique(tenants.begin(), tenants.end()), tenants.end()) << "round " << round / 10;
+    const auto order = [](std::uint64_t seed) {
+        actors::TenantRounds rounds(10, seed);
+        std::vector<long long> tenants(105);
+        std::generate(tenants.begin(), tenants.end(), [&] { return rounds.next(); });
+        return tenants;
+    };
+    EXPECT_EQ(order(42), order(42));
+    EXPECT_NE(order(42), order(43));
+    const std::vector<long long> tenants = order(42);
+    for (std::size_t round = 0; round + 10 <= tenants.size(); round += 10) {
+        const std::set<long long> turn(tenants.begin() + static_cast<long>(round),
+                                       tenants.begin() + static_cast<long>(round) + 10);
+        EXPECT_EQ(turn.size(), 10U) << "round " << round / 10;
+        EXPECT_EQ(*turn.begin(), 1);
     }
 }
 
