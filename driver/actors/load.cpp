@@ -23,51 +23,42 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+std::int64_t microseconds(double seconds) {
+    return static_cast<std::int64_t>(seconds * 1'000'000);
+}
+
 } // namespace
 
-TenantRounds::TenantRounds(long long tenants, std::uint64_t seed)
-    : random_(seed), round_(static_cast<std::size_t>(tenants)), place_(round_.size()) {
-    for (std::size_t i = 0; i < round_.size(); ++i)
-        round_[i] = static_cast<long long>(i) + 1;
-}
-
-long long TenantRounds::next() {
-    if (place_ == round_.size()) {
-        // Not std::shuffle: the same seed has to give the same order with every standard library.
-        for (std::size_t i = round_.size(); i > 1; --i)
-            std::swap(round_[i - 1], round_[random_() % i]);
-        place_ = 0;
-    }
-    return round_[place_++];
-}
-
-LoadSender::LoadSender(const plan::EnqueueActor &actor, const Run &run)
-    : actor_(actor), run_(run), tenants_(actor.tenants, run.seed),
-      database_(run.conninfo, "load " + run.run_id), start_(Clock::now()) {
-    result_.planned = actor.planned_jobs();
+LoadSender::LoadSender(const plan::EnqueueActor &actor, const Stage &stage)
+    : actor_(actor), stage_(stage), sender_(++stage.senders),
+      tenants_(plan::Spread::even, actor.tenants, stage.seed + sender_ - 1),
+      database_(stage.conninfo, "load " + stage.run_id), start_(Clock::now()) {
+    figures_.actor = actor.name;
+    figures_.planned = actor.planned_jobs();
     thread_ = std::thread([this] { loop(); });
 }
 
 LoadSender::~LoadSender() {
+    stopping_ = true;
     if (thread_.joinable())
-        stop();
+        thread_.join();
 }
 
 long long LoadSender::due_jobs(double seconds) const {
     const double due = std::floor(seconds * actor_.per_second) + 1; // the first is due at once
-    return std::min(result_.planned, static_cast<long long>(due));
+    return std::min(figures_.planned, static_cast<long long>(due));
 }
 
 void LoadSender::loop() {
     try {
-        while (!stopping_ && planned_ < result_.planned) {
+        while (!stopping_ && planned_ < figures_.planned) {
             const long long due = std::min(due_jobs(seconds_since(start_)), planned_ + kLargestCall);
             if (due > planned_)
                 send(make_batch(due));
             std::this_thread::sleep_for(kSlice);
         }
     } catch (const std::exception &error) { // the server's, or a journal on a full disk
-        result_.error = error.what();
+        figures_.notes.push_back(fmt::format("the sender gave up: {}", error.what()));
     }
     finished_ = true;
 }
@@ -76,13 +67,13 @@ LoadSender::Batch LoadSender::make_batch(long long last) {
     Batch batch;
     while (planned_ < last) {
         const auto n = static_cast<std::uint64_t>(++planned_);
-        const std::uint64_t number = judge::job_number(run_.sender, n);
-        const std::string tenant = fmt::format("tenant-{}-{}", tenants_.next(), run_.run_id);
-        batch.entries.push_back({0, number, run_.journal.tenant_index(tenant), judge::Event::invoked});
+        const std::uint64_t number = judge::job_number(sender_, n);
+        const std::string tenant = fmt::format("tenant-{}-{}", tenants_.next(), stage_.run_id);
+        batch.entries.push_back({0, number, stage_.journal.tenant_index(tenant), judge::Event::invoked});
         batch.tenants.push_back(tenant);
         batch.payloads.push_back(
-            fmt::format(R"({{"run": "{}", "n": {}, "work_ms": {}}})", run_.run_id, n, actor_.work_ms));
-        batch.keys.push_back(judge::job_key(run_.run_id, number));
+            fmt::format(R"({{"run": "{}", "n": {}, "work_ms": {}}})", stage_.run_id, n, actor_.work_ms));
+        batch.keys.push_back(judge::job_key(stage_.run_id, number));
     }
     return batch;
 }
@@ -90,13 +81,13 @@ LoadSender::Batch LoadSender::make_batch(long long last) {
 void LoadSender::write_down(Batch &batch, judge::Event event) {
     for (judge::JournalEntry &entry : batch.entries)
         entry.event = event;
-    run_.journal.append(batch.entries);
+    stage_.journal.append(batch.entries);
 }
 
 void LoadSender::call(Batch &batch) {
     std::vector<long long> ids;
     try {
-        db::QueueClient client(database_, run_.schema);
+        db::QueueClient client(database_, stage_.schema);
         db::with_reconnect(
             kReconnectPatience, [&] { return stopping_.load(); },
             [&] { ids = client.enqueue(batch.tenants, batch.payloads, batch.keys); });
@@ -118,21 +109,20 @@ void LoadSender::call(Batch &batch) {
 void LoadSender::send(Batch batch) {
     const auto jobs = static_cast<long long>(batch.entries.size());
     const double planned_at = static_cast<double>(planned_ - jobs) / actor_.per_second;
-    result_.lag_ms.push_back((seconds_since(start_) - planned_at) * 1000);
+    figures_.times["schedule_lag_ms"].record(microseconds(seconds_since(start_) - planned_at));
     write_down(batch, judge::Event::invoked);
     const auto sent_at = Clock::now();
     call(batch);
-    result_.call_ms.push_back(seconds_since(sent_at) * 1000);
+    figures_.times["enqueue_call_ms"].record(microseconds(seconds_since(sent_at)));
     sent_ += jobs;
     if (seconds_since(start_) <= std::chrono::duration<double>(actor_.duration).count() + kGraceSeconds)
-        result_.sent_in_time += jobs;
+        figures_.in_time += jobs;
 }
 
-LoadResult LoadSender::stop() {
+Figures LoadSender::stop() {
     stopping_ = true;
     thread_.join();
-    result_.reconnects = database_.reconnects();
-    return std::move(result_);
+    return std::move(figures_);
 }
 
 } // namespace fairq::driver::actors

@@ -200,7 +200,7 @@ void QueueClient::each_job(const std::string &server_time,
                            const std::function<void(const judge::JobRow &)> &take) {
     const std::string sql = R"(
         SELECT coalesce(j.id, m.job_id), j.tenant_id, j.status, j.idempotency_key, j.status <> 'scheduled' OR j.run_at <= now(),
-               coalesce(m.messages, 0)
+               coalesce(m.messages, 0), coalesce(j.attempts, 0)
           FROM (SELECT * FROM ${schema}.job_queue WHERE job_type = 'load_test') AS j
           FULL JOIN (SELECT o.job_id, count(*) AS messages FROM ${schema}.channel_outbox AS o
                       WHERE o.job_id IS NOT NULL AND o.created_at >= )" +
@@ -211,7 +211,7 @@ void QueueClient::each_job(const std::string &server_time,
          ORDER BY 1)";
     database_.stream(resolved(sql), [&](const Row &row) {
         take({to_integer(row[0]), row[1].value_or(""), row[2].value_or(""), row[3].value_or(""),
-              row[4] != Cell("f"), to_integer(row[5])});
+              row[4] != Cell("f"), to_integer(row[5]), to_integer(row[6])});
     });
 }
 

@@ -64,6 +64,7 @@ public:
         run_phases(context);
         control_.undo();
         workers.stop_all();
+        undo(client);
         clear(context);
         result_.interrupted = interrupted();
         result_.reconnects = control_.reconnects();
@@ -141,6 +142,15 @@ private:
             if (done.end != PhaseEnd::drained && done.end != PhaseEnd::sent)
                 return;
         }
+    }
+
+    void undo(db::QueueClient &client) {
+        for (const std::string &sql : plan_.undo)
+            try {
+                db::with_reconnect(kClearPatience, never, [&] { client.run(sql); });
+            } catch (const db::DatabaseError &error) {
+                result_.notes.push_back(fmt::format("could not undo by {}: {}", sql, error.what()));
+            }
     }
 
     void clear(RunContext &context) {

@@ -2,6 +2,9 @@
 // this clock only says when to look.
 #include "engine/phase.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "errors.hpp"
@@ -75,14 +78,14 @@ PhaseResult PhaseRunner::run() {
 void PhaseRunner::load() {
     prepare();
     context_.workers.start(phase_.workers);
-    start_senders();
+    start_actors();
     result_.end = watch();
     if (result_.end == PhaseEnd::timeout || result_.end == PhaseEnd::at_rest)
         explain_delay();
 }
 
 void PhaseRunner::finish() {
-    finish_senders();
+    stop_actors(false);
     context_.workers.stop(phase_.workers);
     if (!interrupted() && result_.end != PhaseEnd::failed)
         for (const std::string &sql : phase_.after)
@@ -107,6 +110,8 @@ void PhaseRunner::prepare() {
         seed(actor);
     for (const plan::EnqueueActor &actor : phase_.enqueues)
         result_.planned_jobs += actor.planned_jobs();
+    for (const plan::CallsActor &actor : phase_.calls)
+        result_.planned_jobs += actor.enqueues ? std::llround(planned_calls(actor.stages)) : 0;
 }
 
 void PhaseRunner::clear() {
@@ -158,28 +163,22 @@ void PhaseRunner::seed(const plan::SeedActor &seed) {
     extra_seeds_ += std::max(0LL, there - seed.jobs);
 }
 
-void PhaseRunner::start_senders() {
-    for (const plan::EnqueueActor &actor : phase_.enqueues) {
-        const std::uint32_t sender = ++context_.senders;
-        senders_.push_back(std::make_unique<actors::LoadSender>(
-            actor, actors::LoadSender::Run{context_.control.conninfo(), context_.schema, context_.run_id,
-                                           sender, context_.seed + sender - 1, context_.journal}));
-    }
+void PhaseRunner::start_actors() {
+    actors_ = actors::make_actors(phase_, {context_.control.conninfo(), context_.schema, context_.run_id,
+                                           context_.seed, context_.journal, context_.senders});
 }
 
 bool PhaseRunner::loading() const {
     if (phase_.duration)
         return Clock::now() - start_ < *phase_.duration;
-    for (const auto &sender : senders_)
-        if (!sender->finished())
-            return true;
-    return false;
+    return std::any_of(actors_.begin(), actors_.end(),
+                       [](const auto &actor) { return actor->brings_load() && !actor->finished(); });
 }
 
 long long PhaseRunner::sent() const {
     long long sent = 0;
-    for (const auto &sender : senders_)
-        sent += sender->sent();
+    for (const auto &actor : actors_)
+        sent += actor->done();
     return sent;
 }
 
@@ -240,8 +239,7 @@ void PhaseRunner::poll(db::QueueSnapshot &snapshot) {
 std::optional<PhaseEnd> PhaseRunner::ended(const db::QueueSnapshot &snapshot) {
     if (loading())
         return std::nullopt;
-    if (!senders_.empty())
-        finish_senders();
+    stop_actors(true);
     if (!phase_.drain)
         return PhaseEnd::sent;
     // The counts may lag behind the table after a crash: the table has the last word.
@@ -297,16 +295,18 @@ void PhaseRunner::explain_delay() {
     }
 }
 
-void PhaseRunner::finish_senders() {
-    for (const auto &sender : senders_) {
-        actors::LoadResult load = sender->stop();
-        result_.sent_in_time += load.sent_in_time;
-        result_.call_ms.insert(result_.call_ms.end(), load.call_ms.begin(), load.call_ms.end());
-        result_.lag_ms.insert(result_.lag_ms.end(), load.lag_ms.begin(), load.lag_ms.end());
-        if (!load.error.empty())
-            result_.notes.push_back("the sender gave up: " + load.error);
+void PhaseRunner::stop_actors(bool only_load) {
+    for (auto &actor : actors_) {
+        if (only_load && !actor->brings_load())
+            continue;
+        actors::Figures figures = actor->stop();
+        result_.sent_in_time += figures.in_time;
+        for (const std::string &note : figures.notes)
+            result_.notes.push_back(fmt::format("{}: {}", figures.actor, note));
+        result_.figures.push_back(std::move(figures));
+        actor.reset();
     }
-    senders_.clear();
+    actors_.erase(std::remove(actors_.begin(), actors_.end(), nullptr), actors_.end());
 }
 
 void PhaseRunner::collect() {

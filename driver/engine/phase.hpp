@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "actors/load.hpp"
+#include "actors/actor.hpp"
 #include "actors/workers.hpp"
 #include "db/run_lock.hpp"
 #include "engine/progress.hpp"
@@ -53,7 +53,7 @@ private:
     void clear();
     void seed(const plan::SeedActor &seed);
     long long write_down_seeded(const plan::SeedActor &seed, long long &after);
-    void start_senders();
+    void start_actors();
     PhaseEnd watch();
     void poll(db::QueueSnapshot &snapshot);
     std::optional<PhaseEnd> ended(const db::QueueSnapshot &snapshot);
@@ -62,7 +62,7 @@ private:
     void show(const db::QueueSnapshot &snapshot, bool connected);
     void say_what_hangs();
     void explain_delay();
-    void finish_senders();
+    void stop_actors(bool only_load);
     void collect();
     void collect_ledger();
     void settled(const std::function<void()> &work) const;
@@ -74,7 +74,7 @@ private:
     long long missing_seeds_ = 0; ///< fewer than asked for
     long long extra_seeds_ = 0;   ///< more
     bool explained_ = false;      ///< said what hangs, since something moved last
-    std::vector<std::unique_ptr<actors::LoadSender>> senders_;
+    std::vector<std::unique_ptr<actors::Actor>> actors_;
     Clock::time_point start_;
     Clock::time_point last_change_;
     std::string last_state_;

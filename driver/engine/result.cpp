@@ -22,6 +22,7 @@ void add_counts(measure::Samples &samples, const PhaseResult &phase) {
     add("outbox", ledger.outbox);
     add("dead_letters", ledger.dead);
     add("foreign", ledger.foreign);
+    add("executed_again", ledger.executed_again);
     if (phase.end != PhaseEnd::sent)
         add("unfinished", ledger.unfinished);
     const auto messages = static_cast<std::size_t>(phase.outbox.messages);
@@ -61,14 +62,22 @@ void add_times(measure::Samples &samples, const PhaseResult &phase) {
         // Nothing queued means that nothing waits: an age of 0, not a missing sample.
         samples.add("oldest_queued_seconds", phase.name, point.oldest_seconds.value_or(0));
     }
-    for (const double ms : phase.call_ms)
-        samples.add("enqueue_call_ms", phase.name, ms);
-    for (const double ms : phase.lag_ms)
-        samples.add("schedule_lag_ms", phase.name, ms);
-    if (phase.planned_jobs > 0)
-        samples.add("offered_ratio", phase.name,
-                    static_cast<double>(phase.sent_in_time) / static_cast<double>(phase.planned_jobs),
-                    static_cast<std::size_t>(phase.planned_jobs));
+}
+
+void add_figures(measure::Samples &samples, const PhaseResult &phase) {
+    long long planned = 0, in_time = 0;
+    for (const actors::Figures &figures : phase.figures) {
+        for (const auto &[metric, times] : figures.times)
+            samples.add(metric, phase.name, figures.actor, times);
+        for (const auto &[metric, number] : figures.numbers)
+            samples.add(metric, phase.name, number, static_cast<std::size_t>(std::max(1.0, number)),
+                        figures.actor);
+        planned += figures.planned;
+        in_time += figures.in_time;
+    }
+    if (planned > 0)
+        samples.add("offered_ratio", phase.name, static_cast<double>(in_time) / static_cast<double>(planned),
+                    static_cast<std::size_t>(planned));
 }
 
 } // namespace
@@ -95,6 +104,7 @@ void add_samples(measure::Samples &samples, const PhaseResult &phase) {
     add_counts(samples, phase);
     add_ticks(samples, phase);
     add_times(samples, phase);
+    add_figures(samples, phase);
 }
 
 void conclude(RunResult &run, measure::Samples samples) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/actor.hpp"
 #include "db/queue_client.hpp"
 #include "judge/gates.hpp"
 #include "judge/ledger.hpp"
@@ -39,10 +40,9 @@ struct PhaseResult {
     judge::Ledger ledger;
     std::vector<SamplePoint> series;
     long long missed_samples = 0;
-    long long planned_jobs = 0; ///< of enqueue actors
+    long long planned_jobs = 0; ///< of those that send jobs
     long long sent_in_time = 0;
-    std::vector<double> call_ms;
-    std::vector<double> lag_ms;
+    std::vector<actors::Figures> figures; ///< of each actor
     bool goes_on = false; ///< with the jobs of the phase before, whose account this one's contains
     db::OutboxDuplicates outbox;
     std::optional<db::StuckReport> stuck;

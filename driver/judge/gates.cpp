@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "text.hpp"
+
 namespace fairq::driver::judge {
 namespace {
 
@@ -29,30 +31,61 @@ std::optional<std::string_view> inside(std::string_view text, std::string_view p
     return text.substr(prefix.size(), text.size() - prefix.size() - 1);
 }
 
+void parse_tag(std::string_view text, std::string_view whole, MetricRef &ref) {
+    const std::size_t colon = text.find(':');
+    if (colon == std::string_view::npos)
+        throw GateError(fmt::format(
+            "the selector of \"{}\" must look like {{phase:name}} or {{phase:name, actor:name}}", whole));
+    const std::string tag(trim(text.substr(0, colon)));
+    const std::string name(trim(text.substr(colon + 1)));
+    if ((tag != "phase" && tag != "actor") || name.empty())
+        throw GateError(
+            fmt::format("unknown selector \"{}\" in \"{}\"; there are {{phase:name}} and {{actor:name}}{}",
+                        tag, whole, did_you_mean(tag, {"phase", "actor"})));
+    (tag == "phase" ? ref.phase : ref.actor) = name;
+}
+
 MetricRef parse_metric(std::string_view text) {
     MetricRef ref;
     const std::size_t brace = text.find('{');
     ref.metric = trim(text.substr(0, brace));
-    if (measure::find_metric(ref.metric) == nullptr)
-        throw GateError(fmt::format("unknown metric \"{}\"", ref.metric));
+    if (measure::find_metric(ref.metric) == nullptr) {
+        std::vector<std::string> known;
+        for (const measure::MetricInfo &metric : measure::known_metrics())
+            known.emplace_back(metric.name);
+        throw GateError(fmt::format("unknown metric \"{}\"{}", ref.metric, did_you_mean(ref.metric, known)));
+    }
     if (brace == std::string_view::npos)
         return ref;
-    const auto selector = inside(text.substr(brace), "{", '}');
-    const std::size_t colon = selector ? selector->find(':') : std::string_view::npos;
-    if (colon == std::string_view::npos)
-        throw GateError(fmt::format("the selector of \"{}\" must look like {{phase:name}}", text));
-    const std::string_view tag = trim(selector->substr(0, colon));
-    ref.phase = trim(selector->substr(colon + 1));
-    if (tag != "phase" || ref.phase.empty())
-        throw GateError(fmt::format("unknown selector \"{}\" in \"{}\"; there is {{phase:name}}", tag, text));
+    auto selector = inside(text.substr(brace), "{", '}');
+    if (!selector)
+        throw GateError(fmt::format(
+            "the selector of \"{}\" must look like {{phase:name}} or {{phase:name, actor:name}}", text));
+    for (std::size_t comma = selector->find(','); comma != std::string_view::npos;
+         comma = selector->find(',')) {
+        parse_tag(selector->substr(0, comma), text, ref);
+        selector = selector->substr(comma + 1);
+    }
+    parse_tag(*selector, text, ref);
     return ref;
+}
+
+/// The comma between the operands of a ratio, not one inside {…}.
+std::size_t dividing_comma(std::string_view text) {
+    int depth = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        depth += text[i] == '{' ? 1 : text[i] == '}' ? -1 : 0;
+        if (text[i] == ',' && depth == 0)
+            return i;
+    }
+    return std::string_view::npos;
 }
 
 std::vector<MetricRef> parse_operands(std::string_view text) {
     const auto arguments = inside(text, "ratio(", ')');
     if (!arguments)
         return {parse_metric(text)};
-    const std::size_t comma = arguments->find(',');
+    const std::size_t comma = dividing_comma(*arguments);
     if (comma == std::string_view::npos)
         throw GateError(fmt::format("\"{}\" needs two metrics: ratio(a, b)", text));
     return {parse_metric(trim(arguments->substr(0, comma))),
@@ -137,28 +170,24 @@ std::size_t default_floor(const Gate &gate) {
     return static_cast<std::size_t>(std::llround(1000.0 / (100.0 - gate.percentile)));
 }
 
-double sum(const std::vector<double> &values) {
-    return std::accumulate(values.begin(), values.end(), 0.0);
-}
-
-double aggregate(const Gate &gate, const MetricRef &ref, const std::vector<double> &values) {
+double aggregate(const Gate &gate, const MetricRef &ref, const measure::Series &series) {
     switch (gate.aggregation) {
     case Aggregation::value:
-        return sum(values); // of a counter; a gauge has one
+        return series.sum(); // of a counter; a gauge has one
     case Aggregation::count:
         return measure::find_metric(ref.metric)->type == measure::MetricType::counter
-                   ? sum(values)
-                   : static_cast<double>(values.size());
+                   ? series.sum()
+                   : static_cast<double>(series.count());
     case Aggregation::avg:
-        return sum(values) / static_cast<double>(values.size());
+        return series.average();
     case Aggregation::min:
-        return *std::min_element(values.begin(), values.end());
+        return series.percentile(0);
     case Aggregation::max:
-        return *std::max_element(values.begin(), values.end());
+        return series.percentile(100);
     case Aggregation::med:
-        return measure::percentile(values, 50);
+        return series.percentile(50);
     case Aggregation::percentile:
-        return measure::percentile(values, gate.percentile);
+        return series.percentile(gate.percentile);
     }
     return 0;
 }
@@ -185,8 +214,8 @@ bool holds(double value, Comparison comparison, double limit) {
 /// counts.
 std::vector<measure::Series> series_of(const measure::Samples &samples, const MetricRef &ref) {
     if (measure::find_metric(ref.metric)->type == measure::MetricType::counter)
-        return {samples.select(ref.metric, ref.phase)};
-    return samples.by_phase(ref.metric, ref.phase);
+        return {samples.sum(ref.metric, ref.phase, ref.actor)};
+    return samples.series(ref.metric, ref.phase, ref.actor);
 }
 
 bool worse(const Gate &gate, double value, double than) {
@@ -210,7 +239,7 @@ std::vector<double> values_of(const Gate &gate, const std::vector<std::vector<me
                               std::string &note) {
     std::vector<double> values;
     for (const measure::Series &first : operands[0]) {
-        const double value = aggregate(gate, gate.operands[0], first.values);
+        const double value = aggregate(gate, gate.operands[0], first);
         if (operands.size() == 1) {
             values.push_back(value);
             continue;
@@ -219,7 +248,7 @@ std::vector<double> values_of(const Gate &gate, const std::vector<std::vector<me
         for (const measure::Series &second : operands[1]) {
             if (paired && first.phase != second.phase)
                 continue;
-            const double divisor = aggregate(gate, gate.operands[1], second.values);
+            const double divisor = aggregate(gate, gate.operands[1], second);
             if (divisor == 0) {
                 note = fmt::format("{} is 0", gate.operands[1].metric);
                 return {};

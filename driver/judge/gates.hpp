@@ -22,6 +22,7 @@ enum class Comparison { less, less_equal, greater, greater_equal, equal, not_equ
 struct MetricRef {
     std::string metric;
     std::string phase; ///< empty: all phases
+    std::string actor; ///< empty: all actors
 };
 
 struct Gate {

@@ -38,7 +38,7 @@ std::FILE *unnamed_file() {
     return fdopen(descriptor, "w+b");
 }
 
-bool by_id(const JournalEntry &a, const JournalEntry &b) {
+bool lower_id(const JournalEntry &a, const JournalEntry &b) {
     return a.id < b.id;
 }
 
@@ -97,14 +97,14 @@ void JournalFile::clear() {
     size_ = 0;
 }
 
-void AcknowledgedJobs::add_part(std::vector<JournalEntry> &entries) {
-    std::sort(entries.begin(), entries.end(), by_id);
+void SortedEntries::add_part(std::vector<JournalEntry> &entries) {
+    std::sort(entries.begin(), entries.end(), lower_id);
     parts_.push_back({file_.size(), file_.size() + entries.size(), {}, 0});
     file_.append(entries.data(), entries.size());
     entries.clear();
 }
 
-const JournalEntry *AcknowledgedJobs::front(Part &part) {
+const JournalEntry *SortedEntries::front(Part &part) {
     if (part.place == part.buffer.size()) {
         part.buffer.resize(std::min<std::uint64_t>(kBufferEntries, part.end - part.next));
         part.next += file_.read(part.next, part.buffer.data(), part.buffer.size());
@@ -113,10 +113,10 @@ const JournalEntry *AcknowledgedJobs::front(Part &part) {
     return part.buffer.empty() ? nullptr : &part.buffer[part.place];
 }
 
-const JournalEntry *AcknowledgedJobs::next() {
+const JournalEntry *SortedEntries::next() {
     Part *first = nullptr;
     for (Part &part : parts_)
-        if (front(part) != nullptr && (first == nullptr || by_id(*front(part), *front(*first))))
+        if (front(part) != nullptr && (first == nullptr || lower_id(*front(part), *front(*first))))
             first = &part;
     if (first == nullptr)
         return nullptr;
@@ -129,7 +129,7 @@ void Journal::append(const std::vector<JournalEntry> &entries) {
     const std::lock_guard<std::mutex> lock(mutex_);
     file_.append(entries.data(), entries.size());
     long long *const counters[] = {&counts_.invoked, &counts_.acknowledged, &counts_.failed,
-                                   &counts_.unknown};
+                                   &counts_.unknown, &counts_.completed,    &counts_.completion_unknown};
     for (const JournalEntry &entry : entries)
         ++*counters[static_cast<std::size_t>(entry.event)];
 }
@@ -179,16 +179,16 @@ std::vector<std::uint64_t> Journal::unknown_numbers() const {
     return numbers;
 }
 
-AcknowledgedJobs Journal::acknowledged_by_id() const {
+SortedEntries Journal::by_id(Event event, Event or_event) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    AcknowledgedJobs jobs;
+    SortedEntries jobs;
     std::vector<JournalEntry> buffer(kBufferEntries), part;
     part.reserve(std::min<std::uint64_t>(kPartEntries + kBufferEntries, file_.size()));
     for (std::uint64_t at = 0; at < file_.size();) {
         const std::size_t count = file_.read(at, buffer.data(), buffer.size());
-        std::copy_if(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count),
-                     std::back_inserter(part),
-                     [](const JournalEntry &entry) { return entry.event == Event::acknowledged; });
+        std::copy_if(
+            buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(part),
+            [&](const JournalEntry &entry) { return entry.event == event || entry.event == or_event; });
         at += count;
         if (part.size() >= kPartEntries)
             jobs.add_part(part);

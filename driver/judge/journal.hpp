@@ -1,6 +1,7 @@
-// journal.hpp: what the driver did, job by job, in a file that only grows: an enqueue was invoked, then
-// acknowledged, failed, or got no answer. 24 bytes an entry, on disk, so that five million jobs cost no
-// memory. The file has no name: it goes with the process, however that ends.
+// // journal.hpp: what the driver did, job by job, in a file that only grows: an enqueue was invoked, then
+// acknowledged, failed, or got no answer; a worker's completion was accepted, or got no answer. 24 bytes an
+// entry, on disk, so that five million jobs cost no memory. The file has no name: it goes with the process,
+// however that ends.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,14 @@
 
 namespace fairq::driver::judge {
 
-enum class Event : std::uint32_t { invoked, acknowledged, failed, unknown };
+enum class Event : std::uint32_t {
+    invoked,
+    acknowledged,
+    failed,
+    unknown,
+    completed,         ///< a worker's completion was accepted
+    completion_unknown ///< it got no answer
+};
 
 struct JournalEntry {
     std::int64_t id = 0;      ///< the job's, once acknowledged
@@ -53,9 +61,9 @@ private:
     std::uint64_t size_ = 0; ///< in entries
 };
 
-/// The acknowledged entries of a journal by id, read one after the other. The smallest memory that does:
+/// Some entries of a journal by id, read one after the other. The smallest memory that does:
 /// sorted parts are written to a file of their own, and merged.
-class AcknowledgedJobs {
+class SortedEntries {
 public:
     /// Null at the end.
     const JournalEntry *next();
@@ -76,7 +84,7 @@ private:
 };
 
 struct JournalCounts {
-    long long invoked = 0, acknowledged = 0, failed = 0, unknown = 0;
+    long long invoked = 0, acknowledged = 0, failed = 0, unknown = 0, completed = 0, completion_unknown = 0;
 };
 
 /// Safe from several threads.
@@ -97,7 +105,8 @@ public:
     /// Enqueues without an answer, sorted.
     std::vector<std::uint64_t> unknown_numbers() const;
 
-    AcknowledgedJobs acknowledged_by_id() const;
+    /// The entries with one of these two events.
+    SortedEntries by_id(Event event, Event or_event) const;
 
 private:
     mutable std::mutex mutex_; // of all that follows

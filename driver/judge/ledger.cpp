@@ -14,8 +14,10 @@ constexpr std::size_t kFirstBad = 10;
 } // namespace
 
 Classifier::Classifier(const Journal &journal, std::string run_id, bool at_rest)
-    : journal_(journal), run_id_(std::move(run_id)), at_rest_(at_rest), jobs_(journal.acknowledged_by_id()),
-      next_(jobs_.next()), unknown_(journal.unknown_numbers()) {
+    : journal_(journal), run_id_(std::move(run_id)), at_rest_(at_rest),
+      jobs_(journal.by_id(Event::acknowledged, Event::acknowledged)),
+      completions_(journal.by_id(Event::completed, Event::completion_unknown)), next_(jobs_.next()),
+      next_completion_(completions_.next()), unknown_(journal.unknown_numbers()) {
     const JournalCounts counts = journal.counts();
     ledger_.attempted = counts.invoked;
     ledger_.acknowledged = counts.acknowledged;
@@ -38,6 +40,7 @@ void Classifier::add(const JobRow &row) {
         account(last_);
     last_ = row;
     last_rows_ = 1;
+    add_completions(last_);
 }
 
 Ledger Classifier::finish() {
@@ -47,6 +50,20 @@ Ledger Classifier::finish() {
         pass_lost(next_->id);
     ledger_.vanished = ledger_.unknown - ledger_.recovered;
     return std::move(ledger_);
+}
+
+void Classifier::add_completions(JobRow &row) {
+    while (next_completion_ != nullptr && next_completion_->id < row.id)
+        next_completion_ = completions_.next();
+    bool unknown = false;
+    for (; next_completion_ != nullptr && next_completion_->id == row.id;
+         next_completion_ = completions_.next())
+        if (next_completion_->event == Event::completed)
+            ++row.messages;
+        else
+            unknown = true;
+    if (unknown && row.messages == 0 && row.status == "completed")
+        row.messages = 1; // it was accepted, then
 }
 
 /// The next acknowledged job; one that was acknowledged twice is passed over, and counted.
@@ -97,10 +114,14 @@ void Classifier::judge_stranger(const JobRow &row) {
 }
 
 void Classifier::judge_known(const JobRow &row) {
+    ledger_.executed_again += std::max(0LL, row.attempts - 1);
     if (row.status == "completed")
         ++ledger_.tenant_completed[row.tenant];
     if (row.messages > 1)
-        return bad(ledger_.duplicated, row.id, fmt::format("{} messages", row.messages));
+        return bad(ledger_.duplicated, row.id,
+                   fmt::format("{} messages or accepted completions", row.messages));
+    if (row.messages == 1 && row.status != "completed" && row.status != "dead" && row.status != "cancelled")
+        return bad(ledger_.outbox, row.id, row.status + ", but sent, or its completion was accepted");
     if (row.status == "dead" || row.status == "cancelled")
         return row.messages == 0 ? bad(ledger_.dead, row.id, row.status)
                                  : bad(ledger_.outbox, row.id, row.status + ", but sent");
@@ -113,10 +134,10 @@ void Classifier::judge_known(const JobRow &row) {
 }
 
 Ledger &Ledger::operator+=(const Ledger &other) {
-    for (auto column :
-         {&Ledger::attempted, &Ledger::acknowledged, &Ledger::failed, &Ledger::unknown, &Ledger::recovered,
-          &Ledger::vanished, &Ledger::completed, &Ledger::lost, &Ledger::duplicated, &Ledger::unexpected,
-          &Ledger::stuck, &Ledger::unfinished, &Ledger::outbox, &Ledger::dead, &Ledger::foreign})
+    for (auto column : {&Ledger::attempted, &Ledger::acknowledged, &Ledger::failed, &Ledger::unknown,
+                        &Ledger::recovered, &Ledger::vanished, &Ledger::completed, &Ledger::lost,
+                        &Ledger::duplicated, &Ledger::unexpected, &Ledger::stuck, &Ledger::unfinished,
+                        &Ledger::outbox, &Ledger::dead, &Ledger::executed_again, &Ledger::foreign})
         this->*column += other.*column;
     for (const auto &[tenant, count] : other.tenant_jobs)
         tenant_jobs[tenant] += count;

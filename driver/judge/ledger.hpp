@@ -11,7 +11,8 @@
 
 namespace fairq::driver::judge {
 
-/// A load-test job of the database with its messages; or a message whose job is not there.
+/// A load-test job of the database with its messages; or a message whose job is not there. A handler sends a
+/// message for each job that it completes; of an external worker's job the accepted completion counts as one.
 struct JobRow {
     long long id = 0;
     std::string tenant;
@@ -19,6 +20,7 @@ struct JobRow {
     std::string idempotency_key;
     bool may_run = true; ///< false: scheduled for a time that has not come, after a failure say
     long long messages = 0;
+    long long attempts = 0;
 };
 
 struct Ledger {
@@ -36,7 +38,8 @@ struct Ledger {
     long long unfinished = 0; ///< still moving when the phase ended, or waiting for their time
     long long outbox = 0;
     long long dead = 0;
-    long long foreign = 0; ///< load-test jobs of somebody else: reported, not judged
+    long long executed_again = 0; ///< attempts beyond the first: after a failure, or a lease that ended
+    long long foreign = 0;        ///< load-test jobs of somebody else: reported, not judged
     std::map<std::string, long long> tenant_jobs;
     std::map<std::string, long long> tenant_completed;
     std::vector<std::string> first_bad; ///< the first few offenders, in words
@@ -56,6 +59,7 @@ public:
 private:
     void bad(long long &column, long long id, const std::string &why);
     JournalEntry take_acknowledged();
+    void add_completions(JobRow &row);
     void pass_lost(long long id);
     void judge_known(const JobRow &row);
     void judge_stranger(const JobRow &row);
@@ -64,8 +68,8 @@ private:
     const Journal &journal_;
     const std::string run_id_;
     const bool at_rest_;
-    AcknowledgedJobs jobs_;
-    const JournalEntry *next_;
+    SortedEntries jobs_, completions_;
+    const JournalEntry *next_, *next_completion_;
     std::vector<std::uint64_t> unknown_;
     JobRow last_; ///< rows of one id come one after the other; judged when the id changes
     int last_rows_ = 0;

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
+
+#include "measure/histogram.hpp"
 
 namespace fairq::driver::measure {
 
@@ -30,24 +30,36 @@ const MetricInfo *find_metric(std::string_view name);
 /// Values of one metric. `samples` is how many things were looked at, which for a counter is not the number
 /// of values.
 struct Series {
-    std::string phase; ///< empty: of several
+    std::string metric, phase, actor;
     std::vector<double> values;
+    Histogram times; ///< in microseconds; of what is measured too often to keep each value
     std::size_t samples = 0;
+
+    bool empty() const { return values.empty() && times.empty(); }
+    std::size_t count() const { return values.size() + static_cast<std::size_t>(times.count()); }
+    double sum() const;
+    double average() const;
+    double percentile(double p) const; ///< of times in milliseconds
 };
 
 class Samples {
 public:
-    void add(std::string_view metric, const std::string &phase, double value, std::size_t samples = 1);
+    void add(std::string_view metric, const std::string &phase, double value, std::size_t samples = 1,
+             const std::string &actor = "");
+    void add(std::string_view metric, const std::string &phase, const std::string &actor,
+             const Histogram &times);
 
-    /// The values of a phase, or of all phases in turn when `phase` is empty.
-    Series select(std::string_view metric, std::string_view phase) const;
+    /// Every series with values that fits; an empty phase or actor means any.
+    std::vector<Series> series(std::string_view metric, std::string_view phase = {},
+                               std::string_view actor = {}) const;
 
-    /// The same, each phase by itself; those that have no values are left out.
-    std::vector<Series> by_phase(std::string_view metric, std::string_view phase) const;
+    /// For counters: the values of all of these.
+    Series sum(std::string_view metric, std::string_view phase = {}, std::string_view actor = {}) const;
 
 private:
-    std::vector<std::string> phases_;
-    std::map<std::pair<std::string, std::string>, Series> series_;
+    Series &place(std::string_view metric, const std::string &phase, const std::string &actor);
+
+    std::vector<Series> series_; ///< in the order of their first values
 };
 
 /// The p-th percentile (nearest rank) of values in any order; they must not be empty.

@@ -21,6 +21,16 @@ long long EnqueueActor::planned_jobs() const {
     return std::llround(per_second * static_cast<double>(duration.count()) / 1000.0);
 }
 
+std::string with_values(std::string text, const std::map<std::string, std::string> &values) {
+    for (const auto &[name, value] : values) {
+        const std::string place = "${" + name + "}";
+        for (std::size_t at = text.find(place); at != std::string::npos;
+             at = text.find(place, at + value.size()))
+            text.replace(at, place.size(), value);
+    }
+    return text;
+}
+
 bool uses_cron(const Plan &plan) {
     return std::any_of(plan.phases.begin(), plan.phases.end(), [](const Phase &phase) {
         return std::any_of(phase.workers.begin(), phase.workers.end(),

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "judge/gates.hpp"
+#include "plan/mix.hpp"
+#include "plan/schedule.hpp"
 #include "units.hpp"
 
 namespace fairq::driver::plan {
@@ -22,6 +24,7 @@ struct SeedActor {
 
 /// Sends jobs at a fixed rate, whatever the queue does (open loop).
 struct EnqueueActor {
+    std::string name = "enqueue";
     double per_second = 0;
     Milliseconds duration{0};
     long long tenants = 1;
@@ -41,6 +44,42 @@ struct WorkerActor {
     bool keep = false; ///< stays for the next phase, which names the same job
 };
 
+/// Workers as applications have them, outside of the server.
+struct ExternalWorkersActor {
+    std::string name = "workers";
+    long long workers = 1;
+    long long batch = 50;
+    long long tenant_cap = 25;
+    std::optional<Milliseconds> work; ///< for each job; none: its payload's work_ms
+    double fail = 0;                  ///< the share of attempts that fail
+};
+
+/// A statement, called as its users would.
+struct CallsActor {
+    std::string name;
+    std::string sql; ///< with ${tenant}, ${key}, ${n}
+    std::vector<Stage> stages;
+    bool poisson = false;
+    long long connections = 1;
+    long long tenants = 1;
+    Spread spread = Spread::even;
+    bool enqueues =
+        false; ///< its first column is the id of a load_test job with ${key}: it goes into the ledger
+    bool fresh = false;              ///< each call on a new connection
+    std::vector<std::string> expect; ///< SQLSTATEs that are an answer, not a failure
+};
+
+/// Sessions that hold something while others work.
+struct HoldersActor {
+    std::string name = "holders";
+    std::string sql; ///< with ${n}
+    long long sessions = 1;
+    std::string isolation = "READ COMMITTED";
+};
+
+/// ${name} replaced by its value.
+std::string with_values(std::string text, const std::map<std::string, std::string> &values);
+
 struct Phase {
     std::string name;
     std::string description;
@@ -51,6 +90,9 @@ struct Phase {
     std::vector<SeedActor> seeds;
     std::vector<EnqueueActor> enqueues;
     std::vector<WorkerActor> workers;
+    std::vector<ExternalWorkersActor> external;
+    std::vector<CallsActor> calls;
+    std::vector<HoldersActor> holders;
     std::optional<Milliseconds> duration; ///< of the load; without it the load ends when everything is sent
     Milliseconds timeout{0};
     Milliseconds at_rest{0}; ///< nothing changed for so long: what is left is stuck
@@ -73,7 +115,9 @@ struct Plan {
     std::string name;
     std::string path;
     std::string description;
-    std::string profile; ///< the chosen one; empty when the plan has none
+    std::vector<std::string> rows; ///< of the requirements that it shows
+    std::vector<std::string> undo; ///< SQL at the very end, however the run ends
+    std::string profile;           ///< the chosen one; empty when the plan has none
     std::vector<Profile> profiles;
     std::vector<Param> params; ///< resolved
     Milliseconds sample_every{1000};

@@ -9,18 +9,15 @@
 #include <fmt/ranges.h>
 
 #include "errors.hpp"
+#include "plan/actor_reader.hpp"
 #include "plan/plan.hpp"
 #include "plan/toml_table.hpp"
+#include "text.hpp"
 
 namespace fairq::driver::plan {
 namespace {
 
-constexpr Range kJobs{1, 10'000'000};
-constexpr Range kTenants{1, 1'000'000};
-constexpr Range kWorkers{1, 64};
 constexpr Milliseconds kDefaultAtRest{90'000}; // three default leases
-constexpr Milliseconds kShortestTick{1};
-constexpr Milliseconds kMinute{60'000};
 
 bool read_flag(const std::string &text) {
     if (text != "true" && text != "false")
@@ -58,6 +55,8 @@ public:
         read_params();
         read_profiles();
         apply_options();
+        plan_.rows = root_.texts("rows");
+        plan_.undo = root_.texts("undo");
         plan_.sample_every = root_.optional_duration("sample_every").value_or(Milliseconds(1000));
         if (plan_.sample_every.count() < 10)
             root_.fail("sample_every", "must be 10ms or more");
@@ -83,9 +82,28 @@ private:
                 add_dead_gates(gate);
             else
                 plan_.gates.push_back(gate);
-        for (const Phase &phase : plan_.phases)
-            if (!phase.enqueues.empty())
+        for (const Phase &phase : plan_.phases) {
+            if (!phase.enqueues.empty() || !phase.calls.empty())
                 plan_.gates.push_back(judge::offered_gate(phase.name));
+            if (!phase.calls.empty())
+                add_unless_said("calls_failed", "value==0", phase.name);
+            if (!phase.holders.empty())
+                add_unless_said("held_ratio", "value==1", phase.name);
+        }
+    }
+
+    void add_unless_said(const std::string &metric, const std::string &expression, const std::string &phase) {
+        const auto says = [&](const judge::Gate &gate) {
+            const judge::MetricRef &ref = gate.operands[0];
+            return ref.metric.compare(0, metric.size(), metric) == 0 &&
+                   (ref.phase.empty() || ref.phase == phase);
+        };
+        if (std::any_of(plan_.gates.begin(), plan_.gates.end(), says))
+            return;
+        judge::Gate gate = judge::parse_gate(fmt::format("{}{{phase:{}}}", metric, phase), expression);
+        gate.id = "VALID";
+        gate.title = measure::find_metric(metric)->meaning;
+        plan_.gates.push_back(gate);
     }
 
     /// A plan may want dead jobs, in all its phases or in some: there its own gate stands instead of ours.
@@ -108,6 +126,9 @@ private:
 
     void read_params() {
         root_.each_table("params", [&](TomlTable &table) {
+            for (const std::string &key : table.keys())
+                if (known_at_run(key))
+                    table.fail(key, "is the name of a value that is known when a statement runs");
             for (const std::string &key : table.keys())
                 context_.params[key] = *table.value(key);
         });
@@ -192,7 +213,9 @@ private:
         phase.timeout = table.duration("timeout");
         table.each_table("seed", [&](TomlTable &t) { phase.seeds.push_back(read_seed(t)); });
         table.each_table("enqueue", [&](TomlTable &t) { phase.enqueues.push_back(read_enqueue(t)); });
-        table.each_table("workers", [&](TomlTable &t) { phase.workers.push_back(read_workers(t)); });
+        table.each_table("workers", [&](TomlTable &t) { read_workers(t, phase); });
+        table.each_table("calls", [&](TomlTable &t) { phase.calls.push_back(read_calls(t)); });
+        table.each_table("holders", [&](TomlTable &t) { phase.holders.push_back(read_holders(t)); });
         Milliseconds rest = kDefaultAtRest;
         for (const WorkerActor &worker : phase.workers)
             rest = std::max(rest, 3 * worker.every);
@@ -202,61 +225,11 @@ private:
                 "clear",
                 fmt::format("must be false: the jobs of phase {}, which does not drain, would go unjudged",
                             plan_.phases.back().name));
-        if (phase.seeds.empty() && phase.enqueues.empty() && phase.workers.empty())
-            table.fail("", "a phase needs an actor: seed, enqueue or workers");
+        if (phase.seeds.empty() && phase.enqueues.empty() && phase.workers.empty() &&
+            phase.external.empty() && phase.calls.empty())
+            table.fail("", "a phase needs an actor: seed, enqueue, calls or workers");
         table.finish();
         plan_.phases.push_back(phase);
-    }
-
-    static SeedActor read_seed(TomlTable &table) {
-        SeedActor seed;
-        seed.jobs = table.integer("jobs", kJobs);
-        seed.tenants = table.integer("tenants", kTenants);
-        table.finish();
-        return seed;
-    }
-
-    static EnqueueActor read_enqueue(TomlTable &table) {
-        EnqueueActor enqueue;
-        enqueue.per_second = table.rate("rate");
-        enqueue.duration = table.duration("duration");
-        enqueue.tenants = table.integer("tenants", kTenants);
-        enqueue.work_ms = table.integer("work_ms", {0, 600'000}, 10);
-        if (enqueue.planned_jobs() < 1 || enqueue.planned_jobs() > kJobs.max)
-            table.fail("rate", fmt::format("with this duration makes {} jobs", enqueue.planned_jobs()));
-        table.finish();
-        return enqueue;
-    }
-
-    static WorkerActor read_workers(TomlTable &table) {
-        WorkerActor worker;
-        const std::string kind = table.text("kind");
-        if (kind != "cron" && kind != "tick")
-            table.fail("kind", fmt::format("must be cron or tick, not \"{}\"", kind));
-        worker.kind = kind == "cron" ? WorkerKind::cron : WorkerKind::tick;
-        worker.workers = table.integer("workers", kWorkers);
-        worker.every = table.duration("every");
-        worker.keep = table.boolean("keep", false);
-        worker.job = worker.kind == WorkerKind::cron ? table.text("job") : table.text("job", "");
-        check_workers(worker, table);
-        table.finish();
-        return worker;
-    }
-
-    static void check_workers(const WorkerActor &worker, const TomlTable &table) {
-        if (worker.keep && worker.kind == WorkerKind::tick)
-            table.fail("keep", "only workers of kind cron can stay for the next phase");
-        if (worker.job.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos)
-            table.fail("job", "may have lower-case letters, digits, - and _ only");
-        if (worker.every < kShortestTick)
-            table.fail("every", "must be 1ms or more");
-        if (worker.kind == WorkerKind::cron && worker.every >= kMinute &&
-            (worker.every % kMinute).count() != 0)
-            table.fail("every", "pg_cron counts whole minutes, or seconds under one minute");
-        if (worker.kind == WorkerKind::cron && worker.every > kMinute * 59)
-            table.fail("every", "must be under an hour");
-        if (worker.kind == WorkerKind::cron && worker.every < kMinute && worker.every.count() % 1000 != 0)
-            table.fail("every", "pg_cron counts whole seconds");
     }
 
     /// Workers that stay are taken over by the next phase, which has to want exactly these.
@@ -289,7 +262,7 @@ private:
         gate.id = table.text("id");
         gate.title = table.text("title", measure::find_metric(gate.operands[0].metric)->meaning.data());
         for (const judge::MetricRef &ref : gate.operands)
-            check_phase(ref, table);
+            check_tags(ref, table);
         table.finish();
         plan_.gates.push_back(gate);
     }
@@ -304,10 +277,22 @@ private:
         return false;
     }
 
-    void check_phase(const judge::MetricRef &ref, const TomlTable &table) const {
-        const auto named = [&](const Phase &phase) { return phase.name == ref.phase; };
-        if (!ref.phase.empty() && std::none_of(plan_.phases.begin(), plan_.phases.end(), named))
-            table.fail("metric", fmt::format("there is no phase \"{}\"", ref.phase));
+    /// A gate on what no phase and no actor is called would never have a sample.
+    void check_tags(const judge::MetricRef &ref, const TomlTable &table) const {
+        std::vector<std::string> phases, actors;
+        for (const Phase &phase : plan_.phases) {
+            phases.push_back(phase.name);
+            const std::vector<std::string> names = actor_names(phase);
+            actors.insert(actors.end(), names.begin(), names.end());
+        }
+        const auto check = [&](const std::string &name, const std::vector<std::string> &known,
+                               const char *what) {
+            if (!name.empty() && std::find(known.begin(), known.end(), name) == known.end())
+                table.fail("metric",
+                           fmt::format("there is no {} \"{}\"{}", what, name, did_you_mean(name, known)));
+        };
+        check(ref.phase, phases, "phase");
+        check(ref.actor, actors, "actor");
     }
 
     const PlanChoice &choice_;

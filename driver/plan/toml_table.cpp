@@ -10,16 +10,15 @@
 namespace fairq::driver::plan {
 namespace {
 
-/// Replaced when the statement runs, not when the plan is read.
-bool known_at_run(const std::string &name) {
-    return name == "schema" || name == "run_id";
-}
-
 std::string join_name(const std::string &where, const std::string &key) {
     return where.empty() || key.empty() ? where + key : where + "." + key;
 }
 
 } // namespace
+
+bool known_at_run(const std::string &name) {
+    return name == "schema" || name == "run_id" || name == "tenant" || name == "key" || name == "n";
+}
 
 std::string to_text(const Value &value) {
     if (const auto *text = std::get_if<std::string>(&value))
@@ -166,6 +165,20 @@ double TomlTable::rate(const std::string &key) {
     if (!rate)
         fail(key, fmt::format("must be a rate such as \"50/s\" or \"100/m\", not {}", to_text(found)));
     return *rate;
+}
+
+double TomlTable::number(const std::string &key, double least, double most, double fallback) {
+    const auto found = value(key);
+    if (!found)
+        return fallback;
+    const auto *whole = std::get_if<long long>(&*found);
+    const auto *real = std::get_if<double>(&*found);
+    const double number = whole != nullptr  ? static_cast<double>(*whole)
+                          : real != nullptr ? *real
+                                            : least - 1;
+    if (number < least || number > most)
+        fail(key, fmt::format("must be a number from {} to {}, not {}", least, most, to_text(*found)));
+    return number;
 }
 
 std::vector<std::string> TomlTable::texts(const std::string &key) {

@@ -20,6 +20,9 @@ using Value = std::variant<std::string, long long, double, bool>;
 
 std::string to_text(const Value &value);
 
+/// Is ${name} replaced when the statement runs, not when the plan is read?
+bool known_at_run(const std::string &name);
+
 /// What all tables of a file share: its name for messages, and the values of ${params}.
 struct PlanContext {
     std::string path;
@@ -46,6 +49,7 @@ public:
     Milliseconds duration(const std::string &key);
     std::optional<Milliseconds> optional_duration(const std::string &key);
     double rate(const std::string &key);
+    double number(const std::string &key, double least, double most, double fallback);
     std::vector<std::string> texts(const std::string &key);
 
     /// The value as it stands, ${params} replaced; nothing when the key is absent.

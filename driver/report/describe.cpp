@@ -1,8 +1,10 @@
 // describe.cpp: plans as text, for `list` and `check`: what would be done, statement
 // by statement, without a server.
+#include <cmath>
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "db/cron.hpp"
 #include "report/report.hpp"
@@ -43,6 +45,18 @@ std::string describe_phase(const plan::Phase &phase) {
         text += fmt::format("    enqueue     {} jobs a second for {} over {} tenants, {} ms of work each\n",
                             format_number(enqueue.per_second), format_duration(enqueue.duration),
                             enqueue.tenants, enqueue.work_ms);
+    for (const plan::ExternalWorkersActor &workers : phase.external)
+        text += fmt::format("    workers     {} external, {} jobs a claim, {} of work each{}\n",
+                            workers.workers, workers.batch,
+                            workers.work ? format_duration(*workers.work) : std::string("payload.work_ms"),
+                            workers.fail > 0 ? fmt::format(", {:.0f} % fail", workers.fail * 100) : "");
+    for (const plan::HoldersActor &holders : phase.holders)
+        text += fmt::format("    holders     {} sessions: BEGIN ISOLATION LEVEL {}; {};\n", holders.sessions,
+                            holders.isolation, holders.sql);
+    for (const plan::CallsActor &calls : phase.calls)
+        text += fmt::format("    calls       {}: {} calls over {} connections: {}\n", calls.name,
+                            format_count(std::llround(planned_calls(calls.stages))), calls.connections,
+                            calls.sql);
     for (const std::string &sql : phase.after)
         text += fmt::format("    after       {}\n", sql);
     const std::string load = phase.duration ? fmt::format("after {}", format_duration(*phase.duration))
@@ -62,6 +76,8 @@ std::string describe_plan(const plan::Plan &plan) {
         text += fmt::format("  {:<12}  {}\n", name, value);
     for (const plan::Phase &phase : plan.phases)
         text += describe_phase(phase);
+    for (const std::string &sql : plan.undo)
+        text += fmt::format("  undo          {}\n", sql);
     text += "  gates\n";
     for (const judge::Gate &gate : plan.gates)
         text += fmt::format("    {:<7} {} {}\n", gate.id, gate.metric_text, gate.expression);
@@ -69,8 +85,9 @@ std::string describe_plan(const plan::Plan &plan) {
 }
 
 std::string summarize_plan(const plan::Plan &plan) {
-    std::string text =
-        fmt::format("{}\n    {}\n", std::filesystem::path(plan.path).stem().string(), plan.description);
+    std::string text = fmt::format("{}{}\n    {}\n", std::filesystem::path(plan.path).stem().string(),
+                                   plan.rows.empty() ? "" : fmt::format("   {}", fmt::join(plan.rows, ", ")),
+                                   plan.description);
     for (const plan::Profile &profile : plan.profiles)
         text += fmt::format("    --profile {:<10} {}{}\n", profile.name, profile.description,
                             profile.name == plan.profile ? " (default)" : "");

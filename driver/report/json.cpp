@@ -74,7 +74,7 @@ json phase_config(const plan::Phase &phase) {
     config["timeout_ms"] = phase.timeout.count();
     config["at_rest_ms"] = phase.at_rest.count();
     config["duration_ms"] = phase.duration ? json(phase.duration->count()) : json(nullptr);
-    for (const char *actors : {"seed", "enqueue", "workers"})
+    for (const char *actors : {"seed", "enqueue", "workers", "calls", "holders"})
         config[actors] = json::array();
     for (const plan::SeedActor &seed : phase.seeds)
         config["seed"].push_back({{"jobs", seed.jobs}, {"tenants", seed.tenants}});
@@ -85,11 +85,36 @@ json phase_config(const plan::Phase &phase) {
                                      {"work_ms", enqueue.work_ms}});
     for (const plan::WorkerActor &worker : phase.workers)
         config["workers"].push_back(worker_config(worker));
+    for (const plan::ExternalWorkersActor &workers : phase.external)
+        config["workers"].push_back({{"kind", "external"},
+                                     {"name", workers.name},
+                                     {"workers", workers.workers},
+                                     {"batch", workers.batch},
+                                     {"tenant_cap", workers.tenant_cap},
+                                     {"work_ms", workers.work ? json(workers.work->count()) : json(nullptr)},
+                                     {"fail", workers.fail}});
+    for (const plan::CallsActor &calls : phase.calls)
+        config["calls"].push_back({{"name", calls.name},
+                                   {"sql", calls.sql},
+                                   {"planned", planned_calls(calls.stages)},
+                                   {"poisson", calls.poisson},
+                                   {"connections", calls.connections},
+                                   {"tenants", calls.tenants},
+                                   {"enqueues", calls.enqueues},
+                                   {"fresh", calls.fresh},
+                                   {"expect", calls.expect}});
+    for (const plan::HoldersActor &holders : phase.holders)
+        config["holders"].push_back({{"name", holders.name},
+                                     {"sql", holders.sql},
+                                     {"sessions", holders.sessions},
+                                     {"isolation", holders.isolation}});
     return config;
 }
 
 json config(const plan::Plan &plan) {
     json config{{"plan_file", plan.path}, {"sample_every_ms", plan.sample_every.count()}};
+    config["rows"] = plan.rows;
+    config["undo"] = plan.undo;
     config["params"] = json::object();
     for (const auto &[name, value] : plan.params)
         config["params"][name] = value;
@@ -116,13 +141,23 @@ json ledger(const judge::Ledger &l) {
             {"unfinished_count", l.unfinished},
             {"outbox_count", l.outbox},
             {"dead_letter_count", l.dead},
+            {"reexecuted_count", l.executed_again},
             {"first_bad", l.first_bad}};
+}
+
+json selector(const judge::MetricRef &ref) {
+    json tags = json::object();
+    if (!ref.phase.empty())
+        tags["phase"] = ref.phase;
+    if (!ref.actor.empty())
+        tags["actor"] = ref.actor;
+    return tags;
 }
 
 json threshold(const judge::GateResult &result) {
     json selectors = json::array();
     for (const judge::MetricRef &ref : result.gate.operands)
-        selectors.push_back(ref.phase.empty() ? json::object() : json{{"phase", ref.phase}});
+        selectors.push_back(selector(ref));
     return {{"id", result.gate.id},
             {"title", result.gate.title},
             {"metric", result.gate.metric_text},
@@ -136,41 +171,32 @@ json threshold(const judge::GateResult &result) {
 }
 
 json metric_values(const measure::MetricInfo &metric, const measure::Series &series) {
-    if (metric.type != measure::MetricType::trend) {
-        double total = 0;
-        for (const double value : series.values)
-            total += value;
-        return {{"value", metric.type == measure::MetricType::counter ? total : series.values.back()},
-                {"samples", series.samples}};
-    }
-    json values{{"count", series.values.size()}};
-    double sum = 0;
-    for (const double value : series.values)
-        sum += value;
-    values["avg"] = sum / static_cast<double>(series.values.size());
-    values["min"] = measure::percentile(series.values, 0);
-    for (const auto &[name, p] :
-         {std::pair("p50", 50.0), std::pair("p90", 90.0), std::pair("p95", 95.0), std::pair("p99", 99.0)})
-        values[name] = measure::percentile(series.values, p);
-    values["max"] = measure::percentile(series.values, 100);
+    if (metric.type != measure::MetricType::trend)
+        return {{"value", series.sum()}, {"samples", series.samples}};
+    json values{{"count", series.count()}};
+    values["avg"] = series.average();
+    values["min"] = series.percentile(0);
+    for (const auto &[name, p] : {std::pair("p50", 50.0), std::pair("p90", 90.0), std::pair("p95", 95.0),
+                                  std::pair("p99", 99.0), std::pair("p99.9", 99.9)})
+        values[name] = series.percentile(p);
+    values["max"] = series.percentile(100);
     return values;
 }
 
 json metrics(const engine::RunResult &run) {
     measure::Samples samples;
     for (const engine::PhaseResult &phase : run.phases)
-        engine::add_samples(samples, phase);
+        add_samples(samples, phase);
     static const char *const kTypes[] = {"counter", "gauge", "trend"};
     json list = json::array();
     for (const engine::PhaseResult &phase : run.phases)
-        for (const measure::MetricInfo &metric : measure::known_metrics()) {
-            const measure::Series series = samples.select(metric.name, phase.name);
-            if (!series.values.empty())
+        for (const measure::MetricInfo &metric : measure::known_metrics())
+            for (const measure::Series &series : samples.series(metric.name, phase.name))
                 list.push_back({{"name", metric.name},
                                 {"phase", phase.name},
+                                {"actor", series.actor.empty() ? json(nullptr) : json(series.actor)},
                                 {"type", kTypes[static_cast<int>(metric.type)]},
                                 {"values", metric_values(metric, series)}});
-        }
     return list;
 }
 

@@ -160,6 +160,23 @@ std::string phase_table(const engine::RunResult &run) {
     return text;
 }
 
+std::string latency_table(const engine::RunResult &run) {
+    std::string rows;
+    for (const engine::PhaseResult &phase : run.phases)
+        for (const actors::Figures &figures : phase.figures)
+            for (const auto &[metric, times] : figures.times) {
+                rows += fmt::format("   {:<12} {:<12} {:<16}", phase.name.substr(0, 12),
+                                    figures.actor.substr(0, 12), metric.substr(0, 16));
+                for (const double p : {50.0, 90.0, 95.0, 99.0, 99.9, 100.0})
+                    rows += fmt::format(" {:>8.1f}", static_cast<double>(times.percentile(p)) / 1000);
+                rows += "\n";
+            }
+    return rows.empty() ? ""
+                        : fmt::format("\n  {:<13} {:<12} {:<16} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+                                      "LATENCY ms", "actor", "", "p50", "p90", "p95", "p99", "p99.9", "max") +
+                              rows;
+}
+
 std::string lines_of(const char *title, const std::vector<std::string> &lines) {
     std::string text;
     for (const std::string &line : lines)
@@ -193,8 +210,8 @@ std::string troubles(const engine::RunResult &run) {
 std::string text_report(const engine::RunResult &run, const TextStyle &style) {
     std::string text = heading(run, style);
     if (!style.quiet)
-        text += criteria(run, style) + ledger_block(run.ledger) + phase_table(run) + troubles(run) +
-                fmt::format("\n  AGAIN         {}\n", run.again);
+        text += criteria(run, style) + ledger_block(run.ledger) + phase_table(run) + latency_table(run) +
+                troubles(run) + fmt::format("\n  AGAIN         {}\n", run.again);
     return text + judge::last_line(judge::tally(run.gates)) + "\n";
 }
 

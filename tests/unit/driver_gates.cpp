@@ -47,6 +47,39 @@ TEST(Gates, a_ratio_has_two_operands_with_selectors_of_their_own) {
     EXPECT_EQ(gate.operands[1].phase, "single");
 }
 
+TEST(Gates, a_selector_may_name_phase_and_actor) {
+    const judge::Gate gate =
+        judge::parse_gate("ratio(call_ms{phase:a, actor:x}, call_ms{actor:y,phase:b})", "p(95)<2");
+    ASSERT_EQ(gate.operands.size(), 2U);
+    EXPECT_EQ(gate.operands[0].phase, "a");
+    EXPECT_EQ(gate.operands[0].actor, "x");
+    EXPECT_EQ(gate.operands[1].phase, "b");
+    EXPECT_EQ(gate.operands[1].actor, "y");
+}
+
+TEST(Gates, times_are_judged_in_milliseconds_one_actor_by_itself_and_all_by_the_worst) {
+    measure::Histogram quick, slow;
+    for (int i = 0; i < 1000; ++i) {
+        quick.record(1000);
+        slow.record(i < 900 ? 1000 : 80'000);
+    }
+    measure::Samples samples;
+    samples.add("call_ms", "load", "quick", quick);
+    samples.add("call_ms", "load", "slow", slow);
+    const auto value = [&](const char *metric, const char *expression) {
+        return judge::judge(judge::parse_gate(metric, expression), samples).value.value_or(-1);
+    };
+    EXPECT_NEAR(value("call_ms{actor:quick}", "p(99)<50"), 1, 0.01);
+    EXPECT_NEAR(value("call_ms{actor:slow}", "p(99)<50"), 80, 0.1);
+    EXPECT_NEAR(value("call_ms", "p(99)<50"), 80, 0.1);
+    EXPECT_NEAR(value("call_ms", "avg<50"), 8.9, 0.01);
+    EXPECT_EQ(value("call_ms{actor:quick}", "count<5000"), 1000);
+    EXPECT_EQ(judge::judge(judge::parse_gate("call_ms{phase:other}", "max<1"), samples).verdict,
+              judge::Verdict::inconclusive);
+    EXPECT_EQ(judge::judge(judge::parse_gate("call_ms{actor:quick}", "p(99.9)<1"), samples).note,
+              "1000 samples, 10000 needed");
+}
+
 TEST(Gates, a_percentile_needs_ten_samples_beyond_it_unless_the_plan_says_otherwise) {
     EXPECT_EQ(judge::parse_gate("poll_ms", "p(95)<50").min_samples, 200U);
     EXPECT_EQ(judge::parse_gate("poll_ms", "p(99.9)<50").min_samples, 10'000U);
@@ -54,9 +87,14 @@ TEST(Gates, a_percentile_needs_ten_samples_beyond_it_unless_the_plan_says_otherw
 }
 
 TEST(Gates, text_that_is_no_gate_is_refused_with_what_is_wrong) {
-    EXPECT_EQ(refusal("no_such", "value==0"), "unknown metric \"no_such\"");
+    EXPECT_EQ(refusal("no_such_metric_at_all", "value==0"), "unknown metric \"no_such_metric_at_all\"");
+    EXPECT_EQ(refusal("drain_second", "value==0"),
+              "unknown metric \"drain_second\"; did you mean \"drain_seconds\"?");
+    EXPECT_NE(refusal("poll_ms{phas:a}", "max<1").find("did you mean \"phase\"?"), std::string::npos);
     EXPECT_NE(refusal("poll_ms{tenant:a}", "max<1").find("unknown selector \"tenant\""), std::string::npos);
-    EXPECT_NE(refusal("poll_ms{steady}", "max<1").find("must look like {phase:name}"), std::string::npos);
+    EXPECT_NE(
+        refusal("poll_ms{steady}", "max<1").find("must look like {phase:name} or {phase:name, actor:name}"),
+        std::string::npos);
     EXPECT_NE(refusal("poll_ms{phase:}", "max<1").find("unknown selector"), std::string::npos);
     EXPECT_NE(refusal("poll_ms{phase:x", "max<1").find("must look like"), std::string::npos);
     EXPECT_NE(refusal("ratio(poll_ms)", "max<1").find("needs two metrics"), std::string::npos);

@@ -172,6 +172,45 @@ TEST(LedgerTest, each_defect_turns_exactly_its_column_red) {
     }
 }
 
+namespace {
+
+/// The fourth job as an external worker left it: it sends no message, its completion is written down.
+judge::Ledger with_completions(const std::vector<judge::Event> &events, const char *status) {
+    Case made = sound();
+    made.row(4).status = status;
+    made.row(4).messages = 0;
+    for (const judge::Event event : events)
+        made.entries.push_back({4, 0, 0, event});
+    return made.ledger();
+}
+
+} // namespace
+
+TEST(LedgerTest, an_accepted_completion_of_an_external_worker_counts_as_the_jobs_message) {
+    using E = judge::Event;
+    EXPECT_EQ(with_completions({E::completed}, "completed").completed, 4);
+    EXPECT_EQ(with_completions({E::completion_unknown}, "completed").completed, 4) << "it was accepted, then";
+    EXPECT_EQ(with_completions({E::completion_unknown, E::completed}, "completed").completed, 4);
+    EXPECT_EQ(with_completions({E::completion_unknown}, "queued").stuck, 1);
+}
+
+TEST(LedgerTest, completions_that_cannot_be_turn_exactly_their_column_red) {
+    using E = judge::Event;
+    EXPECT_EQ(with_completions({E::completed, E::completed}, "completed").duplicated, 1);
+    EXPECT_EQ(with_completions({}, "completed").outbox, 1) << "nobody completed it";
+    EXPECT_EQ(with_completions({E::completed}, "queued").outbox, 1) << "accepted, but not there";
+    EXPECT_EQ(with_completions({E::completed}, "dead").outbox, 1);
+    EXPECT_EQ(with_completions({E::completed}, "queued").stuck, 0);
+}
+
+TEST(LedgerTest, attempts_beyond_the_first_are_counted) {
+    Case made = sound();
+    made.row(1).attempts = 1;
+    made.row(2).attempts = 3;
+    EXPECT_EQ(made.ledger().executed_again, 2);
+    EXPECT_EQ(made.ledger().completed, 4);
+}
+
 TEST(LedgerTest, the_first_offenders_are_named) {
     Case made = sound();
     made.rows.erase(made.rows.begin() + 1);
@@ -208,7 +247,7 @@ TEST(JournalTest, a_cleared_journal_knows_nothing) {
     journal.append({acknowledged(1)});
     journal.clear();
     EXPECT_EQ(journal.counts().acknowledged, 0);
-    EXPECT_EQ(journal.acknowledged_by_id().next(), nullptr);
+    EXPECT_EQ(journal.by_id(judge::Event::acknowledged, judge::Event::acknowledged).next(), nullptr);
 }
 
 TEST(JournalTest, five_million_jobs_are_judged_in_less_than_150_megabytes) {

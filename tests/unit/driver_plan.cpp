@@ -259,7 +259,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"\"${jobs}\"", "\"${every}\"",
                 "demo.toml:30: phases[0].seed.jobs: must be a whole number, not 1m"},
         Mistake{"kind = \"cron\"", "kind = \"corn\"",
-                "demo.toml:31: phases[0].workers.kind: must be cron or tick, not \"corn\""},
+                "demo.toml:31: phases[0].workers.kind: must be cron, tick or external, not \"corn\""},
         Mistake{"job = \"a-job\"", "job = \"a'job\"",
                 "demo.toml:31: phases[0].workers.job: may have lower-case"},
         Mistake{"job = \"a-job\", ", "", "demo.toml:31: phases[0].workers.job: is missing"},

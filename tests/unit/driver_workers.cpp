@@ -1,12 +1,8 @@
-// The text of cron jobs, the order of arrivals, and what the server's JSON means: the
+// The text of cron jobs, and what the server's JSON means: the
 // pure half of what runs a load.
-#include <algorithm>
-#include <map>
-#include <set>
 
 #include <gtest/gtest.h>
 
-#include "actors/load.hpp"
 #include "db/cron.hpp"
 #include "db/queue_client.hpp"
 
@@ -58,24 +54,6 @@ TEST(CronJobTest, pg_cron_counts_seconds_from_1_5_on) {
         EXPECT_TRUE(db::cron_counts_seconds(version)) << version;
     for (const char *version : {"1.0", "1.3", "1.4-1", "", "new"})
         EXPECT_FALSE(db::cron_counts_seconds(version)) << version;
-}
-
-TEST(ArrivalTest, tenants_take_turns_and_the_seed_fixes_their_order) {
-    const auto order = [](std::uint64_t seed) {
-        actors::TenantRounds rounds(10, seed);
-        std::vector<long long> tenants(105);
-        std::generate(tenants.begin(), tenants.end(), [&] { return rounds.next(); });
-        return tenants;
-    };
-    EXPECT_EQ(order(42), order(42));
-    EXPECT_NE(order(42), order(43));
-    const std::vector<long long> tenants = order(42);
-    for (std::size_t round = 0; round + 10 <= tenants.size(); round += 10) {
-        const std::set<long long> turn(tenants.begin() + static_cast<long>(round),
-                                       tenants.begin() + static_cast<long>(round) + 10);
-        EXPECT_EQ(turn.size(), 10U) << "round " << round / 10;
-        EXPECT_EQ(*turn.begin(), 1);
-    }
 }
 
 TEST(ServerJsonTest, a_snapshot_of_the_metrics_is_read) {
