@@ -5,7 +5,10 @@
 
 #include <atomic>
 #include <csignal>
+#include <mutex>
+#include <set>
 #include <thread>
+#include <utility>
 
 namespace fairq::driver {
 namespace {
@@ -14,8 +17,52 @@ std::atomic<bool> g_interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only touch lock-free atomics");
 
 constexpr Milliseconds kNap{50};
+constexpr Milliseconds kStopAgain{200};
+
+/// What has to be stopped, and the thread that does it. Never destroyed: the thread may outlive main.
+struct Stoppers {
+    std::mutex mutex; // of all that follows; held while they are called
+    std::set<const std::function<void()> *> stops;
+    bool running = false;
+
+    void run() {
+        while (true) {
+            std::this_thread::sleep_for(interrupted() ? kStopAgain : kNap);
+            if (!interrupted())
+                continue;
+            const std::lock_guard<std::mutex> lock(mutex);
+            for (const auto *stop : stops)
+                (*stop)();
+        }
+    }
+
+    void add(const std::function<void()> *stop) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        stops.insert(stop);
+        if (!std::exchange(running, true))
+            std::thread([this] { run(); }).detach();
+    }
+
+    void remove(const std::function<void()> *stop) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        stops.erase(stop);
+    }
+};
+
+Stoppers &stoppers() {
+    static auto *const all = new Stoppers;
+    return *all;
+}
 
 } // namespace
+
+StopWhenInterrupted::StopWhenInterrupted(std::function<void()> stop) : stop_(std::move(stop)) {
+    stoppers().add(&stop_);
+}
+
+StopWhenInterrupted::~StopWhenInterrupted() {
+    stoppers().remove(&stop_);
+}
 
 extern "C" {
 static void on_signal(int) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "database.hpp"
+#include "test_cluster.hpp"
 
 namespace fairq::test {
 

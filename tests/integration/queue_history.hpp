@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "database.hpp"
+#include "test_cluster.hpp"
 
 namespace fairq::test {
 

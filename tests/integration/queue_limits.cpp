@@ -45,7 +45,7 @@ HammerOutcome storm(Database &database, double seconds) {
 }
 
 Judgement judge_history(Database &database, const HammerOutcome &outcome) {
-    Judgement judged = judge(end_history(database));
+    Judgement judged = fairq::test::judge(end_history(database));
     std::cout << fmt::format(
         "{} jobs, {} completed, {} cap changes; {} claims, {} times of a capped tenant: {} to the "
         "brim, {} with a cap that changed meanwhile, {} beside claims without a cap\n",

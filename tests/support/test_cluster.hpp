@@ -8,10 +8,19 @@
 
 #include <gtest/gtest.h>
 
-#include "cluster.hpp"
-#include "database.hpp"
-#include "engine.hpp"
-#include "process.hpp"
+#include "db/database.hpp"
+#include "engine/engine.hpp"
+#include "fault/cluster.hpp"
+#include "fault/process.hpp"
+
+namespace fairq::driver {
+// Tests name the driver's parts without their rooms.
+using namespace db;
+using namespace engine;
+using namespace fault;
+using namespace judge;
+using namespace plan;
+} // namespace fairq::driver
 
 namespace fairq::test {
 

@@ -1,14 +1,16 @@
 // The gate grammar and the verdict of every kind of gate over samples.
+#include <tuple>
+
 #include <gtest/gtest.h>
 
-#include "gates.hpp"
+#include "judge/gates.hpp"
 
 using namespace fairq::driver;
 
 namespace {
 
-Samples ages(std::initializer_list<double> values) {
-    Samples samples;
+measure::Samples ages(std::initializer_list<double> values) {
+    measure::Samples samples;
     for (const double value : values)
         samples.add("oldest_queued_seconds", "steady", value);
     return samples;
@@ -16,9 +18,9 @@ Samples ages(std::initializer_list<double> values) {
 
 std::string refusal(const char *metric, const char *expression) {
     try {
-        parse_gate(metric, expression);
+        judge::parse_gate(metric, expression);
         return "";
-    } catch (const GateError &error) {
+    } catch (const judge::GateError &error) {
         return error.what();
     }
 }
@@ -26,35 +28,73 @@ std::string refusal(const char *metric, const char *expression) {
 } // namespace
 
 TEST(Gates, a_gate_has_metric_selector_aggregation_comparison_and_limit) {
-    const Gate gate = parse_gate("oldest_queued_seconds{phase:steady}", "max < 180");
+    const judge::Gate gate = judge::parse_gate("oldest_queued_seconds{phase:steady}", "max < 180");
     ASSERT_EQ(gate.operands.size(), 1U);
     EXPECT_EQ(gate.operands[0].metric, "oldest_queued_seconds");
     EXPECT_EQ(gate.operands[0].phase, "steady");
-    EXPECT_EQ(gate.aggregation, Aggregation::max);
-    EXPECT_EQ(gate.comparison, Comparison::less);
+    EXPECT_EQ(gate.aggregation, judge::Aggregation::max);
+    EXPECT_EQ(gate.comparison, judge::Comparison::less);
     EXPECT_EQ(gate.limit, 180);
     EXPECT_EQ(gate.min_samples, 1U);
-    EXPECT_EQ(gate.gate_class, GateClass::threshold);
+    EXPECT_EQ(gate.gate_class, measure::GateClass::threshold);
 }
 
 TEST(Gates, a_ratio_has_two_operands_with_selectors_of_their_own) {
-    const Gate gate =
-        parse_gate("ratio(drain_seconds{phase:parallel}, drain_seconds{ phase : single })", "value<=0.40");
+    const judge::Gate gate = judge::parse_gate(
+        "ratio(drain_seconds{phase:parallel}, drain_seconds{ phase : single })", "value<=0.40");
     ASSERT_EQ(gate.operands.size(), 2U);
     EXPECT_EQ(gate.operands[0].phase, "parallel");
     EXPECT_EQ(gate.operands[1].phase, "single");
 }
 
+TEST(Gates, a_selector_may_name_phase_and_actor) {
+    const judge::Gate gate =
+        judge::parse_gate("ratio(call_ms{phase:a, actor:x}, call_ms{actor:y,phase:b})", "p(95)<2");
+    ASSERT_EQ(gate.operands.size(), 2U);
+    EXPECT_EQ(gate.operands[0].phase, "a");
+    EXPECT_EQ(gate.operands[0].actor, "x");
+    EXPECT_EQ(gate.operands[1].phase, "b");
+    EXPECT_EQ(gate.operands[1].actor, "y");
+}
+
+TEST(Gates, times_are_judged_in_milliseconds_one_actor_by_itself_and_all_by_the_worst) {
+    measure::Histogram quick, slow;
+    for (int i = 0; i < 1000; ++i) {
+        quick.record(1000);
+        slow.record(i < 900 ? 1000 : 80'000);
+    }
+    measure::Samples samples;
+    samples.add("call_ms", "load", "quick", quick);
+    samples.add("call_ms", "load", "slow", slow);
+    const auto value = [&](const char *metric, const char *expression) {
+        return judge::judge(judge::parse_gate(metric, expression), samples).value.value_or(-1);
+    };
+    EXPECT_NEAR(value("call_ms{actor:quick}", "p(99)<50"), 1, 0.01);
+    EXPECT_NEAR(value("call_ms{actor:slow}", "p(99)<50"), 80, 0.1);
+    EXPECT_NEAR(value("call_ms", "p(99)<50"), 80, 0.1);
+    EXPECT_NEAR(value("call_ms", "avg<50"), 8.9, 0.01);
+    EXPECT_EQ(value("call_ms{actor:quick}", "count<5000"), 1000);
+    EXPECT_EQ(judge::judge(judge::parse_gate("call_ms{phase:other}", "max<1"), samples).verdict,
+              judge::Verdict::inconclusive);
+    EXPECT_EQ(judge::judge(judge::parse_gate("call_ms{actor:quick}", "p(99.9)<1"), samples).note,
+              "1000 samples, 10000 needed");
+}
+
 TEST(Gates, a_percentile_needs_ten_samples_beyond_it_unless_the_plan_says_otherwise) {
-    EXPECT_EQ(parse_gate("poll_ms", "p(95)<50").min_samples, 200U);
-    EXPECT_EQ(parse_gate("poll_ms", "p(99.9)<50").min_samples, 10'000U);
-    EXPECT_EQ(parse_gate("poll_ms", "p(95)<50", 5).min_samples, 5U);
+    EXPECT_EQ(judge::parse_gate("poll_ms", "p(95)<50").min_samples, 200U);
+    EXPECT_EQ(judge::parse_gate("poll_ms", "p(99.9)<50").min_samples, 10'000U);
+    EXPECT_EQ(judge::parse_gate("poll_ms", "p(95)<50", 5).min_samples, 5U);
 }
 
 TEST(Gates, text_that_is_no_gate_is_refused_with_what_is_wrong) {
-    EXPECT_EQ(refusal("no_such", "value==0"), "unknown metric \"no_such\"");
+    EXPECT_EQ(refusal("no_such_metric_at_all", "value==0"), "unknown metric \"no_such_metric_at_all\"");
+    EXPECT_EQ(refusal("drain_second", "value==0"),
+              "unknown metric \"drain_second\"; did you mean \"drain_seconds\"?");
+    EXPECT_NE(refusal("poll_ms{phas:a}", "max<1").find("did you mean \"phase\"?"), std::string::npos);
     EXPECT_NE(refusal("poll_ms{tenant:a}", "max<1").find("unknown selector \"tenant\""), std::string::npos);
-    EXPECT_NE(refusal("poll_ms{steady}", "max<1").find("must look like {phase:name}"), std::string::npos);
+    EXPECT_NE(
+        refusal("poll_ms{steady}", "max<1").find("must look like {phase:name} or {phase:name, actor:name}"),
+        std::string::npos);
     EXPECT_NE(refusal("poll_ms{phase:}", "max<1").find("unknown selector"), std::string::npos);
     EXPECT_NE(refusal("poll_ms{phase:x", "max<1").find("must look like"), std::string::npos);
     EXPECT_NE(refusal("ratio(poll_ms)", "max<1").find("needs two metrics"), std::string::npos);
@@ -79,88 +119,139 @@ TEST(Gates, every_comparison_holds_and_fails_at_its_limit) {
                         {"max>3", false, false, true},  {"max>=3", false, true, true},
                         {"max==3", false, true, false}, {"max!=3", true, false, true}};
     for (const Row &row : rows) {
-        const Gate gate = parse_gate("oldest_queued_seconds", row.expression);
-        EXPECT_EQ(judge(gate, ages({2})).verdict == Verdict::passed, row.at_two) << row.expression;
-        EXPECT_EQ(judge(gate, ages({3})).verdict == Verdict::passed, row.at_three) << row.expression;
-        EXPECT_EQ(judge(gate, ages({4})).verdict == Verdict::passed, row.at_four) << row.expression;
+        const judge::Gate gate = judge::parse_gate("oldest_queued_seconds", row.expression);
+        EXPECT_EQ(judge::judge(gate, ages({2})).verdict == judge::Verdict::passed, row.at_two)
+            << row.expression;
+        EXPECT_EQ(judge::judge(gate, ages({3})).verdict == judge::Verdict::passed, row.at_three)
+            << row.expression;
+        EXPECT_EQ(judge::judge(gate, ages({4})).verdict == judge::Verdict::passed, row.at_four)
+            << row.expression;
     }
 }
 
 TEST(Gates, every_aggregation_has_its_value) {
-    const Samples samples = ages({4, 1, 3, 2});
+    const measure::Samples samples = ages({4, 1, 3, 2});
     const std::pair<const char *, double> rows[] = {
         {"avg<9", 2.5}, {"min<9", 1}, {"max<9", 4}, {"med<9", 2}, {"count<9", 4}};
     for (const auto &[expression, value] : rows)
-        EXPECT_EQ(judge(parse_gate("oldest_queued_seconds", expression), samples).value, value) << expression;
-    EXPECT_EQ(judge(parse_gate("oldest_queued_seconds", "p(75)<9", 1), samples).value, 3);
-    EXPECT_EQ(judge(parse_gate("oldest_queued_seconds", "p(100)<9"), samples).value, 4);
+        EXPECT_EQ(judge::judge(judge::parse_gate("oldest_queued_seconds", expression), samples).value, value)
+            << expression;
+    EXPECT_EQ(judge::judge(judge::parse_gate("oldest_queued_seconds", "p(75)<9", 1), samples).value, 3);
+    EXPECT_EQ(judge::judge(judge::parse_gate("oldest_queued_seconds", "p(100)<9"), samples).value, 4);
 }
 
 TEST(Gates, a_gate_without_samples_is_inconclusive_and_says_so) {
-    const GateResult result = judge(parse_gate("oldest_queued_seconds", "max<180"), Samples{});
-    EXPECT_EQ(result.verdict, Verdict::inconclusive);
+    const judge::GateResult result =
+        judge::judge(judge::parse_gate("oldest_queued_seconds", "max<180"), measure::Samples{});
+    EXPECT_EQ(result.verdict, judge::Verdict::inconclusive);
     EXPECT_FALSE(result.value);
     EXPECT_EQ(result.note, "no samples of oldest_queued_seconds");
 }
 
 TEST(Gates, samples_of_another_phase_do_not_count) {
-    EXPECT_EQ(judge(parse_gate("oldest_queued_seconds{phase:other}", "max<180"), ages({1})).verdict,
-              Verdict::inconclusive);
+    EXPECT_EQ(
+        judge::judge(judge::parse_gate("oldest_queued_seconds{phase:other}", "max<180"), ages({1})).verdict,
+        judge::Verdict::inconclusive);
 }
 
 TEST(Gates, fewer_samples_than_needed_are_inconclusive) {
-    const GateResult result = judge(parse_gate("oldest_queued_seconds", "max<180", 4), ages({1, 2, 3}));
-    EXPECT_EQ(result.verdict, Verdict::inconclusive);
+    const judge::GateResult result =
+        judge::judge(judge::parse_gate("oldest_queued_seconds", "max<180", 4), ages({1, 2, 3}));
+    EXPECT_EQ(result.verdict, judge::Verdict::inconclusive);
     EXPECT_EQ(result.note, "3 samples, 4 needed");
 }
 
 TEST(Gates, a_ratio_compares_two_phases_and_needs_both) {
-    const Gate gate =
-        parse_gate("ratio(drain_seconds{phase:parallel}, drain_seconds{phase:single})", "value<=0.40");
-    Samples samples;
+    const judge::Gate gate =
+        judge::parse_gate("ratio(drain_seconds{phase:parallel}, drain_seconds{phase:single})", "value<=0.40");
+    measure::Samples samples;
     samples.add("drain_seconds", "single", 20, 1000);
-    EXPECT_EQ(judge(gate, samples).verdict, Verdict::inconclusive);
+    EXPECT_EQ(judge::judge(gate, samples).verdict, judge::Verdict::inconclusive);
     samples.add("drain_seconds", "parallel", 8, 900);
-    const GateResult result = judge(gate, samples);
-    EXPECT_EQ(result.verdict, Verdict::passed);
+    const judge::GateResult result = judge::judge(gate, samples);
+    EXPECT_EQ(result.verdict, judge::Verdict::passed);
     EXPECT_DOUBLE_EQ(*result.value, 0.4);
     EXPECT_EQ(result.samples, 900U);
 }
 
 TEST(Gates, a_ratio_to_zero_is_inconclusive) {
-    Samples samples;
+    measure::Samples samples;
     samples.add("drain_seconds", "a", 1);
     samples.add("drain_seconds", "b", 0);
-    EXPECT_EQ(judge(parse_gate("ratio(drain_seconds{phase:a}, drain_seconds{phase:b})", "value<1"), samples)
-                  .verdict,
-              Verdict::inconclusive);
+    EXPECT_EQ(
+        judge::judge(judge::parse_gate("ratio(drain_seconds{phase:a}, drain_seconds{phase:b})", "value<1"),
+                     samples)
+            .verdict,
+        judge::Verdict::inconclusive);
 }
 
 TEST(Gates, a_counter_is_the_sum_of_its_phases_and_zero_of_many_is_a_pass) {
-    Samples samples;
+    measure::Samples samples;
     samples.add("lost", "one", 0, 100);
-    const Gate gate = parse_gate("lost", "value==0");
-    EXPECT_EQ(judge(gate, samples).verdict, Verdict::passed);
+    const judge::Gate gate = judge::parse_gate("lost", "value==0");
+    EXPECT_EQ(judge::judge(gate, samples).verdict, judge::Verdict::passed);
     samples.add("lost", "two", 3, 100);
-    const GateResult result = judge(gate, samples);
-    EXPECT_EQ(result.verdict, Verdict::failed);
+    const judge::GateResult result = judge::judge(gate, samples);
+    EXPECT_EQ(result.verdict, judge::Verdict::failed);
     EXPECT_EQ(result.value, 3);
     EXPECT_EQ(result.samples, 200U);
 }
 
 TEST(Gates, a_driver_that_did_not_keep_up_makes_the_run_inconclusive_and_not_red) {
-    Samples samples;
+    measure::Samples samples;
     samples.add("offered_ratio", "steady", 0.5, 100);
-    EXPECT_EQ(judge(offered_gate("steady"), samples).verdict, Verdict::inconclusive);
+    EXPECT_EQ(judge::judge(judge::offered_gate("steady"), samples).verdict, judge::Verdict::inconclusive);
 }
 
-TEST(Gates, the_ledger_gates_are_invariants) {
-    for (const Gate &gate : ledger_gates())
-        EXPECT_EQ(gate.gate_class, GateClass::invariant) << gate.metric_text;
-    EXPECT_EQ(ledger_gates().size(), 5U);
+TEST(Gates, a_gauge_of_several_phases_is_judged_by_the_worst_of_them) {
+    measure::Samples samples;
+    samples.add("drain_seconds", "one", 100, 10);
+    samples.add("drain_seconds", "two", 1, 10);
+    const std::tuple<const char *, double, judge::Verdict> rows[] = {
+        {"value<50", 100, judge::Verdict::failed}, {"value<=100", 100, judge::Verdict::passed},
+        {"value>50", 1, judge::Verdict::failed},   {"value>=1", 1, judge::Verdict::passed},
+        {"value==1", 100, judge::Verdict::failed}, {"value!=1", 1, judge::Verdict::failed},
+        {"value==100", 1, judge::Verdict::failed}, {"value!=100", 100, judge::Verdict::failed}};
+    for (const auto &[expression, worst, verdict] : rows) {
+        const judge::GateResult result =
+            judge::judge(judge::parse_gate("drain_seconds", expression), samples);
+        EXPECT_EQ(result.value, worst) << expression;
+        EXPECT_EQ(result.verdict, verdict) << expression;
+    }
+}
+
+TEST(Gates, a_trend_of_several_phases_is_judged_by_the_worst_of_them) {
+    measure::Samples samples;
+    for (int i = 0; i < 1000; ++i)
+        samples.add("poll_ms", "quick", 1);
+    for (int i = 0; i < 10; ++i)
+        samples.add("poll_ms", "slow", 500); // less than one in a hundred of all
+    EXPECT_EQ(judge::judge(judge::parse_gate("poll_ms", "p(99)<50"), samples).value, 500);
+    EXPECT_EQ(judge::judge(judge::parse_gate("poll_ms", "avg<50"), samples).value, 500);
+    EXPECT_EQ(judge::judge(judge::parse_gate("poll_ms{phase:quick}", "p(99)<50"), samples).value, 1);
+}
+
+TEST(Gates, a_ratio_without_phases_compares_each_phase_with_itself) {
+    measure::Samples samples;
+    samples.add("drain_seconds", "one", 8);
+    samples.add("drain_jobs_per_second", "one", 4);
+    samples.add("drain_seconds", "two", 9);
+    samples.add("drain_jobs_per_second", "two", 3);
+    const judge::Gate gate = judge::parse_gate("ratio(drain_seconds, drain_jobs_per_second)", "value<2.5");
+    EXPECT_EQ(judge::judge(gate, samples).value, 3);
+}
+
+TEST(Gates, the_standing_gates_say_that_all_is_completed_exactly_once) {
+    std::vector<std::string> metrics;
+    for (const judge::Gate &gate : judge::ledger_gates())
+        metrics.push_back(gate.metric_text);
+    EXPECT_EQ(metrics, (std::vector<std::string>{"lost", "duplicated", "unexpected", "stuck", "outbox",
+                                                 "dead_letters", "unfinished", "phases_complete_ratio"}));
+    for (const judge::Gate &gate : judge::ledger_gates())
+        EXPECT_NE(gate.gate_class, measure::GateClass::threshold) << gate.metric_text;
 }
 
 TEST(Gates, titles_fit_the_report) {
-    for (const MetricInfo &metric : known_metrics())
+    for (const measure::MetricInfo &metric : measure::known_metrics())
         EXPECT_LE(metric.meaning.size(), 44U) << metric.name;
 }

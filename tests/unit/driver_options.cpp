@@ -3,16 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/options.hpp"
 #include "errors.hpp"
-#include "options.hpp"
 
 using namespace fairq::driver;
 
 namespace {
 
-Options parse(std::vector<const char *> arguments) {
+cli::Options parse(std::vector<const char *> arguments) {
     arguments.insert(arguments.begin(), "fairq");
-    return parse_options(static_cast<int>(arguments.size()), arguments.data());
+    return cli::parse_options(static_cast<int>(arguments.size()), arguments.data());
 }
 
 /// libpq's environment, taken away for a test and put back.
@@ -40,18 +40,18 @@ using OptionsConnection = Environment;
 } // namespace
 
 TEST(OptionsTest, a_run_takes_a_plan_and_everything_else_has_a_default) {
-    const Options options = parse({"run", "scaling"});
-    EXPECT_EQ(options.verb, Verb::run);
+    const cli::Options options = parse({"run", "scaling"});
+    EXPECT_EQ(options.verb, cli::Verb::run);
     EXPECT_EQ(options.plan, "scaling");
     EXPECT_TRUE(options.choice.profile.empty());
     EXPECT_FALSE(options.seed);
     EXPECT_FALSE(options.timeout);
     EXPECT_EQ(options.progress, Milliseconds(5'000));
-    EXPECT_FALSE(options.keep || options.force || options.quiet || options.no_color);
+    EXPECT_FALSE(options.keep || options.yes || options.quiet || options.no_color);
 }
 
 TEST(OptionsTest, all_options_of_a_run_are_read) {
-    const Options options =
+    const cli::Options options =
         parse({"run",      "scaling",   "--profile", "smoke",      "--json", "out.json",  "--seed",
                "42",       "--timeout", "10m",       "--progress", "1s",     "--option",  "jobs=5",
                "--option", "every=1s",  "--keep",    "--force",    "-q",     "--no-color"});
@@ -61,8 +61,8 @@ TEST(OptionsTest, all_options_of_a_run_are_read) {
     EXPECT_EQ(options.timeout, Milliseconds(600'000));
     EXPECT_EQ(options.progress, Milliseconds(1'000));
     ASSERT_EQ(options.choice.options.size(), 2U);
-    EXPECT_EQ(options.choice.options[1], (Param{"every", "1s"}));
-    EXPECT_TRUE(options.keep && options.force && options.quiet && options.no_color);
+    EXPECT_EQ(options.choice.options[1], (plan::Param{"every", "1s"}));
+    EXPECT_TRUE(options.keep && options.yes && options.quiet && options.no_color);
 }
 
 TEST(OptionsTest, summary_export_is_another_name_for_json) {
@@ -70,7 +70,7 @@ TEST(OptionsTest, summary_export_is_another_name_for_json) {
 }
 
 TEST(OptionsTest, a_threshold_is_split_after_its_selector) {
-    const Options options =
+    const cli::Options options =
         parse({"run", "x", "--threshold", "poll_ms{phase:steady}:p(95)<50", "--threshold", "poll_ms:max<9"});
     ASSERT_EQ(options.thresholds.size(), 2U);
     EXPECT_EQ(options.thresholds[0],
@@ -79,10 +79,10 @@ TEST(OptionsTest, a_threshold_is_split_after_its_selector) {
 }
 
 TEST(OptionsTest, list_and_check_and_help_are_verbs) {
-    EXPECT_EQ(parse({"list"}).verb, Verb::list);
-    EXPECT_EQ(parse({"check", "scaling", "--profile", "smoke"}).verb, Verb::check);
-    const Options help = parse({"--help"});
-    EXPECT_EQ(help.verb, Verb::help);
+    EXPECT_EQ(parse({"list"}).verb, cli::Verb::list);
+    EXPECT_EQ(parse({"check", "scaling", "--profile", "smoke"}).verb, cli::Verb::check);
+    const cli::Options help = parse({"--help"});
+    EXPECT_EQ(help.verb, cli::Verb::help);
     EXPECT_NE(help.help.find("Exit codes: 0 PASS"), std::string::npos);
     EXPECT_NE(parse({"run", "--help"}).help.find("--profile"), std::string::npos);
 }
@@ -108,38 +108,39 @@ TEST(OptionsTest, mistakes_on_the_command_line_are_usage_errors) {
 }
 
 TEST_F(OptionsConnection, no_connection_means_a_throw_away_cluster) {
-    EXPECT_FALSE(chosen_conninfo(parse({"run", "x"})));
+    EXPECT_FALSE(cli::chosen_conninfo(parse({"run", "x"})));
 }
 
 TEST_F(OptionsConnection, a_user_name_alone_names_no_database) {
     setenv("PGUSER", "somebody", 1);
-    EXPECT_FALSE(chosen_conninfo(parse({"run", "x"})));
+    EXPECT_FALSE(cli::chosen_conninfo(parse({"run", "x"})));
     unsetenv("PGUSER");
 }
 
 TEST_F(OptionsConnection, a_dsn_goes_before_the_environment) {
     setenv("PGHOST", "elsewhere", 1);
-    EXPECT_EQ(chosen_conninfo(parse({"run", "x", "--dsn", "postgresql://h/d"})), "postgresql://h/d");
+    EXPECT_EQ(cli::chosen_conninfo(parse({"run", "x", "--dsn", "postgresql://h/d"})), "postgresql://h/d");
 }
 
 TEST_F(OptionsConnection, psql_options_become_a_connection_string) {
-    EXPECT_EQ(chosen_conninfo(parse({"run", "x", "-h", "/tmp", "-p", "5433", "-U", "o'neil", "-d", "d b"})),
-              "host='/tmp' port='5433' user='o\\'neil' dbname='d b'");
+    EXPECT_EQ(
+        cli::chosen_conninfo(parse({"run", "x", "-h", "/tmp", "-p", "5433", "-U", "o'neil", "-d", "d b"})),
+        "host='/tmp' port='5433' user='o\\'neil' dbname='d b'");
 }
 
 TEST_F(OptionsConnection, each_variable_of_libpq_that_names_a_server_counts) {
     for (const char *name : {"PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE"}) {
         setenv(name, "x", 1);
-        EXPECT_EQ(chosen_conninfo(parse({"run", "x"})), "") << name;
+        EXPECT_EQ(cli::chosen_conninfo(parse({"run", "x"})), "") << name;
         unsetenv(name);
     }
 }
 
 TEST(OptionsTest, the_command_to_repeat_a_run_carries_what_decides_it) {
-    Plan plan;
+    plan::Plan plan;
     plan.profile = "smoke";
-    const Options options =
+    const cli::Options options =
         parse({"run", "scaling", "--option", "jobs=5", "--threshold", "poll_ms:p(95)<50", "--keep"});
-    EXPECT_EQ(again_command(options, plan, 42),
+    EXPECT_EQ(cli::again_command(options, plan, 42),
               "fairq run scaling --profile smoke --option jobs=5 --threshold 'poll_ms:p(95)<50' --seed 42");
 }

@@ -1,8 +1,11 @@
 // Plans: a good one in full, profiles and options, and every kind of mistake with its file, line and key.
+#include <algorithm>
+#include <tuple>
+
 #include <gtest/gtest.h>
 
 #include "errors.hpp"
-#include "plan.hpp"
+#include "plan/plan.hpp"
 
 using namespace fairq::driver;
 
@@ -68,8 +71,8 @@ expect = "max<180"
 min_samples = 3
 )TOML";
 
-Plan good(const PlanChoice &choice = {}) {
-    return parse_plan(kGood, "demo.toml", choice);
+plan::Plan good(const plan::PlanChoice &choice = {}) {
+    return plan::parse_plan(kGood, "demo.toml", choice);
 }
 
 std::string replaced(const std::string &from, const std::string &to) {
@@ -79,9 +82,9 @@ std::string replaced(const std::string &from, const std::string &to) {
     return text.replace(at, from.size(), to);
 }
 
-std::string error_of(const std::string &text, const PlanChoice &choice = {}) {
+std::string error_of(const std::string &text, const plan::PlanChoice &choice = {}) {
     try {
-        parse_plan(text, "demo.toml", choice);
+        plan::parse_plan(text, "demo.toml", choice);
         return "no error";
     } catch (const UsageError &error) {
         return error.what();
@@ -91,7 +94,7 @@ std::string error_of(const std::string &text, const PlanChoice &choice = {}) {
 } // namespace
 
 TEST(PlanTest, a_good_plan_is_read_in_full) {
-    const Plan plan = good();
+    const plan::Plan plan = good();
     EXPECT_EQ(plan.name, "demo");
     EXPECT_EQ(plan.profile, "small");
     EXPECT_EQ(plan.profiles.size(), 2U);
@@ -99,7 +102,7 @@ TEST(PlanTest, a_good_plan_is_read_in_full) {
     EXPECT_FALSE(plan.server.cron_background_workers);
     EXPECT_EQ(plan.server.settings.at("fairq.tick_tenant_cap"), "7");
     ASSERT_EQ(plan.phases.size(), 2U);
-    const Phase &one = plan.phases[0];
+    const plan::Phase &one = plan.phases[0];
     EXPECT_TRUE(one.clear);
     EXPECT_FALSE(one.duration);
     EXPECT_EQ(one.timeout, Milliseconds(300'000));
@@ -107,9 +110,9 @@ TEST(PlanTest, a_good_plan_is_read_in_full) {
     EXPECT_EQ(one.before.at(0), "SELECT ${schema}.f(10)")
         << "the schema is filled in when the statement runs";
     EXPECT_EQ(one.seeds.at(0).jobs, 10);
-    EXPECT_EQ(one.workers.at(0).kind, WorkerKind::cron);
+    EXPECT_EQ(one.workers.at(0).kind, plan::WorkerKind::cron);
     EXPECT_EQ(one.workers.at(0).every, Milliseconds(60'000));
-    const Phase &two = plan.phases[1];
+    const plan::Phase &two = plan.phases[1];
     EXPECT_FALSE(two.clear);
     EXPECT_EQ(two.duration, Milliseconds(10'000));
     EXPECT_EQ(two.at_rest, Milliseconds(2'000));
@@ -117,16 +120,79 @@ TEST(PlanTest, a_good_plan_is_read_in_full) {
     EXPECT_EQ(two.enqueues.at(0).work_ms, 20);
     EXPECT_EQ(two.enqueues.at(1).planned_jobs(), 60);
     EXPECT_EQ(two.enqueues.at(1).work_ms, 10);
-    EXPECT_EQ(two.workers.at(0).kind, WorkerKind::tick);
+    EXPECT_EQ(two.workers.at(0).kind, plan::WorkerKind::tick);
 }
 
 TEST(PlanTest, the_gates_of_the_ledger_and_of_the_driver_are_always_there) {
-    const Plan plan = good();
-    ASSERT_EQ(plan.gates.size(), 1U + 5U + 1U);
+    const plan::Plan plan = good();
+    ASSERT_EQ(plan.gates.size(), 1U + 8U + 1U);
     EXPECT_EQ(plan.gates[0].id, "G");
     EXPECT_EQ(plan.gates[0].min_samples, 3U);
     EXPECT_EQ(plan.gates[1].metric_text, "lost");
-    EXPECT_EQ(plan.gates[6].metric_text, "offered_ratio{phase:two}");
+    EXPECT_EQ(plan.gates[6].metric_text, "dead_letters");
+    EXPECT_EQ(plan.gates[9].metric_text, "offered_ratio{phase:two}");
+}
+
+TEST(PlanTest, a_plan_may_want_dead_jobs_in_a_phase_and_has_the_standing_gate_in_the_others) {
+    const auto gates_on_dead = [](const std::string &metric) {
+        std::string text = kGood;
+        const std::string before = "oldest_queued_seconds{phase:two}\"\nexpect = \"max<180\"";
+        text.replace(text.find(before), before.size(), metric + "\"\nexpect = \"value>=5\"");
+        std::vector<std::string> gates;
+        for (const judge::Gate &gate : plan::parse_plan(text, "demo.toml", {}).gates)
+            if (gate.operands[0].metric == "dead_letters")
+                gates.push_back(gate.metric_text + " " + gate.expression);
+        return gates;
+    };
+    using Gates = std::vector<std::string>;
+    EXPECT_EQ(gates_on_dead("dead_letters"), Gates{"dead_letters value>=5"});
+    EXPECT_EQ(gates_on_dead("dead_letters{phase:two}"),
+              (Gates{"dead_letters{phase:two} value>=5", "dead_letters{phase:one} value==0"}));
+    EXPECT_EQ(gates_on_dead("ticks"), Gates{"dead_letters value==0"});
+}
+
+TEST(PlanTest, jobs_that_a_phase_leaves_have_to_be_drained_by_another) {
+    const auto with = [](const std::string &what, const std::string &by) {
+        std::string text = kGood;
+        text.replace(text.find(what), what.size(), by);
+        return text;
+    };
+    const std::string leaves = with("timeout = \"5m\"", "timeout = \"5m\"\ndrain = false");
+    EXPECT_FALSE(plan::parse_plan(leaves, "demo.toml", {}).phases[0].drain);
+    std::string clears = leaves;
+    clears.replace(clears.find("clear = false"), 13, "clear = true ");
+    EXPECT_NE(error_of(clears).find("clear: must be false: the jobs of phase one"), std::string::npos)
+        << error_of(clears);
+    EXPECT_NE(
+        error_of(with("clear = false", "clear = false\ndrain = false")).find("the last phase has to drain"),
+        std::string::npos);
+}
+
+TEST(PlanTest, the_limits_of_the_shipped_plan_are_those_that_its_sizes_can_exceed) {
+    for (const auto &[profile, limit, load] :
+         {std::tuple("smoke", 30.0, 30.0), std::tuple("standard", 180.0, 300.0)}) {
+        const plan::Plan plan = plan::read_plan(FAIRQ_SHIPPED_PLANS "/scaling.toml", {profile, {}});
+        const auto gate_on = [&, plan](const std::string &metric) {
+            return *std::find_if(plan.gates.begin(), plan.gates.end(),
+                                 [&](const judge::Gate &gate) { return gate.metric_text == metric; });
+        };
+        const judge::Gate oldest = gate_on("oldest_queued_seconds{phase:steady}");
+        EXPECT_EQ(oldest.limit, limit);
+        const auto steady = std::find_if(plan.phases.begin(), plan.phases.end(),
+                                         [](const auto &p) { return p.name == "steady"; });
+        ASSERT_NE(steady, plan.phases.end());
+        // With dead workers the first job waits through the load and until the phase counts as at rest.
+        const double waits =
+            std::chrono::duration<double>(steady->enqueues[0].duration + steady->at_rest).count();
+        EXPECT_EQ(std::chrono::duration<double>(steady->enqueues[0].duration).count(), load);
+        EXPECT_GT(waits, limit);
+        const auto cap = std::find_if(plan.phases.begin(), plan.phases.end(),
+                                      [](const auto &p) { return p.name == "cap"; });
+        ASSERT_NE(cap, plan.phases.end());
+        EXPECT_GT(std::min(cap->seeds[0].jobs, 50 * cap->workers[0].workers) / cap->seeds[0].tenants, 25)
+            << "a tick without a cap would take more than 25 of a tenant";
+        EXPECT_EQ(gate_on("tick_tenant_claimed{phase:cap}").expression, "max==25");
+    }
 }
 
 TEST(PlanTest, a_profile_changes_params_and_an_option_goes_before_it) {
@@ -193,7 +259,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"\"${jobs}\"", "\"${every}\"",
                 "demo.toml:30: phases[0].seed.jobs: must be a whole number, not 1m"},
         Mistake{"kind = \"cron\"", "kind = \"corn\"",
-                "demo.toml:31: phases[0].workers.kind: must be cron or tick, not \"corn\""},
+                "demo.toml:31: phases[0].workers.kind: must be cron, tick or external, not \"corn\""},
         Mistake{"job = \"a-job\"", "job = \"a'job\"",
                 "demo.toml:31: phases[0].workers.job: may have lower-case"},
         Mistake{"job = \"a-job\", ", "", "demo.toml:31: phases[0].workers.job: is missing"},
@@ -241,6 +307,6 @@ TEST(PlanTest, a_plan_without_phases_or_a_phase_without_actors_is_refused) {
 }
 
 TEST(PlanTest, a_plan_that_is_nowhere_is_a_usage_error) {
-    EXPECT_THROW(find_plan("no-such-plan"), UsageError);
-    EXPECT_THROW(find_plan("no/such/plan.toml"), UsageError);
+    EXPECT_THROW(plan::find_plan("no-such-plan"), UsageError);
+    EXPECT_THROW(plan::find_plan("no/such/plan.toml"), UsageError);
 }

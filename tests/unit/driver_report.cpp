@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "progress.hpp"
-#include "report.hpp"
+#include "engine/progress.hpp"
+#include "report/report.hpp"
 
 using namespace fairq::driver;
 
@@ -30,8 +30,8 @@ expect = "p(99)<5"
 )";
 
 struct Fixture {
-    Plan plan = parse_plan(kPlan, "demo.toml", {});
-    RunResult run;
+    plan::Plan plan = plan::parse_plan(kPlan, "demo.toml", {});
+    engine::RunResult run;
 
     Fixture() {
         run.plan = &plan;
@@ -47,23 +47,23 @@ struct Fixture {
         finish();
     }
 
-    static PhaseResult phase() {
-        PhaseResult phase;
+    static engine::PhaseResult phase() {
+        engine::PhaseResult phase;
         phase.name = "one";
-        phase.drain = DrainTimes{2.0, 4};
+        phase.drain = db::DrainTimes{2.0, 4};
         phase.ticks.push_back({4, 4, 0, 40, {{"tenant-1", 2}, {"tenant-2", 2}}});
         phase.ledger.attempted = phase.ledger.acknowledged = phase.ledger.completed = 4;
         phase.ledger.tenant_jobs = phase.ledger.tenant_completed = {{"tenant-1", 2}, {"tenant-2", 2}};
         phase.series = {{0, 4, 0, 0, 1.5, 0.5}, {1, 0, 0, 4, std::nullopt, 1.5}};
-        phase.outbox_duplicates = {0, 4};
+        phase.outbox.messages = 4;
         return phase;
     }
 
     void finish() {
-        Samples samples;
-        for (const PhaseResult &phase : run.phases)
-            add_samples(samples, phase);
-        conclude(run, samples);
+        measure::Samples samples;
+        for (const engine::PhaseResult &phase : run.phases)
+            engine::add_samples(samples, phase);
+        engine::conclude(run, samples);
     }
 };
 
@@ -78,14 +78,14 @@ std::vector<std::string> lines_of(const std::string &text) {
 } // namespace
 
 TEST(ReportTest, the_verdict_comes_first_and_the_tally_last) {
-    const auto lines = lines_of(text_report(Fixture().run, {}));
+    const auto lines = lines_of(report::text_report(Fixture().run, {}));
     EXPECT_EQ(lines.front(), "INCONCLUSIVE  demo   1m07s   seed 42   run abc123");
-    EXPECT_EQ(lines.back(), "6 passed, 1 failed");
+    EXPECT_EQ(lines.back(), "9 passed, 1 failed");
     EXPECT_EQ(lines[lines.size() - 2], "  AGAIN         fairq run demo --seed 42");
 }
 
 TEST(ReportTest, each_criterion_has_verdict_limit_value_and_samples) {
-    const std::string text = text_report(Fixture().run, {});
+    const std::string text = report::text_report(Fixture().run, {});
     EXPECT_NE(
         text.find(
             "   pass  LOAD3  seconds that the oldest job waits             max<180      was 1.5      (2)\n"),
@@ -101,7 +101,7 @@ TEST(ReportTest, each_criterion_has_verdict_limit_value_and_samples) {
 }
 
 TEST(ReportTest, the_figures_of_the_ledger_and_of_each_phase_follow) {
-    const std::string text = text_report(Fixture().run, {});
+    const std::string text = report::text_report(Fixture().run, {});
     EXPECT_NE(
         text.find("  LEDGER        attempted 4   acknowledged 4   unknown 0   completed 4\n"
                   "                lost 0   duplicated 0   unexpected 0   stuck 0   outbox 0   dead 0\n"),
@@ -115,61 +115,94 @@ TEST(ReportTest, the_figures_of_the_ledger_and_of_each_phase_follow) {
 TEST(ReportTest, no_line_is_wider_than_a_hundred_columns) {
     Fixture fixture;
     fixture.run.phases[0].notes = {std::string(300, 'x')};
-    fixture.run.phases[0].stuck = StuckReport{{"queued 5"}, {std::string(200, 'y')}, {}, {"tick failed"}};
+    fixture.run.phases[0].stuck = db::StuckReport{
+        {"job 7 of tenant-1: its key is busy"}, {"queued 5"}, {std::string(200, 'y')}, {}, {"tick failed"}};
     fixture.run.ledger.first_bad = {std::string(200, 'z')};
     fixture.plan.gates[0].title = std::string(200, 't');
-    const std::string text = text_report(fixture.run, {});
+    const std::string text = report::text_report(fixture.run, {});
     for (const std::string &line : lines_of(text))
         EXPECT_LE(line.size(), 100U) << line;
     EXPECT_NE(text.find("    errors      tick failed"), std::string::npos) << text;
 }
 
 TEST(ReportTest, symbols_and_colours_stand_beside_the_words) {
-    const std::string text = text_report(Fixture().run, {true, true, false});
+    const std::string text = report::text_report(Fixture().run, {true, true, false});
     EXPECT_NE(text.find("\033[32m\u2713 pass\033[0m"), std::string::npos);
-    EXPECT_EQ(text_report(Fixture().run, {}).find('\033'), std::string::npos);
+    EXPECT_EQ(report::text_report(Fixture().run, {}).find('\033'), std::string::npos);
 }
 
 TEST(ReportTest, quiet_prints_the_verdict_and_the_tally_only) {
-    const auto lines = lines_of(text_report(Fixture().run, {false, false, true}));
+    const auto lines = lines_of(report::text_report(Fixture().run, {false, false, true}));
     EXPECT_EQ(lines.size(), 3U);
 }
 
 TEST(ReportTest, a_phase_that_is_still_moving_at_its_deadline_proves_nothing) {
     Fixture fixture;
-    fixture.run.phases[0].end = PhaseEnd::timeout;
+    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1); // the one without enough samples
+    fixture.run.phases[0].end = engine::PhaseEnd::timeout;
     fixture.run.phases[0].ledger.unfinished = 1;
     fixture.finish();
-    EXPECT_EQ(fixture.run.outcome, Outcome::inconclusive);
-    EXPECT_NE(text_report(fixture.run, {}).find("1 jobs were still moving at the end"), std::string::npos);
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::inconclusive);
+    EXPECT_NE(
+        report::text_report(fixture.run, {}).find("   OPEN  LEDGER jobs that were still moving at the end"),
+        std::string::npos);
 }
 
-TEST(ReportTest, a_phase_that_ends_by_time_may_leave_jobs) {
+TEST(ReportTest, a_run_whose_last_phase_failed_has_not_passed) {
     Fixture fixture;
-    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1); // the one without enough samples
-    fixture.run.phases[0].end = PhaseEnd::time;
-    fixture.run.phases[0].ledger.unfinished = 1;
+    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1);
+    fixture.plan.phases.push_back(fixture.plan.phases[0]);
+    engine::PhaseResult failed;
+    failed.name = "two";
+    failed.end = engine::PhaseEnd::failed;
+    fixture.run.phases.push_back(failed);
     fixture.finish();
-    EXPECT_EQ(fixture.run.outcome, Outcome::pass);
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::inconclusive);
+    EXPECT_FALSE(fixture.run.complete);
+}
+
+TEST(ReportTest, jobs_that_a_phase_leaves_to_the_next_are_judged_there_and_counted_once) {
+    Fixture fixture;
+    fixture.plan.gates.erase(fixture.plan.gates.begin() + 1);
+    fixture.plan.phases.push_back(fixture.plan.phases[0]);
+    engine::PhaseResult fill = Fixture::phase();
+    fill.name = "fill";
+    fill.end = engine::PhaseEnd::sent;
+    fill.ledger.completed = 0;
+    fill.ledger.unfinished = 4;
+    fixture.run.phases[0].goes_on = true;
+    fixture.run.phases.insert(fixture.run.phases.begin(), fill);
+    fixture.finish();
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::pass) << report::text_report(fixture.run, {});
+    EXPECT_EQ(fixture.run.ledger.acknowledged, 4);
+    EXPECT_EQ(fixture.run.ledger.unfinished, 0);
+}
+
+TEST(ReportTest, jobs_that_end_dead_break_a_run_whose_plan_does_not_speak_of_them) {
+    Fixture fixture;
+    fixture.run.phases[0].ledger.completed = 0;
+    fixture.run.phases[0].ledger.dead = 4;
+    fixture.finish();
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::broken);
 }
 
 TEST(ReportTest, jobs_stuck_at_rest_break_the_run) {
     Fixture fixture;
-    fixture.run.phases[0].end = PhaseEnd::at_rest;
+    fixture.run.phases[0].end = engine::PhaseEnd::at_rest;
     fixture.run.phases[0].ledger.stuck = 2;
     fixture.finish();
-    EXPECT_EQ(fixture.run.outcome, Outcome::broken);
+    EXPECT_EQ(fixture.run.outcome, judge::Outcome::broken);
 }
 
 TEST(ReportTest, a_run_without_any_job_passes_nothing) {
     Fixture fixture;
     fixture.run.phases.clear();
     fixture.finish();
-    EXPECT_EQ(last_line(tally(fixture.run.gates)), "0 passed, 7 failed");
+    EXPECT_EQ(judge::last_line(judge::tally(fixture.run.gates)), "0 passed, 10 failed");
 }
 
 TEST(JsonTest, the_summary_has_verdict_ledger_thresholds_phases_and_series) {
-    const auto json = nlohmann::json::parse(json_report(Fixture().run));
+    const auto json = nlohmann::json::parse(report::json_report(Fixture().run));
     EXPECT_EQ(json["version"], "1.0.0");
     EXPECT_EQ(json["complete"], true);
     EXPECT_EQ(json["verdict"], "inconclusive");
@@ -185,7 +218,7 @@ TEST(JsonTest, the_summary_has_verdict_ledger_thresholds_phases_and_series) {
 }
 
 TEST(JsonTest, a_threshold_has_its_value_samples_and_one_of_three_verdicts) {
-    const auto thresholds = nlohmann::json::parse(json_report(Fixture().run))["thresholds"];
+    const auto thresholds = nlohmann::json::parse(report::json_report(Fixture().run))["thresholds"];
     EXPECT_EQ(thresholds[0]["id"], "LOAD3");
     EXPECT_EQ(thresholds[0]["selector"]["phase"], "one");
     EXPECT_EQ(thresholds[0]["value"], 1.5);
@@ -196,7 +229,7 @@ TEST(JsonTest, a_threshold_has_its_value_samples_and_one_of_three_verdicts) {
 }
 
 TEST(JsonTest, metrics_carry_percentiles_by_phase) {
-    const auto metrics = nlohmann::json::parse(json_report(Fixture().run))["metrics"];
+    const auto metrics = nlohmann::json::parse(report::json_report(Fixture().run))["metrics"];
     const auto poll =
         std::find_if(metrics.begin(), metrics.end(), [](const auto &m) { return m["name"] == "poll_ms"; });
     ASSERT_NE(poll, metrics.end());
@@ -209,13 +242,20 @@ TEST(JsonTest, an_interrupted_run_is_marked_incomplete) {
     Fixture fixture;
     fixture.run.interrupted = true;
     fixture.finish();
-    const auto json = nlohmann::json::parse(json_report(fixture.run));
+    const auto json = nlohmann::json::parse(report::json_report(fixture.run));
     EXPECT_EQ(json["complete"], false);
     EXPECT_EQ(json["exit_code"], 105);
 }
 
+TEST(JsonTest, a_run_that_was_over_before_it_was_drained_is_incomplete) {
+    Fixture fixture;
+    fixture.run.phases[0].end = engine::PhaseEnd::timeout;
+    fixture.finish();
+    EXPECT_EQ(nlohmann::json::parse(report::json_report(fixture.run))["complete"], false);
+}
+
 TEST(JsonTest, a_run_that_never_started_says_why) {
-    const auto json = nlohmann::json::parse(json_failure(Outcome::setup, "no server"));
+    const auto json = nlohmann::json::parse(report::json_failure(judge::Outcome::setup, "no server"));
     EXPECT_EQ(json["complete"], false);
     EXPECT_EQ(json["verdict"], "setup");
     EXPECT_EQ(json["exit_code"], 3);
@@ -225,11 +265,11 @@ TEST(JsonTest, a_run_that_never_started_says_why) {
 TEST(JsonTest, text_that_is_no_utf8_does_not_break_the_summary) {
     Fixture fixture;
     fixture.run.phases[0].notes = {"bad \xff byte"};
-    EXPECT_NO_THROW(json_report(fixture.run));
+    EXPECT_NO_THROW(report::json_report(fixture.run));
 }
 
 TEST(DescribeTest, a_dry_run_shows_phases_statements_and_gates) {
-    const std::string text = describe_plan(parse_plan(kPlan, "demo.toml", {}));
+    const std::string text = report::describe_plan(plan::parse_plan(kPlan, "demo.toml", {}));
     for (const char *part :
          {"phase one", "SELECT public.clear_load_test_data();", "SELECT public.seed_load_test_jobs(4, 2);",
           "SELECT public.run_job_queue_parallel(1);", "when drained, at most 5m",
@@ -238,7 +278,7 @@ TEST(DescribeTest, a_dry_run_shows_phases_statements_and_gates) {
 }
 
 TEST(LiveLineTest, shows_phase_progress_and_what_is_wrong) {
-    LiveState state;
+    engine::LiveState state;
     state.plan = "scaling";
     state.phase = "single";
     state.elapsed = Milliseconds(17'000);
@@ -247,11 +287,11 @@ TEST(LiveLineTest, shows_phase_progress_and_what_is_wrong) {
     state.running = 50;
     state.waiting = 530;
     state.oldest_seconds = 12;
-    EXPECT_EQ(live_line(state),
+    EXPECT_EQ(engine::live_line(state),
               "scaling  [####------]  42%  single 17s  done 420/1,000  run 50  wait 530  oldest 12s");
     state.missed_samples = 2;
     state.connected = false;
-    EXPECT_NE(live_line(state).find("missed 2  reconnecting"), std::string::npos);
+    EXPECT_NE(engine::live_line(state).find("missed 2  reconnecting"), std::string::npos);
     state.expected = 0;
-    EXPECT_NE(live_line(state).find("  0%"), std::string::npos);
+    EXPECT_NE(engine::live_line(state).find("  0%"), std::string::npos);
 }

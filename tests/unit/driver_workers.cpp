@@ -1,28 +1,25 @@
-// The text of cron jobs, the order of arrivals, and what the server's JSON means: the
+// The text of cron jobs, and what the server's JSON means: the
 // pure half of what runs a load.
-#include <algorithm>
-#include <map>
 
 #include <gtest/gtest.h>
 
-#include "cron.hpp"
-#include "load.hpp"
-#include "queue_client.hpp"
+#include "db/cron.hpp"
+#include "db/queue_client.hpp"
 
 using namespace fairq::driver;
 
 namespace {
 
-WorkerActor cron_worker(const char *job, long long workers, long long every_ms) {
-    WorkerActor worker;
+plan::WorkerActor cron_worker(const char *job, long long workers, long long every_ms) {
+    plan::WorkerActor worker;
     worker.job = job;
     worker.workers = workers;
     worker.every = Milliseconds(every_ms);
     return worker;
 }
 
-std::string statement(const WorkerActor &worker, bool seconds, const char *schema = "public") {
-    return schedule_statement(make_cron_job(worker, schema, seconds));
+std::string statement(const plan::WorkerActor &worker, bool seconds, const char *schema = "public") {
+    return db::schedule_statement(db::make_cron_job(worker, schema, seconds));
 }
 
 } // namespace
@@ -43,41 +40,24 @@ TEST(CronJobTest, other_numbers_of_workers_minutes_and_schemas_are_written_out) 
 }
 
 TEST(CronJobTest, seconds_are_a_schedule_where_pg_cron_counts_them_and_a_call_inside_the_minute_elsewhere) {
-    const WorkerActor worker = cron_worker("j", 4, 1'000);
+    const plan::WorkerActor worker = cron_worker("j", 4, 1'000);
     EXPECT_EQ(statement(worker, true),
               "SELECT cron.schedule('j', '1 second', $$ SELECT public.run_job_queue_parallel() $$);");
     EXPECT_EQ(statement(worker, false),
               "SELECT cron.schedule('j', '* * * * *', $$ CALL public.run_job_queue_ticks(4, interval '1 "
               "second', interval '58 seconds') $$);");
-    EXPECT_EQ(make_cron_job(cron_worker("j", 1, 5'000), "public", true).schedule, "5 seconds");
+    EXPECT_EQ(db::make_cron_job(cron_worker("j", 1, 5'000), "public", true).schedule, "5 seconds");
 }
 
 TEST(CronJobTest, pg_cron_counts_seconds_from_1_5_on) {
     for (const char *version : {"1.5", "1.6", "1.10", "2.0"})
-        EXPECT_TRUE(cron_counts_seconds(version)) << version;
+        EXPECT_TRUE(db::cron_counts_seconds(version)) << version;
     for (const char *version : {"1.0", "1.3", "1.4-1", "", "new"})
-        EXPECT_FALSE(cron_counts_seconds(version)) << version;
-}
-
-TEST(ArrivalTest, tenants_take_turns_and_the_seed_fixes_their_order) {
-    EnqueueActor actor;
-    actor.per_second = 10;
-    actor.duration = Milliseconds(10'500);
-    actor.tenants = 10;
-    const auto order = planned_tenants(actor, 42);
-    ASSERT_EQ(order.size(), 105U);
-    EXPECT_EQ(order, planned_tenants(actor, 42));
-    EXPECT_NE(order, planned_tenants(actor, 43));
-    for (std::size_t round = 0; round + 10 <= order.size(); round += 10) {
-        std::vector<std::string> tenants(order.begin() + static_cast<long>(round),
-                                         order.begin() + static_cast<long>(round) + 10);
-        std::sort(tenants.begin(), tenants.end());
-        EXPECT_EQ(std::unique(tenants.begin(), tenants.end()), tenants.end()) << "round " << round / 10;
-    }
+        EXPECT_FALSE(db::cron_counts_seconds(version)) << version;
 }
 
 TEST(ServerJsonTest, a_snapshot_of_the_metrics_is_read) {
-    const QueueSnapshot snapshot = parse_snapshot(
+    const db::QueueSnapshot snapshot = db::parse_snapshot(
         R"({"queue_stats": {"blocked": 0, "scheduled": 2, "queued": 30, "locked": 5, "completed": 60, "dead": 1, "cancelled": 2},
             "oldest_queued_age_seconds": 12.5, "duplicate_count": 3, "exact": true})");
     EXPECT_EQ(snapshot.unfinished(), 37);
@@ -89,13 +69,13 @@ TEST(ServerJsonTest, a_snapshot_of_the_metrics_is_read) {
 
 TEST(ServerJsonTest, the_age_of_an_empty_queue_is_nothing) {
     EXPECT_FALSE(
-        parse_snapshot(R"({"queue_stats": {}, "oldest_queued_age_seconds": null, "duplicate_count": 0})")
+        db::parse_snapshot(R"({"queue_stats": {}, "oldest_queued_age_seconds": null, "duplicate_count": 0})")
             .oldest_queued_seconds);
 }
 
 TEST(ServerJsonTest, a_tick_of_the_ledger_is_read) {
-    const Tick tick =
-        parse_tick(R"({"tick": 17, "claimed": 45, "completed": 44, "failed": 1, "workers": [], "ms": 612,
+    const db::Tick tick =
+        db::parse_tick(R"({"tick": 17, "claimed": 45, "completed": 44, "failed": 1, "workers": [], "ms": 612,
                                      "tenants": {"tenant-1": 20, "tenant-2": 25}, "load_test": true})");
     EXPECT_EQ(tick.claimed, 45);
     EXPECT_EQ(tick.failed, 1);
@@ -104,12 +84,12 @@ TEST(ServerJsonTest, a_tick_of_the_ledger_is_read) {
 
 TEST(ServerJsonTest, what_is_not_as_agreed_is_an_error_with_its_place) {
     for (const char *text : {"", "5", "[]", "{}", R"({"queue_stats": {"queued": "many"}})"}) {
-        EXPECT_THROW(parse_snapshot(text), DatabaseError) << text;
-        EXPECT_THROW(parse_tick(text), DatabaseError) << text;
+        EXPECT_THROW(db::parse_snapshot(text), db::DatabaseError) << text;
+        EXPECT_THROW(db::parse_tick(text), db::DatabaseError) << text;
     }
 }
 
 TEST(ArrayLiteralTest, quotes_and_backslashes_are_escaped) {
-    EXPECT_EQ(array_literal({}), "{}");
-    EXPECT_EQ(array_literal({"a", "b c", R"(q"\)", "{,}"}), R"({"a","b c","q\"\\","{,}"})");
+    EXPECT_EQ(db::array_literal({}), "{}");
+    EXPECT_EQ(db::array_literal({"a", "b c", R"(q"\)", "{,}"}), R"({"a","b c","q\"\\","{,}"})");
 }

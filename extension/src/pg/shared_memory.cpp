@@ -35,13 +35,6 @@ void startup() {
 
 } // namespace
 
-core::SipKey draw_key() {
-    core::SipKey key;
-    if (!pg_strong_random(&key, sizeof key))
-        elog(FATAL, "could not generate random bits");
-    return key;
-}
-
 void install_hooks(const std::array<const Segment *, kSegments> &segments) {
     all = segments;
     compat::at_shmem_request<request>();

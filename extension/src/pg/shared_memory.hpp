@@ -2,7 +2,6 @@
 // lock of its own.
 #pragma once
 
-#include "core/siphash.hpp"
 #include "pg/boundary.hpp"
 
 namespace fairq::pg {
@@ -19,9 +18,6 @@ struct Segment {
 constexpr size_t kSegments = 3;
 // By _PG_init, when preloaded, with all that there are.
 void install_hooks(const std::array<const Segment *, kSegments> &segments);
-
-// A secret for a segment that is initialized just now.
-core::SipKey draw_key();
 
 } // namespace shared_memory
 

@@ -1,6 +1,6 @@
 // How verbs tell the counters and the ring what they moved.
-#include "queue/internal.hpp"
 #include "shared/waiters/waiters.hpp"
+#include "queue/internal.hpp"
 
 namespace fairq::queue {
 

@@ -118,8 +118,8 @@ void charge(const Demands &demands, TimestampTz now) {
         changes.push_back(demand.admitted());
         if (has_rate(demand))
             pg::execute_all(kChargeRate, "tenant_rates", 1,
-                        {pg::of(tenant), pg::of_time(core::charged(*demand.limits.enqueue_rate, demand.due,
-                                                                   now, demand.admitted()))});
+                            {pg::of(tenant), pg::of_time(core::charged(*demand.limits.enqueue_rate,
+                                                                       demand.due, now, demand.admitted()))});
         if (demand.waiting.to_fold)
             fold_pending(tenant);
     }

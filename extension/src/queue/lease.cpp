@@ -1,9 +1,9 @@
 // Leases: heartbeat and reclaim. Nobody who reclaims waits: a lease that somebody has locked is left alone,
 // and so is a job that somebody is finishing just now. A reclaimed job goes back to its place; one
 // without attempts left is dead, so a job that kills its worker ends.
+#include "tables/low_water_mark.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
-#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 
@@ -93,8 +93,7 @@ std::vector<Lease> leases_of(const pg::Rows &rows) {
     std::vector<Lease> leases;
     for (size_t row = 0; row < rows.size(); ++row)
         leases.push_back({rows.int64_at(row, LeaseRow::token), rows.text_at(row, LeaseRow::worker),
-                          rows.int64s_at(row, LeaseRow::jobs),
-                          rows.time_at(row, LeaseRow::locked_at)});
+                          rows.int64s_at(row, LeaseRow::jobs), rows.time_at(row, LeaseRow::locked_at)});
     return leases;
 }
 
@@ -182,8 +181,8 @@ struct Outcome {
 
 // Puts back up to `most` jobs of a locked lease, and ends it if it holds no others.
 Outcome put_back(const Lease &lease, int most) {
-    std::vector<HeldJob> const jobs = move(
-        lock_jobs(lease, most), "the lease of worker \"" + lease.worker + "\" ended before the job did");
+    std::vector<HeldJob> const jobs =
+        move(lock_jobs(lease, most), "the lease of worker \"" + lease.worker + "\" ended before the job did");
     Part const again = part_of(jobs, false), dead = part_of(jobs, true);
     pg::execute(kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
     bool const ended = SPI_processed > 0;
@@ -284,9 +283,7 @@ int32 beat(const std::function<pg::Rows()> &statement) {
 }
 
 int32 heartbeat(int64 lock_token) {
-    return beat([&] {
-        return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())});
-    });
+    return beat([&] { return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())}); });
 }
 
 int64 reclaim(int64 stale_after, int max_jobs) {

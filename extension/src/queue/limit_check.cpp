@@ -177,8 +177,7 @@ void LimitCheck::finish() {
         due.push_back(due_at);
     }
     if (!tenants.empty())
-        pg::execute_all(kChargeRates, "tenant_rates", tenants.size(),
-                        {pg::of(tenants), pg::of_times(due)});
+        pg::execute_all(kChargeRates, "tenant_rates", tenants.size(), {pg::of(tenants), pg::of_times(due)});
 }
 
 } // namespace fairq::queue

@@ -57,8 +57,7 @@ constexpr uint64 kFoldEvery = 64; // rows, about
 // A row for each of them: a count that missed one would be wrong from then on.
 void add(const std::vector<std::string_view> &tenants, const Ids &changes) {
     if (!tenants.empty())
-        pg::execute_all(kAddPending, "tenant_pending", tenants.size(),
-                        {pg::of(tenants), pg::of(changes)});
+        pg::execute_all(kAddPending, "tenant_pending", tenants.size(), {pg::of(tenants), pg::of(changes)});
 }
 
 } // namespace

@@ -157,7 +157,8 @@ private:
     // One job may have several entries; one of them at most leads to a version that the snapshot sees.
     void move(Id first, Id end, pg::BatchInsert &batch, std::vector<CompletedJob> &completed) {
         if (!scan_) {
-            scan_.emplace(open_for_scan(schema_, "job_live", "job_live_pkey"), 2, pg::IndexScan::Sees::active);
+            scan_.emplace(open_for_scan(schema_, "job_live", "job_live_pkey"), 2,
+                          pg::IndexScan::Sees::active);
             scan_->want_entries();
         }
         scan_->start({{1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(*first)},

@@ -13,8 +13,9 @@ namespace {
 enum LeaseColumn : AttrNumber { kToken = 1, kWorker, kSince, kHeartbeatAt, kJobIds };
 constexpr int kLeaseColumns = kJobIds;
 constexpr ShapeColumn kColumnsOfLeases[kLeaseColumns] = {
-    {"lock_token", INT8OID, true},         {"worker_id", TEXTOID, true},    {"locked_at", TIMESTAMPTZOID, true},
-    {"heartbeat_at", TIMESTAMPTZOID, true}, {"job_ids", INT8ARRAYOID, true},
+    {"lock_token", INT8OID, true},       {"worker_id", TEXTOID, true},
+    {"locked_at", TIMESTAMPTZOID, true}, {"heartbeat_at", TIMESTAMPTZOID, true},
+    {"job_ids", INT8ARRAYOID, true},
 };
 constexpr TableShape kLeases{RELKIND_RELATION, kColumnsOfLeases, kLeaseColumns, nullptr, 0, true};
 

@@ -43,7 +43,8 @@ std::optional<int64> LimitLookups::key_holder(std::string_view tenant, std::stri
 std::optional<TimestampTz> LimitLookups::claim_due_at(std::string_view tenant, Freshness freshness) {
     open(rates_, "tenant_rates", "tenant_rates_pkey", 2, freshness);
     rates_->start({is(1, tenant), is(2, "claim")});
-    return rates_->next() ? std::optional(DatumGetTimestampTz(rates_->value(kRateDueAt).datum)) : std::nullopt;
+    return rates_->next() ? std::optional(DatumGetTimestampTz(rates_->value(kRateDueAt).datum))
+                          : std::nullopt;
 }
 
 void LimitLookups::finish() {

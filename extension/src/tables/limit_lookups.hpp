@@ -23,7 +23,8 @@ public:
 
 private:
     using Lookup = std::optional<pg::IndexScan>;
-    void open(Lookup &lookup, const char *table, const char *index, int conditions, Freshness freshness) const;
+    void open(Lookup &lookup, const char *table, const char *index, int conditions,
+              Freshness freshness) const;
 
     Oid schema_;
     Lookup running_, held_, rates_;

@@ -2,9 +2,9 @@
 // alive, gives back what nobody did, and writes the tick's row. The others run handlers: a job's effect and
 // its completion commit together, fenced by the lease, and a failing handler fails its job alone.
 #include "pg/caller.hpp"
-#include "queue/internal.hpp"
 #include "tables/job_row.hpp"
 #include "tables/owner.hpp"
+#include "queue/internal.hpp"
 #include "ticks/ticks.hpp"
 
 #include <map>
@@ -208,9 +208,9 @@ private:
                            const Sums &sums) {
         auto const active =
             std::count_if(sums.claimed.begin(), sums.claimed.end(), [](int64 n) { return n > 0; });
-        pg::execute_all(kAddTotals, "load_test_totals", static_cast<uint64>(active),
-                        {pg::of(kind), pg::of(names), pg::of(sums.claimed), pg::of(sums.completed),
-                         pg::of(sums.failed)});
+        pg::execute_all(
+            kAddTotals, "load_test_totals", static_cast<uint64>(active),
+            {pg::of(kind), pg::of(names), pg::of(sums.claimed), pg::of(sums.completed), pg::of(sums.failed)});
     }
 
     // What the load test's workers and tenants did, summed over all ticks.

@@ -2,6 +2,7 @@
 // nothing that may raise.
 #include "shared/ring/memory.hpp"
 
+#include "shared/name_hash.hpp"
 #include "shared/ring/ring.hpp"
 
 namespace fairq::shared::ring {
@@ -41,7 +42,7 @@ void attach(void *at) {
 void initialize(LWLock *lock) {
     *memory = Memory{};
     memory->lock = lock;
-    memory->key = pg::shared_memory::draw_key();
+    memory->key = draw_key();
     memory->capacity = capacity;
     for (ConditionVariable &free : memory->claim_slot_free)
         ConditionVariableInit(&free);

@@ -5,12 +5,11 @@
 #pragma once
 
 #include "pg/boundary.hpp"
-
-#include "pg/name_hash.hpp"
+#include "shared/name_hash.hpp"
 
 namespace fairq::shared::queued_counts {
 
-using QueuedCounts = pg::NameMap<int64>;
+using QueuedCounts = shared::NameMap<int64>;
 
 void install_callbacks(); // by _PG_init, when preloaded, after those of the counters
 

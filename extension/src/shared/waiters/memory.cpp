@@ -2,6 +2,7 @@
 // setting of latches, nothing that may raise.
 #include "shared/waiters/memory.hpp"
 
+#include "shared/name_hash.hpp"
 #include "shared/waiters/waiters.hpp"
 
 namespace fairq::shared::waiters {
@@ -21,7 +22,7 @@ void attach(void *at) {
 void initialize(LWLock *lock) {
     memset(static_cast<void *>(memory), 0, sizeof(Memory));
     memory->lock = lock;
-    memory->key = pg::shared_memory::draw_key();
+    memory->key = draw_key();
     for (Bucket &bucket : memory->buckets) {
         pg_atomic_init_u64(&bucket.news, 0);
         pg_atomic_init_u32(&bucket.waiting, 0);

@@ -1,0 +1,30 @@
+// actor.cpp: the registry of actors.
+#include "actors/actor.hpp"
+
+#include "actors/calls.hpp"
+#include "actors/external_workers.hpp"
+#include "actors/holders.hpp"
+#include "actors/load.hpp"
+
+namespace fairq::driver::actors {
+namespace {
+
+template <class Kind, class Specifications>
+void add(std::vector<std::unique_ptr<Actor>> &actors, const Specifications &specifications,
+         const Stage &stage) {
+    for (const auto &specification : specifications)
+        actors.push_back(std::make_unique<Kind>(specification, stage));
+}
+
+} // namespace
+
+std::vector<std::unique_ptr<Actor>> make_actors(const plan::Phase &phase, const Stage &stage) {
+    std::vector<std::unique_ptr<Actor>> actors;
+    add<Holders>(actors, phase.holders, stage); // first: what they hold is held when the others come
+    add<ExternalWorkers>(actors, phase.external, stage);
+    add<LoadSender>(actors, phase.enqueues, stage);
+    add<Calls>(actors, phase.calls, stage);
+    return actors;
+}
+
+} // namespace fairq::driver::actors

@@ -1,0 +1,60 @@
+// actor.hpp: what acts in a phase, as the engine sees it: it acts on threads of its own from when it is made
+// until it is stopped, and then tells what it measured. make_actors() is the registry: one line a kind.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "db/database.hpp"
+#include "judge/journal.hpp"
+#include "measure/histogram.hpp"
+#include "plan/plan.hpp"
+
+namespace fairq::driver::actors {
+
+/// What an actor measured, under the names of the catalogue.
+struct Figures {
+    std::string actor;                               ///< its name in the plan
+    std::map<std::string, measure::Histogram> times; ///< metric → microseconds
+    std::map<std::string, double> numbers;
+    long long planned = 0; ///< calls or jobs that it was to send
+    long long in_time = 0; ///< of those: begun before the planned end, or soon after
+    std::vector<std::string> notes;
+};
+
+/// What all actors of a run share. Every actor opens connections of its own.
+struct Stage {
+    std::string conninfo;
+    std::string schema;
+    std::string run_id;
+    std::uint64_t seed = 0;
+    judge::Journal &journal;
+    std::uint32_t &senders; ///< so far: each gets the next number
+};
+
+class Actor {
+public:
+    Actor() = default;
+    virtual ~Actor() = default;
+    Actor(const Actor &) = delete;
+    Actor &operator=(const Actor &) = delete;
+
+    /// True for who brings load: the load is over when all of these are finished. Others stay until it is
+    /// drained.
+    virtual bool brings_load() const { return false; }
+    virtual bool finished() const { return false; }
+
+    /// Jobs or calls so far.
+    virtual long long done() const { return 0; }
+
+    /// Ends it, statements that run included. Once.
+    virtual Figures stop() = 0;
+};
+
+/// The actors of a phase that are not the server's own workers, started.
+std::vector<std::unique_ptr<Actor>> make_actors(const plan::Phase &phase, const Stage &stage);
+
+} // namespace fairq::driver::actors

@@ -1,0 +1,99 @@
+// run.cpp: fairq run: on a database or on a throw-away cluster, then the results where they belong.
+#include <cstdlib>
+#include <iostream>
+#include <langinfo.h>
+#include <memory>
+#include <random>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "cli/output.hpp"
+#include "cli/verbs.hpp"
+#include "engine/engine.hpp"
+#include "errors.hpp"
+#include "fault/cluster.hpp"
+#include "interrupt.hpp"
+#include "report/report.hpp"
+
+namespace fairq::driver::cli {
+namespace {
+
+bool has_variable(const char *name) {
+    const char *value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+}
+
+report::TextStyle choose_style(const Options &options) {
+    const char *term = std::getenv("TERM");
+    const bool dumb = term != nullptr && std::string(term) == "dumb";
+    report::TextStyle style;
+    style.color = !options.no_color && !has_variable("NO_COLOR") && !dumb && isatty(STDOUT_FILENO) != 0;
+    style.symbols = std::string(nl_langinfo(CODESET)) == "UTF-8";
+    style.quiet = options.quiet;
+    return style;
+}
+
+bool ask_person(const std::string &question) {
+    print(stderr, fmt::format("fairq: {} [y/N] ", question));
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (interrupted())
+        throw Interrupted();
+    return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+engine::RunSettings settings_of(const Options &options, const plan::Plan &plan) {
+    engine::RunSettings settings;
+    settings.seed = options.seed.value_or(std::random_device{}());
+    settings.timeout = options.timeout;
+    settings.yes = options.yes;
+    settings.keep = options.keep;
+    settings.again = again_command(options, plan, settings.seed);
+    if (isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0)
+        settings.ask = ask_person;
+    return settings;
+}
+
+engine::RunResult run_somewhere(const plan::Plan &plan, const Options &options, engine::Progress &progress) {
+    std::unique_ptr<fault::Cluster> cluster;
+    const auto conninfo = chosen_conninfo(options);
+    if (!conninfo) {
+        progress.note("making a throw-away cluster");
+        cluster = std::make_unique<fault::Cluster>(fault::ClusterOptions{
+            uses_cron(plan), plan.server.cron_background_workers, plan.server.settings});
+    }
+    engine::RunSettings settings = settings_of(options, plan);
+    settings.throwaway = cluster != nullptr;
+    settings.conninfo = cluster ? cluster->conninfo() : *conninfo;
+    engine::RunResult result = run_plan(plan, settings, progress);
+    if (cluster && options.keep)
+        progress.note(fmt::format("kept the stopped cluster in {}", cluster->keep()));
+    return result;
+}
+
+} // namespace
+
+int run(const Options &options) {
+    const plan::Plan plan = load_plan(options);
+    ResultFile json(options.json_file);
+    std::FILE *const text = json.is_stdout() ? stderr : stdout;
+    engine::Progress progress(engine::Progress::choose(options.quiet), options.progress);
+    const auto never_started = [&](judge::Outcome outcome, const std::exception &error) {
+        json.write(report::json_failure(outcome, error.what()));
+        return complain(outcome, error.what(), text);
+    };
+    try {
+        const engine::RunResult result = run_somewhere(plan, options, progress);
+        const bool file = json.write(report::json_report(result));
+        const bool shown = print(text, report::text_report(result, choose_style(options)));
+        return exit_code(with_output(result.outcome, file && shown));
+    } catch (const SetupError &error) {
+        return never_started(judge::Outcome::setup, error);
+    } catch (const Interrupted &error) {
+        return never_started(judge::Outcome::aborted, error);
+    }
+}
+
+} // namespace fairq::driver::cli

@@ -1,0 +1,130 @@
+// result.cpp: from figures to samples to the outcome. Pure: the same phases always give the same verdict.
+#include "engine/result.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace fairq::driver::engine {
+namespace {
+
+void add_counts(measure::Samples &samples, const PhaseResult &phase) {
+    const judge::Ledger &ledger = phase.ledger;
+    const auto seen = static_cast<std::size_t>(ledger.acknowledged + ledger.recovered + ledger.unexpected);
+    const auto add = [&](const char *metric, long long count) {
+        if (seen > 0) // a phase without jobs proves nothing about them
+            samples.add(metric, phase.name, static_cast<double>(count), seen);
+    };
+    add("lost", ledger.lost);
+    add("duplicated", ledger.duplicated);
+    add("unexpected", ledger.unexpected);
+    add("stuck", ledger.stuck);
+    add("outbox", ledger.outbox);
+    add("dead_letters", ledger.dead);
+    add("foreign", ledger.foreign);
+    add("executed_again", ledger.executed_again);
+    if (phase.end != PhaseEnd::sent)
+        add("unfinished", ledger.unfinished);
+    const auto messages = static_cast<std::size_t>(phase.outbox.messages);
+    if (messages == 0)
+        return;
+    samples.add("outbox_duplicates", phase.name, static_cast<double>(phase.outbox.keys), messages);
+    samples.add("reported_duplicates", phase.name, static_cast<double>(phase.outbox.reported), messages);
+}
+
+void add_ticks(measure::Samples &samples, const PhaseResult &phase) {
+    for (const db::Tick &tick : phase.ticks) {
+        samples.add("tick_ms", phase.name, tick.ms);
+        samples.add("tick_jobs", phase.name, static_cast<double>(tick.claimed));
+        for (const auto &[tenant, claimed] : tick.tenants)
+            samples.add("tick_tenant_claimed", phase.name, static_cast<double>(claimed));
+    }
+    if (!phase.ticks.empty())
+        samples.add("ticks", phase.name, static_cast<double>(phase.ticks.size()), phase.ticks.size());
+    for (const auto &[tenant, jobs] : phase.ledger.tenant_jobs) {
+        const auto done = phase.ledger.tenant_completed.find(tenant);
+        const long long completed = done == phase.ledger.tenant_completed.end() ? 0 : done->second;
+        samples.add("tenant_completed_ratio", phase.name,
+                    static_cast<double>(completed) / static_cast<double>(jobs));
+    }
+}
+
+void add_times(measure::Samples &samples, const PhaseResult &phase) {
+    if (phase.end == PhaseEnd::drained && phase.drain) {
+        const auto jobs = static_cast<std::size_t>(phase.drain->completed);
+        samples.add("drain_seconds", phase.name, phase.drain->seconds, jobs);
+        if (phase.drain->seconds > 0)
+            samples.add("drain_jobs_per_second", phase.name, static_cast<double>(jobs) / phase.drain->seconds,
+                        jobs);
+    }
+    for (const SamplePoint &point : phase.series) {
+        samples.add("poll_ms", phase.name, point.poll_ms);
+        // Nothing queued means that nothing waits: an age of 0, not a missing sample.
+        samples.add("oldest_queued_seconds", phase.name, point.oldest_seconds.value_or(0));
+    }
+}
+
+void add_figures(measure::Samples &samples, const PhaseResult &phase) {
+    long long planned = 0, in_time = 0;
+    for (const actors::Figures &figures : phase.figures) {
+        for (const auto &[metric, times] : figures.times)
+            samples.add(metric, phase.name, figures.actor, times);
+        for (const auto &[metric, number] : figures.numbers)
+            samples.add(metric, phase.name, number, static_cast<std::size_t>(std::max(1.0, number)),
+                        figures.actor);
+        planned += figures.planned;
+        in_time += figures.in_time;
+    }
+    if (planned > 0)
+        samples.add("offered_ratio", phase.name, static_cast<double>(in_time) / static_cast<double>(planned),
+                    static_cast<std::size_t>(planned));
+}
+
+} // namespace
+
+std::string phase_end_word(PhaseEnd end) {
+    switch (end) {
+    case PhaseEnd::drained:
+        return "drained";
+    case PhaseEnd::sent:
+        return "sent";
+    case PhaseEnd::timeout:
+        return "timeout";
+    case PhaseEnd::at_rest:
+        return "at rest";
+    case PhaseEnd::interrupted:
+        return "interrupted";
+    case PhaseEnd::failed:
+        return "failed";
+    }
+    return "?";
+}
+
+void add_samples(measure::Samples &samples, const PhaseResult &phase) {
+    add_counts(samples, phase);
+    add_ticks(samples, phase);
+    add_times(samples, phase);
+    add_figures(samples, phase);
+}
+
+void conclude(RunResult &run, measure::Samples samples) {
+    run.ledger = judge::Ledger{};
+    for (std::size_t i = 0; i < run.phases.size(); ++i)
+        if (i + 1 == run.phases.size() || !run.phases[i + 1].goes_on)
+            run.ledger += run.phases[i].ledger;
+    const auto ended = std::count_if(run.phases.begin(), run.phases.end(), [](const PhaseResult &phase) {
+        return phase.end == PhaseEnd::drained || phase.end == PhaseEnd::sent;
+    });
+    const std::size_t planned = run.plan->phases.size();
+    run.complete = !run.interrupted && static_cast<std::size_t>(ended) == planned;
+    samples.add("phases_complete_ratio", "", static_cast<double>(ended) / static_cast<double>(planned),
+                planned);
+    run.gates.clear();
+    for (const judge::Gate &gate : run.plan->gates)
+        run.gates.push_back(judge::judge(gate, samples));
+    if (run.interrupted)
+        skip_unproven(run.gates);
+    run.outcome = overall(run.gates, run.interrupted);
+}
+
+} // namespace fairq::driver::engine

@@ -1,0 +1,68 @@
+// metrics.hpp: the names that a gate may use, and the measured values behind them, by phase. A
+// gate on a name that is not listed here is refused before the run; a name without values makes
+// its gate inconclusive, never passed.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "measure/histogram.hpp"
+
+namespace fairq::driver::measure {
+
+enum class MetricType { counter, gauge, trend };
+
+/// What a gate that does not hold says: the queue is wrong, a limit was missed, or the run proves nothing.
+enum class GateClass { invariant, threshold, validity };
+
+struct MetricInfo {
+    std::string_view name;
+    MetricType type;
+    GateClass gate_class;
+    std::string_view meaning;
+};
+
+const std::vector<MetricInfo> &known_metrics();
+const MetricInfo *find_metric(std::string_view name);
+
+/// Values of one metric. `samples` is how many things were looked at, which for a counter is not the number
+/// of values.
+struct Series {
+    std::string metric, phase, actor;
+    std::vector<double> values;
+    Histogram times; ///< in microseconds; of what is measured too often to keep each value
+    std::size_t samples = 0;
+
+    bool empty() const { return values.empty() && times.empty(); }
+    std::size_t count() const { return values.size() + static_cast<std::size_t>(times.count()); }
+    double sum() const;
+    double average() const;
+    double percentile(double p) const; ///< of times in milliseconds
+};
+
+class Samples {
+public:
+    void add(std::string_view metric, const std::string &phase, double value, std::size_t samples = 1,
+             const std::string &actor = "");
+    void add(std::string_view metric, const std::string &phase, const std::string &actor,
+             const Histogram &times);
+
+    /// Every series with values that fits; an empty phase or actor means any.
+    std::vector<Series> series(std::string_view metric, std::string_view phase = {},
+                               std::string_view actor = {}) const;
+
+    /// For counters: the values of all of these.
+    Series sum(std::string_view metric, std::string_view phase = {}, std::string_view actor = {}) const;
+
+private:
+    Series &place(std::string_view metric, const std::string &phase, const std::string &actor);
+
+    std::vector<Series> series_; ///< in the order of their first values
+};
+
+/// The p-th percentile (nearest rank) of values in any order; they must not be empty.
+double percentile(std::vector<double> values, double p);
+
+} // namespace fairq::driver::measure

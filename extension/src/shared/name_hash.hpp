@@ -1,0 +1,22 @@
+// Hashes of the names that users choose: each by a secret key, because otherwise a user could choose names that all go
+// into one bucket. Where the order of a walk must not depend on the key, a std::map keeps the names.
+#pragma once
+
+#include "core/siphash.hpp"
+#include "pg/boundary.hpp"
+
+#include <unordered_map>
+
+namespace fairq::shared {
+
+// A secret for a segment that is initialized just now.
+core::SipKey draw_key();
+
+// In this process's own memory: by a key of the process.
+struct NameHash {
+    size_t operator()(std::string_view name) const;
+};
+template <class T>
+using NameMap = std::unordered_map<std::string, T, NameHash>;
+
+} // namespace fairq::shared

@@ -1,0 +1,136 @@
+// Every plan that is shipped is green in its smoke profile, and the gates that it is about turn red when what
+// they stand for is broken. scaling needs pg_cron's minutes: see driver_cron.cpp.
+#include <algorithm>
+
+#include "plan/plan.hpp"
+#include "report/report.hpp"
+#include "test_cluster.hpp"
+
+using namespace fairq::driver;
+using namespace fairq::test;
+
+namespace {
+
+std::vector<std::string> plan_names() {
+    std::vector<std::string> names;
+    for (const char *name : {"caps", "deep-queue", "deploy-locks", "enqueue-storm", "held-back",
+                             "multi-worker-claim", "retry-storm", "throughput", "workers"})
+        names.emplace_back(name);
+    return names;
+}
+
+plan::Plan smoke(const std::string &name, const std::vector<plan::Param> &options = {}) {
+    return plan::read_plan(plan::find_plan(name), {"smoke", options});
+}
+
+std::vector<std::string> red_ids(const engine::RunResult &run) {
+    std::vector<std::string> ids;
+    for (const judge::GateResult &result : run.gates)
+        if (result.verdict == judge::Verdict::failed)
+            ids.push_back(result.gate.id + " " + result.gate.metric_text);
+    return ids;
+}
+
+using Ids = std::vector<std::string>;
+
+class Plans : public DatabaseTest, public testing::WithParamInterface<std::string> {};
+class BrokenPlans : public DatabaseTest {};
+
+} // namespace
+
+TEST_P(Plans, passes_in_its_smoke_profile) {
+    const plan::Plan plan = smoke(GetParam());
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(run.outcome, judge::Outcome::pass) << report::text_report(run, {});
+    EXPECT_EQ(database().scalar("SELECT count(*) FROM job_queue"), db::Cell("0"));
+    EXPECT_EQ(
+        database().scalar(
+            "SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE "
+            "datname = current_database())"),
+        db::Cell("0"));
+}
+
+static std::string test_name(const testing::TestParamInfo<std::string> &plan) {
+    std::string name = plan.param;
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Shipped, Plans, testing::ValuesIn(plan_names()), test_name);
+
+TEST(PlanNames, are_all_of_the_shipped_plans) {
+    std::vector<std::string> found;
+    for (const std::string &path : plan::all_plans())
+        if (const plan::Plan plan = plan::read_plan(path, {}); plan.name != "scaling")
+            found.push_back(plan.name);
+    EXPECT_EQ(found, plan_names());
+}
+
+TEST_F(BrokenPlans, tenants_without_their_caps_turn_caps_red) {
+    plan::Plan plan = smoke("caps");
+    plan.phases[0].before.clear();
+    plan.phases[0].enqueues[0].work_ms = 50;
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(red_ids(run), Ids{"CAP tenant_running_max"}) << report::text_report(run, {});
+    EXPECT_EQ(run.outcome, judge::Outcome::broken);
+}
+
+TEST_F(BrokenPlans, deploys_without_a_lock_turn_deploy_locks_red) {
+    plan::Plan plan = smoke("deploy-locks");
+    plan.phases[0].before = {R"(
+ALTER FUNCTION ${schema}.claim_queued_jobs RENAME TO claim_queued_jobs_well;
+CREATE FUNCTION ${schema}.claim_queued_jobs(worker text, jobs integer, cap integer) RETURNS TABLE (id bigint, lock_token bigint,
+    attempts integer, locked_at timestamptz, run_at timestamptz, created_at timestamptz, tenant_id text, concurrency_key text,
+    payload jsonb) LANGUAGE sql AS $f$
+    SELECT j.id, j.lock_token, j.attempts, j.locked_at, j.run_at, j.created_at, j.tenant_id, 'production', j.payload
+      FROM ${schema}.claim_queued_jobs_well(worker, jobs, cap) AS j
+$f$)"};
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(red_ids(run), Ids{"P3 key_overlaps"}) << report::text_report(run, {});
+}
+
+TEST_F(BrokenPlans, workers_that_wait_for_one_lock_turn_workers_red) {
+    plan::Plan plan = smoke("workers", {{"many", "300"}});
+    for (plan::Phase &phase : plan.phases)
+        phase.before = {R"(
+DROP FUNCTION IF EXISTS ${schema}.one_by_one CASCADE;
+CREATE FUNCTION ${schema}.one_by_one() RETURNS trigger LANGUAGE plpgsql AS $f$
+BEGIN
+    PERFORM pg_advisory_xact_lock(42), pg_sleep(0.01);
+    RETURN NULL;
+END $f$;
+CREATE TRIGGER one_by_one AFTER INSERT ON ${schema}.job_history FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.one_by_one())"};
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    const Ids red = red_ids(run);
+    EXPECT_EQ(std::count(red.begin(), red.end(),
+                         "R2 ratio(drain_jobs_per_second{phase:ten}, drain_jobs_per_second{phase:one})"),
+              1)
+        << report::text_report(run, {});
+    EXPECT_EQ(run.outcome, judge::Outcome::fail);
+}
+
+TEST_F(BrokenPlans, a_storm_that_never_was_turns_retry_storm_red) {
+    plan::Plan plan = smoke("retry-storm");
+    plan.phases[0].external[0].fail = 0;
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(red_ids(run), (Ids{"R3 failed_attempts", "R3 dead_letters"})) << report::text_report(run, {});
+}
+
+TEST_F(BrokenPlans, limits_that_nobody_can_keep_turn_red) {
+    using Options = std::vector<plan::Param>;
+    const std::pair<const char *, Options> rows[] = {
+        {"throughput", {{"least", "10000000"}}},
+        {"throughput", {{"slowest", "0"}}},
+        {"multi-worker-claim", {{"pickup", "0"}, {"duration", "6s"}}},
+        {"enqueue-storm", {{"slowest", "0"}, {"ramp", "1s"}, {"stay", "1s"}}},
+        {"held-back", {{"slower", "0.001"}, {"jobs", "5000"}}},
+        {"deep-queue", {{"slower", "0.001"}, {"jobs", "6000"}}}};
+    for (const auto &[name, options] : rows) {
+        const plan::Plan plan = smoke(name, options);
+        const engine::RunResult run = run_quietly(plan, conninfo());
+        EXPECT_EQ(run.outcome, judge::Outcome::fail) << name << "\n" << report::text_report(run, {});
+        EXPECT_EQ(red_ids(run).size(),
+                  1U + (options[0].first == "slowest" && std::string(name) == "throughput" ? 1U : 0U))
+            << name;
+    }
+}
