@@ -210,6 +210,22 @@ void raise_not_installed() {
     });
 }
 
+void raise_missing_relation(const char *name) {
+    raise([&] {
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("relation %s of fairq is missing", name),
+                        errhint("Make it again: the extension's script has its definition.")));
+    });
+}
+
+void raise_no_secret() {
+    raise([] {
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("table queue_secret of fairq has no secret"),
+                        errhint("While no session uses the queue, insert any 16 random bytes.")));
+    });
+}
+
 void raise_altered_index(const char *index, const char *definition) {
     raise([&] {
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -28,6 +28,8 @@ void refuse_read_only(const char *what);                                        
 [[noreturn]] void raise_unknown_run(int64 run);                                            // JQ010
 [[noreturn]] void raise_row_swallowed(const char *table);                                  // JQ011
 [[noreturn]] void raise_not_installed();                                                   // 55000
+[[noreturn]] void raise_missing_relation(const char *name);                                // 55000
+[[noreturn]] void raise_no_secret();                                                       // 55000
 // definition: what follows CREATE INDEX and its name.
 [[noreturn]] void raise_altered_index(const char *index, const char *definition); // 55000
 

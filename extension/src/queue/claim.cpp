@@ -9,6 +9,7 @@
 #include "tables/claimed_rows.hpp"
 #include "tables/leases.hpp"
 #include "tables/low_water_mark.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::queue {
 
@@ -123,7 +124,7 @@ void record(const tables::ClaimStamp &stamp, const Claim &claim) {
     Ids const ids = ids_of(claim);
     if (!tables::insert_lease(pg::schema(), stamp, ids))
         pg::execute_all(kInsertLease, "job_leases", 1,
-                    {pg::of(stamp.lock_token), pg::of(stamp.worker), pg::of_time(stamp.at), pg::of(ids)});
+                        {pg::of(stamp.lock_token), pg::of(stamp.worker), pg::of_time(stamp.at), pg::of(ids)});
     pending_claimed(claim);
     auto const load_test =
         std::count_if(claim.jobs.begin(), claim.jobs.end(), [](auto &job) { return job.load_test; });
@@ -218,6 +219,8 @@ Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
     pg::refuse_read_only("claim_queued_jobs()");
+    // From here on names mean what they mean until the transaction ends: nobody makes the extension anew.
+    tables::lock_relation(pg::schema(), "job_live", RowExclusiveLock);
     std::uint64_t const news = shared::waiters::news(tables::live_table_oid(pg::schema()));
     bool const swept = housekeeping({request.max_jobs, request.only_tenants}).swept;
     shared::ring::activate_own();

@@ -3,6 +3,7 @@
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/live_insert.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::queue {
 
@@ -55,7 +56,7 @@ DELETE FROM @job_keys k
 constexpr std::string_view kLoadTest = "load_test";
 
 Ids new_ids(size_t count) {
-    Oid const sequence = pg::call([] { return get_relname_relid("job_live_id_seq", pg::schema()); });
+    Oid const sequence = tables::lock_relation(pg::schema(), "job_live_id_seq", RowExclusiveLock);
     Ids ids(count);
     for (int64 &id : ids) {
         pg::check_interrupts();
@@ -129,8 +130,7 @@ void drop_keys(const BulkArrays &arrays, const Ids &ids, const Ids &kept, const 
     uint64 taken = 0;
     for (size_t i = 0; i < ids.size(); ++i)
         taken += !keys[i].null && std::binary_search(struck.begin(), struck.end(), ids[i]) ? 1 : 0;
-    pg::execute_all(kDropKeys, "job_keys", taken,
-                    {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
+    pg::execute_all(kDropKeys, "job_keys", taken, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
 }
 
 // Asks for the jobs that are new, and strikes out those that do not fit: 0 is kept of them, and of others
@@ -190,12 +190,12 @@ void insert(const NewJob &job, int64 id, tables::NewRows rows) {
                   pg::of(job.concurrency_key)});
     });
     if (!inserted)
-        pg::execute_all(kInsertJob, "job_live", 1,
-                    {pg::of(id), pg::of(job.tenant), pg::of(rows.type), pg::of(std::string_view(rows.status)),
-                     pg::of(rows.priority), pg::of_datum(job.payload), pg::of_time(rows.run_at),
-                     pg::of(rows.max_attempts), pg::of_datum(IntervalPGetDatum(&rows.timeout)),
-                     pg::of(job.key), pg::of_time(rows.now), pg::of(job.concurrency_key), pg::of(rows.run),
-                     pg::of(rows.stage)});
+        pg::execute_all(
+            kInsertJob, "job_live", 1,
+            {pg::of(id), pg::of(job.tenant), pg::of(rows.type), pg::of(std::string_view(rows.status)),
+             pg::of(rows.priority), pg::of_datum(job.payload), pg::of_time(rows.run_at),
+             pg::of(rows.max_attempts), pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of(job.key),
+             pg::of_time(rows.now), pg::of(job.concurrency_key), pg::of(rows.run), pg::of(rows.stage)});
 }
 
 // Those that keep their own ids; returns how many.
@@ -215,11 +215,11 @@ int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, tabl
     if (inserted)
         return jobs;
     pg::execute_all(kInsertJobs, "job_live", static_cast<uint64>(jobs),
-                {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
-                 arrays.concurrency_keys, pg::of(rows.type), pg::of(std::string_view(rows.status)),
-                 pg::of(rows.priority), pg::of_time(rows.run_at), pg::of(rows.max_attempts),
-                 pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of_time(rows.now), pg::of(rows.run),
-                 pg::of(rows.stage)});
+                    {pg::of(ids), pg::of(kept), arrays.tenants, arrays.payloads, arrays.keys,
+                     arrays.concurrency_keys, pg::of(rows.type), pg::of(std::string_view(rows.status)),
+                     pg::of(rows.priority), pg::of_time(rows.run_at), pg::of(rows.max_attempts),
+                     pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of_time(rows.now), pg::of(rows.run),
+                     pg::of(rows.stage)});
     return jobs;
 }
 

@@ -95,9 +95,8 @@ public:
         tenants_.clear();
         table_ = tables::relation_in(schema, "tenant_limits");
         generation_ = pg::table_cache::generation(table_);
-        index_ = tables::relation_in(schema, "tenant_limits_pkey");
-        any_ = any_in(index_);
-        any_pending_ = any_ && any_in(tables::relation_in(schema, "tenant_limits_pending"));
+        any_ = any_in(schema, kByTenant);
+        any_pending_ = any_ && any_in(schema, "tenant_limits_pending");
         schema_ = schema;
     }
 
@@ -118,21 +117,23 @@ public:
     bool any_pending() const { return any_pending_; }
 
 private:
-    bool any_in(Oid index) const {
-        tables::LimitsTable table(table_, index);
+    static constexpr char kByTenant[] = "tenant_limits_pkey";
+
+    static bool any_in(Oid schema, const char *index) {
+        tables::LimitsTable table(schema, index);
         bool const any = table.any();
         table.finish();
         return any;
     }
 
     std::unique_ptr<TenantLimits> read(std::string_view tenant) const {
-        tables::LimitsTable table(table_, index_);
+        tables::LimitsTable table(schema_, kByTenant);
         std::unique_ptr<TenantLimits> limits = limits_in(table.find(tenant));
         table.finish();
         return limits;
     }
 
-    Oid schema_ = InvalidOid, table_ = InvalidOid, index_ = InvalidOid;
+    Oid schema_ = InvalidOid, table_ = InvalidOid;
     std::uint64_t generation_ = 0;
     bool any_ = false, any_pending_ = false;
     std::unordered_map<std::string, std::unique_ptr<TenantLimits>> tenants_; // null: has no row

@@ -5,6 +5,7 @@
 #include "pg/batch_insert.hpp"
 #include "tables/claimed_rows.hpp"
 #include "tables/live_table.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -75,13 +76,12 @@ Id end_of_near(Id first, Id end) {
 class Completion {
 public:
     Completion(Oid schema, int64 lock_token, TimestampTz now)
-        : completed_(status_datum(schema, "completed")), token_(lock_token), now_(now) {
-        Oid const live = live_table_oid(schema), history = relation_in(schema, "job_history");
-        key_ = relation_in(schema, "job_live_pkey");
+        : schema_(schema), token_(lock_token), now_(now) {
+        pg::refuse_read_only("complete_jobs()");
+        live_ = open_table(schema, "job_live", RowExclusiveLock);
+        history_ = open_table(schema, "job_history", RowExclusiveLock);
+        completed_ = status_datum(schema, "completed");
         pg::call([&] {
-            PreventCommandIfReadOnly("complete_jobs()");
-            live_ = table_open(live, RowExclusiveLock);
-            history_ = table_open(history, RowExclusiveLock);
             bool const plain = pg::fires_nothing(live_) && history_->trigdesc == nullptr &&
                                history_->rd_rules == nullptr && !history_->rd_rel->relrowsecurity;
             partition_ = plain ? open_partition(history_, now_) : nullptr;
@@ -159,6 +159,8 @@ private:
 
     // One job may have several entries; one of them at most leads to a version that the snapshot sees.
     void move(Id first, Id end, pg::BatchInsert &batch, std::vector<CompletedJob> &completed) {
+        if (index_ == nullptr)
+            index_ = open_index(schema_, "job_live_pkey", RowExclusiveLock);
         pg::call([&] { start(*first, *(end - 1)); });
         for (std::optional<int64> id; first != end && (id = next_id());) {
             pg::check_interrupts();
@@ -173,7 +175,6 @@ private:
 
     void start(int64 first, int64 last) {
         if (scan_ == nullptr) {
-            index_ = index_open(key_, RowExclusiveLock);
             scan_ = pg::compat::index_beginscan(live_, index_, snapshot_, 2);
             scan_->xs_want_itup = true;
         }
@@ -258,8 +259,8 @@ private:
         memcpy(reinterpret_cast<char *>(copy) + row.t_len - sizeof now_, &now_, sizeof now_);
     }
 
+    Oid schema_;
     Datum completed_;
-    Oid key_;
     int64 token_;
     TimestampTz now_;
     Relation live_, history_, partition_;

@@ -2,6 +2,7 @@
 #include "tables/job_row.hpp"
 
 #include "tables/live_columns.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -20,10 +21,9 @@ Datum as_row_of(Oid row_type, TupleTableSlot *slot) {
 } // namespace
 
 JobRow::JobRow(Oid schema, int64 id) {
-    Oid const table = relation_in(schema, "job_live"), index = relation_in(schema, "job_live_pkey");
+    table_ = open_table(schema, "job_live", AccessShareLock);
+    index_ = open_index(schema, "job_live_pkey", AccessShareLock);
     found_ = pg::call([&] {
-        table_ = table_open(table, AccessShareLock);
-        index_ = index_open(index, AccessShareLock);
         slot_ = table_slot_create(table_, nullptr);
         scan_ = pg::compat::index_beginscan(table_, index_, GetActiveSnapshot(), 1);
         ScanKeyData key;

@@ -2,6 +2,7 @@
 #include "tables/leases.hpp"
 
 #include "pg/batch_insert.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -45,8 +46,7 @@ bool end_in(Relation table, TupleTableSlot *lease, int64 jobs) {
 }
 
 // Runs inside call().
-bool find_and_end(Relation table, Oid key, int64 lock_token, int64 jobs) {
-    Relation const index = index_open(key, AccessShareLock);
+bool find_and_end(Relation table, Relation index, int64 lock_token, int64 jobs) {
     TupleTableSlot *const lease = table_slot_create(table, nullptr);
     IndexScanDesc const scan = pg::compat::index_beginscan(table, index, GetActiveSnapshot(), 1);
     ScanKeyData token;
@@ -55,16 +55,14 @@ bool find_and_end(Relation table, Oid key, int64 lock_token, int64 jobs) {
     bool const ended = index_getnext_slot(scan, ForwardScanDirection, lease) && end_in(table, lease, jobs);
     index_endscan(scan);
     ExecDropSingleTupleTableSlot(lease);
-    index_close(index, NoLock);
     return ended;
 }
 
 } // namespace
 
 bool insert_lease(Oid schema, const ClaimStamp &stamp, const std::vector<int64> &jobs) {
-    Oid const leases = relation_in(schema, "job_leases");
     Datum const worker = pg::of(stamp.worker).datum, ids = pg::of(jobs).datum;
-    Relation const table = pg::call([&] { return table_open(leases, RowExclusiveLock); });
+    Relation const table = open_table(schema, "job_leases", RowExclusiveLock);
     bool const possible = is_plain(table);
     if (possible) {
         pg::BatchInsert batch(table, pg::call([] { return GetCurrentCommandId(true); }));
@@ -84,10 +82,11 @@ bool insert_lease(Oid schema, const ClaimStamp &stamp, const std::vector<int64> 
 }
 
 bool end_lease(Oid schema, int64 lock_token, int64 jobs) {
-    Oid const leases = relation_in(schema, "job_leases"), key = relation_in(schema, "job_leases_pkey");
+    Relation const table = open_table(schema, "job_leases", RowExclusiveLock);
+    Relation const key = open_index(schema, "job_leases_pkey", AccessShareLock);
     return pg::call([&] {
-        Relation const table = table_open(leases, RowExclusiveLock);
         bool const ended = is_plain(table) && find_and_end(table, key, lock_token, jobs);
+        index_close(key, NoLock);
         table_close(table, NoLock);
         CommandCounterIncrement();
         return ended;

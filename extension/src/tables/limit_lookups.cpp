@@ -3,6 +3,7 @@
 #include "tables/limit_lookups.hpp"
 
 #include "tables/live_columns.hpp"
+#include "tables/open_relation.hpp"
 #include "tables/rates.hpp"
 
 namespace fairq::tables {
@@ -11,11 +12,10 @@ LimitLookups::Lookup &LimitLookups::open(std::optional<Lookup> &lookup, const ch
                                          int keys) {
     if (lookup)
         return *lookup;
-    Oid const table_oid = relation_in(schema_, table), index_oid = relation_in(schema_, index);
     Lookup opened{};
+    opened.table = open_table(schema_, table, AccessShareLock);
+    opened.index = open_index(schema_, index, AccessShareLock);
     pg::call([&] {
-        opened.table = table_open(table_oid, AccessShareLock);
-        opened.index = index_open(index_oid, AccessShareLock);
         opened.slot = table_slot_create(opened.table, nullptr);
         opened.scan = pg::compat::index_beginscan(opened.table, opened.index,
                                                   RegisterSnapshot(GetLatestSnapshot()), keys);

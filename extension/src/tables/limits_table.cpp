@@ -3,6 +3,7 @@
 
 #include "pg/table_cache.hpp"
 #include "tables/live_columns.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -41,11 +42,11 @@ double to_double(Datum datum) {
 
 } // namespace
 
-LimitsTable::LimitsTable(Oid table, Oid index) {
+LimitsTable::LimitsTable(Oid schema, const char *index) {
+    table_ = open_table(schema, "tenant_limits", AccessShareLock);
+    index_ = open_index(schema, index, AccessShareLock);
     pg::table_cache::push_latest_snapshot();
     pg::call([&] {
-        table_ = table_open(table, AccessShareLock);
-        index_ = index_open(index, AccessShareLock);
         slot_ = table_slot_create(table_, nullptr);
         scan_ = pg::compat::index_beginscan(table_, index_, GetActiveSnapshot(), 1);
     });

@@ -24,7 +24,7 @@ struct LimitsRow {
 // releases what it holds.
 class LimitsTable {
 public:
-    LimitsTable(Oid table, Oid index);
+    LimitsTable(Oid schema, const char *index); // its name
     std::optional<LimitsRow> find(std::string_view tenant);
     bool any(); // has the index an entry?
     void finish();

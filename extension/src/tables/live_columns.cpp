@@ -50,9 +50,11 @@ void install_name_callbacks() {
 
 Oid relation_in(Oid schema, const char *name) {
     Oid const oid = oid_of(schema, name, [&] { return get_relname_relid(name, schema); });
-    if (!OidIsValid(oid))
-        pg::raise_not_installed();
-    return oid;
+    if (OidIsValid(oid))
+        return oid;
+    if (OidIsValid(pg::call([&] { return get_relname_relid("job_live", schema); })))
+        pg::raise_missing_relation(name);
+    pg::raise_not_installed();
 }
 
 Datum status_datum(Oid schema, const char *label) {

@@ -2,6 +2,7 @@
 #include "tables/live_insert.hpp"
 
 #include "tables/live_table.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -33,10 +34,9 @@ Elements::Elements(const pg::Value &array, Oid type) {
 }
 
 LiveInsert::LiveInsert(Oid schema, const NewRows &common)
-    : common_(common), status_(status_datum(schema, common.status)), type_(pg::of(common.type).datum),
-      empty_(pg::of_jsonb("{}").datum) {
-    Oid const table = live_table_oid(schema);
-    table_ = pg::call([&] { return table_open(table, RowExclusiveLock); });
+    : common_(common), type_(pg::of(common.type).datum), empty_(pg::of_jsonb("{}").datum),
+      table_(open_table(schema, "job_live", RowExclusiveLock)),
+      status_(status_datum(schema, common.status)) { // as it is under the lock
     possible_ = takes_our_rows(table_);
     if (possible_)
         batch_.emplace(table_, pg::call([] { return GetCurrentCommandId(true); }));

@@ -46,8 +46,9 @@ public:
 
 private:
     NewRows common_;
-    Datum status_, type_, empty_;
+    Datum type_, empty_;
     Relation table_;
+    Datum status_;
     bool possible_;
     std::optional<pg::BatchInsert> batch_;
 };

@@ -4,6 +4,7 @@
 
 #include "pg/errors.hpp"
 #include "tables/live_columns.hpp"
+#include "tables/open_relation.hpp"
 #include "tables/row_holder.hpp"
 
 namespace fairq::tables {
@@ -98,15 +99,11 @@ void put_version(TupleTableSlot *written, ReturnSetInfo *result) {
 
 LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, KeyLocks &keys,
                      ReturnSetInfo *rows)
-    : stamp_(stamp), types_(types), keys_(keys), rows_(rows), queued_(status_datum(schema, "queued")),
-      locked_(status_datum(schema, "locked")), worker_(pg::of(stamp.worker).datum) {
-    Oid const table = live_table_oid(schema), lane = relation_in(schema, "job_live_lane");
-    bool const readable = pg::call([&] {
-        table_ = table_open(table, RowExclusiveLock);
-        lane_ = index_open(lane, RowExclusiveLock);
-        return LaneReader::reads(lane_, table_);
-    });
-    if (!readable)
+    : stamp_(stamp), types_(types), keys_(keys), rows_(rows), worker_(pg::of(stamp.worker).datum),
+      table_(open_table(schema, "job_live", RowExclusiveLock)),
+      lane_(open_index(schema, "job_live_lane", RowExclusiveLock)), queued_(status_datum(schema, "queued")),
+      locked_(status_datum(schema, "locked")) {
+    if (!pg::call([&] { return LaneReader::reads(lane_, table_); }))
         pg::raise_altered_index("job_live_lane",
                                 "ON job_live (tenant_id, priority, position) WHERE position IS NOT NULL");
     pg::call([&] {

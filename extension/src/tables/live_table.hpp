@@ -129,8 +129,9 @@ private:
     const core::JobTypes &types_;
     KeyLocks &keys_;
     ReturnSetInfo *rows_;
-    Datum queued_, locked_, worker_;
+    Datum worker_;
     Relation table_, lane_;
+    Datum queued_, locked_; // as they are under the table's lock
     Snapshot snapshot_;
     LaneReader reader_;
     TupleTableSlot *seen_, *held_, *changed_;

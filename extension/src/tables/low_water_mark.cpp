@@ -10,6 +10,7 @@
 
 #include "tables/live_columns.hpp"
 #include "tables/live_table.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -27,11 +28,10 @@ struct Index {
 class Look {
 public:
     Look(Oid schema, const Index &index, TimestampTz until) : until_(until) {
-        Oid const table = relation_in(schema, index.table), name = relation_in(schema, index.name);
         dirty_.snapshot_type = SNAPSHOT_DIRTY;
+        table_ = open_table(schema, index.table, AccessShareLock);
+        index_ = open_index(schema, index.name, AccessShareLock);
         pg::call([&] {
-            table_ = table_open(table, AccessShareLock);
-            index_ = index_open(name, AccessShareLock);
             slot_ = table_slot_create(table_, nullptr);
             scan_ = pg::compat::index_beginscan(table_, index_, &dirty_, 2);
             scan_->xs_want_itup = true; // the time, also of a dead row

@@ -4,6 +4,7 @@
 
 #include "tables/live_columns.hpp"
 #include "tables/live_table.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -17,11 +18,11 @@ constexpr int kJobsPerLane = 100;
 class Reader {
 public:
     Reader(Oid schema, const char *index, int keys, bool load_test_only)
-        : keys_(keys), load_test_only_(load_test_only), queued_(status_datum(schema, "queued")) {
-        Oid const table = live_table_oid(schema), index_oid = relation_in(schema, index);
+        : keys_(keys), load_test_only_(load_test_only) {
+        table_ = open_table(schema, "job_live", AccessShareLock);
+        index_ = open_index(schema, index, AccessShareLock);
+        queued_ = status_datum(schema, "queued");
         pg::call([&] {
-            table_ = table_open(table, AccessShareLock);
-            index_ = index_open(index_oid, AccessShareLock);
             slot_ = table_slot_create(table_, nullptr);
             PushActiveSnapshot(GetTransactionSnapshot());
             scan_ = pg::compat::index_beginscan(table_, index_, GetActiveSnapshot(), keys_);

@@ -3,6 +3,7 @@
 
 #include "pg/batch_insert.hpp"
 #include "tables/live_columns.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::tables {
 
@@ -28,13 +29,12 @@ bool is_plain(Relation table) {
 class RateRows {
 public:
     explicit RateRows(Oid schema) : side_(pg::of(std::string_view("claim")).datum) {
-        Oid const table = relation_in(schema, "tenant_rates"), key = relation_in(schema, "tenant_rates_pkey");
-        pg::call([&] {
-            table_ = table_open(table, RowExclusiveLock);
-            possible_ = is_plain(table_);
-            if (possible_)
-                begin(key);
-        });
+        table_ = open_table(schema, "tenant_rates", RowExclusiveLock);
+        possible_ = is_plain(table_);
+        if (!possible_)
+            return;
+        index_ = open_index(schema, "tenant_rates_pkey", RowExclusiveLock);
+        pg::call([&] { begin(); });
     }
 
     bool possible() const { return possible_; }
@@ -62,10 +62,9 @@ public:
 
 private:
     // What follows runs inside call().
-    void begin(Oid key) {
+    void begin() {
         PushActiveSnapshot(GetLatestSnapshot());
         snapshot_ = GetActiveSnapshot();
-        index_ = index_open(key, RowExclusiveLock);
         scan_ = pg::compat::index_beginscan(table_, index_, snapshot_, kRateSide);
         seen_ = table_slot_create(table_, nullptr);
         changed_ = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsVirtual);

@@ -1,0 +1,29 @@
+// Look, lock, look again (see open_relation.hpp), as RangeVarGetRelidExtended() does.
+#include "tables/open_relation.hpp"
+
+#include "tables/live_columns.hpp"
+
+namespace fairq::tables {
+
+Oid lock_relation(Oid schema, const char *name, LOCKMODE mode) {
+    for (;;) {
+        std::uint64_t const news = SharedInvalidMessageCounter;
+        Oid const found = relation_in(schema, name);
+        pg::call([&] { LockRelationOid(found, mode); });
+        if (news == SharedInvalidMessageCounter || relation_in(schema, name) == found)
+            return found;
+        pg::call([&] { UnlockRelationOid(found, mode); });
+    }
+}
+
+Relation open_table(Oid schema, const char *name, LOCKMODE mode) {
+    Oid const table = lock_relation(schema, name, mode);
+    return pg::call([&] { return table_open(table, NoLock); });
+}
+
+Relation open_index(Oid schema, const char *name, LOCKMODE mode) {
+    Oid const index = lock_relation(schema, name, mode);
+    return pg::call([&] { return index_open(index, NoLock); });
+}
+
+} // namespace fairq::tables
