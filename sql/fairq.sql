@@ -239,6 +239,16 @@ CREATE TABLE @extschema@.load_test_totals (
     CONSTRAINT load_test_totals_pkey PRIMARY KEY (kind, name)
 ) WITH (fillfactor = 50);
 
+-- What locks of tenants and keys are hashed with: who knew it could compute whose lock is which, and make a key with another
+-- tenant's. The first row counts, and it stays as it is: what sessions lock would not be the same. Row security without a
+-- policy keeps it from whoever may read all tables. It is not dumped: a restore makes a new one.
+CREATE TABLE @extschema@.queue_secret (
+    secret bytea NOT NULL CHECK (octet_length(secret) = 16)
+);
+ALTER TABLE @extschema@.queue_secret ENABLE ROW LEVEL SECURITY;
+INSERT INTO @extschema@.queue_secret
+SELECT substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 16); -- 244 bits of the strong generator
+
 ------------------------------------------------------------------------------------------------ kept copies
 
 -- For AFTER statement triggers on small tables of which every session keeps a copy: tells the sessions to read it again.

@@ -35,6 +35,13 @@ void startup() {
 
 } // namespace
 
+uint64 secret_word() {
+    uint64 word = 0;
+    if (!pg_strong_random(&word, sizeof word))
+        elog(FATAL, "could not generate random bits");
+    return word;
+}
+
 void install_hooks(const std::array<const Segment *, kSegments> &segments) {
     all = segments;
     compat::at_shmem_request<request>();

@@ -19,6 +19,9 @@ constexpr size_t kSegments = 3;
 // By _PG_init, when preloaded, with all that there are.
 void install_hooks(const std::array<const Segment *, kSegments> &segments);
 
+// A secret for a segment that is initialized just now.
+uint64 secret_word();
+
 } // namespace shared_memory
 
 // Holds the lock of a segment. What is done meanwhile is a leaf: loads and stores, nothing that may raise.

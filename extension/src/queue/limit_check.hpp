@@ -6,8 +6,7 @@
 #include "tables/limit_lookups.hpp"
 
 #include <map>
-#include <unordered_map>
-#include <unordered_set>
+#include <set>
 
 namespace fairq::queue {
 
@@ -54,9 +53,9 @@ private:
     tables::LimitLookups &lookups_;
     Oid queue_;
     TimestampTz now_;
-    std::unordered_set<std::string> locked_;
-    std::unordered_map<std::string, int> uncounted_;  // jobs that run, but do not show in an index as such
-    std::unordered_map<std::string, int64> arrivals_; // the rates' states under the tenants' locks
+    std::set<std::string> locked_;
+    std::map<std::string, int> uncounted_;  // jobs that run, but do not show in an index as such
+    std::map<std::string, int64> arrivals_; // the rates' states under the tenants' locks
     TimestampTz opens_at_ = DT_NOEND;
     std::map<std::string, TimestampTz> due_; // the rates' new arrival times, in the order of their rows
 };

@@ -3,12 +3,12 @@
 #include "queue/limits.hpp"
 
 #include "pg/table_cache.hpp"
+#include "shared/name_hash.hpp"
 #include "shared/waiters/waiters.hpp"
 #include "tables/limits_table.hpp"
 #include "tables/live_columns.hpp"
 
 #include <memory>
-#include <unordered_map>
 
 namespace fairq::queue {
 
@@ -136,7 +136,7 @@ private:
     Oid schema_ = InvalidOid, table_ = InvalidOid;
     std::uint64_t generation_ = 0;
     bool any_ = false, any_pending_ = false;
-    std::unordered_map<std::string, std::unique_ptr<TenantLimits>> tenants_; // null: has no row
+    shared::NameMap<std::unique_ptr<TenantLimits>> tenants_; // null: has no row
 };
 
 KnownLimits &known_limits() {

@@ -10,6 +10,7 @@
 #include "tables/limit_lookups.hpp"
 #include "tables/live_columns.hpp"
 
+#include <set>
 #include <unordered_set>
 
 namespace fairq::tables {
@@ -35,7 +36,7 @@ private:
     Oid queue_;
     LimitLookups &lookups_;
     int locks_ = 0;
-    std::unordered_set<std::string> busy_; // tenant, a zero byte, key; ours too
+    std::set<std::string> busy_; // tenant, a zero byte, key; ours too
 };
 
 struct ClaimedJob {

@@ -1,8 +1,11 @@
 // Tenant locks (see tenant_lock.hpp): advisory lock tags that no SQL function can make (field 4 is 1 or 2
-// there), on a hash of 64 bits. Two names with one hash only keep each other waiting.
+// there), on a hash of 64 bits. Two names with one hash only keep each other waiting; but nobody without the
+// secret finds two such, nor what another one's lock is.
 #include "tables/tenant_lock.hpp"
 
+#include "pg/spi.hpp"
 #include "tables/live_table.hpp"
+#include "tables/secret.hpp"
 
 namespace fairq::tables {
 
@@ -11,9 +14,13 @@ namespace {
 constexpr uint16 kLockKind = 3;
 constexpr int kMostKeyLocks = 256; // of one claim: the server's lock table is everybody's
 
-uint64 hash_of(std::string_view text, uint64 seed) {
-    return hash_bytes_extended(reinterpret_cast<const unsigned char *>(text.data()),
-                               static_cast<int>(text.size()), seed);
+// By the secret of the database. Names have no zero byte, so that no tenant's text is one of a key.
+uint64 hash_of(Oid queue, std::string_view tenant, std::optional<std::string_view> key = std::nullopt) {
+    std::string text(reinterpret_cast<const char *>(&queue), sizeof queue);
+    text.append(tenant);
+    if (key)
+        text.append(1, '\0').append(*key);
+    return core::siphash(secret(pg::schema()), text);
 }
 
 LOCKTAG tag_of(uint64 hash) {
@@ -21,10 +28,6 @@ LOCKTAG tag_of(uint64 hash) {
     SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, static_cast<uint32>(hash >> 32), static_cast<uint32>(hash),
                          kLockKind);
     return tag;
-}
-
-uint64 hash_of_key(Oid queue, std::string_view tenant, std::string_view key) {
-    return hash_of(key, hash_of(tenant, uint64{queue} << 32));
 }
 
 bool try_lock(uint64 hash) {
@@ -49,19 +52,19 @@ bool try_lock_tenant(Oid queue, std::string_view tenant) {
 #ifdef FAIRQ_TEST_WITHOUT_TENANT_LOCK
     return true; // of a library that only tests load: their hammer has to find what this lets through
 #endif
-    return try_lock(hash_of(tenant, queue));
+    return try_lock(hash_of(queue, tenant));
 }
 
 bool try_lock_key(Oid queue, std::string_view tenant, std::string_view key) {
-    return try_lock(hash_of_key(queue, tenant, key));
+    return try_lock(hash_of(queue, tenant, key));
 }
 
 bool tenant_is_locked(Oid queue, std::string_view tenant) {
-    return others_have(hash_of(tenant, queue));
+    return others_have(hash_of(queue, tenant));
 }
 
 bool key_is_locked(Oid queue, std::string_view tenant, std::string_view key) {
-    return others_have(hash_of_key(queue, tenant, key));
+    return others_have(hash_of(queue, tenant, key));
 }
 
 KeyLocks::State KeyLocks::take(std::string_view tenant, std::string_view key) {

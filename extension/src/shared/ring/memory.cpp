@@ -41,6 +41,7 @@ void attach(void *at) {
 void initialize(LWLock *lock) {
     *memory = Memory{};
     memory->lock = lock;
+    memory->key = {pg::shared_memory::secret_word(), pg::shared_memory::secret_word()};
     memory->capacity = capacity;
     for (ConditionVariable &free : memory->claim_slot_free)
         ConditionVariableInit(&free);
@@ -49,8 +50,7 @@ void initialize(LWLock *lock) {
 }
 
 uint32 hash_of(int queue, std::string_view tenant) {
-    return hash_bytes(reinterpret_cast<const unsigned char *>(tenant.data()),
-                      static_cast<int>(tenant.size())) ^
+    return static_cast<uint32>(core::siphash(memory->key, tenant)) ^
            hash_bytes_uint32(static_cast<uint32>(queue));
 }
 

@@ -6,6 +6,7 @@
 #include "core/limits.hpp"
 #include "core/page_hint.hpp"
 #include "core/schedule.hpp"
+#include "core/siphash.hpp"
 #include "core/skip_ranges.hpp"
 #include "pg/shared_memory.hpp"
 
@@ -77,6 +78,7 @@ struct Queue {
 
 struct Memory {
     LWLock *lock;
+    core::SipKey key; // of the tenants' hashes
     uint64 clock;
     uint64 openings; // counts what lets a tenant run more: jobs that enter its lane, or leave its cap
     int32 capacity;

@@ -36,7 +36,7 @@ std::string name_of(const Change &change) {
 
 // A transaction that calls a verb a million times changes the same tenants again and again.
 void shorten() {
-    std::unordered_map<std::string, size_t> places;
+    NameMap<size_t> places;
     std::vector<Change> shorter;
     for (Change &change : pending->changes) {
         auto const [found, is_new] = places.emplace(name_of(change), shorter.size());

@@ -5,12 +5,11 @@
 #pragma once
 
 #include "pg/boundary.hpp"
-
-#include <unordered_map>
+#include "shared/name_hash.hpp"
 
 namespace fairq::shared::queued_counts {
 
-using QueuedCounts = std::unordered_map<std::string, int64>;
+using QueuedCounts = shared::NameMap<int64>;
 
 void install_callbacks(); // by _PG_init, when preloaded, after those of the counters
 

@@ -3,8 +3,8 @@
 #include "shared/ring/memory.hpp"
 #include "shared/ring/ring.hpp"
 
-#include <unordered_map>
-#include <unordered_set>
+#include <map>
+#include <set>
 
 namespace fairq::shared::ring {
 
@@ -12,7 +12,8 @@ namespace {
 
 constexpr int kEnterAtOnce = 256; // lanes, for one hold of the lock
 
-using Lanes = std::unordered_map<std::string, core::DirtyRanges>;
+// By their names: the order in which lanes enter the ring is nobody's secret, and nobody's choice.
+using Lanes = std::map<std::string, core::DirtyRanges, std::less<>>;
 
 // What one level of the transaction touched, should it be rolled back.
 struct Level {
@@ -24,15 +25,15 @@ struct Level {
 struct Touched {
     Lanes at_commit;
     std::vector<Level> at_abort;
-    std::unordered_map<std::string, int> weights;
-    std::unordered_set<std::string> opened;
+    std::map<std::string, int, std::less<>> weights;
+    std::set<std::string, std::less<>> opened;
     bool all_opened = false;
 
     void clear() {
-        pg::clear_and_shrink(at_commit);
+        at_commit.clear();
         at_abort.clear();
         weights.clear();
-        pg::clear_and_shrink(opened);
+        opened.clear();
         all_opened = false;
     }
 };
@@ -132,14 +133,26 @@ void install_callbacks() {
     install_draw_callbacks();
 }
 
+namespace {
+
+// Those of one call come in the order of their names.
+void add(Lanes &lanes, std::string_view tenant, core::KeyRange where) {
+    auto found = lanes.find(tenant);
+    if (found == lanes.end())
+        found = lanes.emplace_hint(lanes.end(), tenant, core::DirtyRanges());
+    found->second.add(where);
+}
+
+} // namespace
+
 void activate_at_commit(Oid table, std::string_view tenant, core::KeyRange where) {
     if (memory != nullptr)
-        touched.of(table).at_commit[std::string(tenant)].add(where);
+        add(touched.of(table).at_commit, tenant, where);
 }
 
 void activate_at_abort(Oid table, std::string_view tenant, core::KeyRange where) {
     if (memory != nullptr)
-        level_of(table).lanes[std::string(tenant)].add(where);
+        add(level_of(table).lanes, tenant, where);
 }
 
 void forget_skip_ranges_at_abort(Oid table) {

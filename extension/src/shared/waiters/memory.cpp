@@ -21,6 +21,7 @@ void attach(void *at) {
 void initialize(LWLock *lock) {
     memset(static_cast<void *>(memory), 0, sizeof(Memory));
     memory->lock = lock;
+    memory->key = {pg::shared_memory::secret_word(), pg::shared_memory::secret_word()};
     for (Bucket &bucket : memory->buckets) {
         pg_atomic_init_u64(&bucket.news, 0);
         pg_atomic_init_u32(&bucket.waiting, 0);
@@ -44,8 +45,7 @@ Bucket &bucket_of(Oid table) {
 }
 
 uint64 hash_of(std::string_view tenant) {
-    return hash_bytes_extended(reinterpret_cast<const unsigned char *>(tenant.data()),
-                               static_cast<int>(tenant.size()), 0);
+    return core::siphash(memory->key, tenant);
 }
 
 int find_queue(Oid table) {

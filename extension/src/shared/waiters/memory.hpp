@@ -2,6 +2,7 @@
 // some. For the files of this folder only.
 #pragma once
 
+#include "core/siphash.hpp"
 #include "pg/shared_memory.hpp"
 
 namespace fairq::shared::waiters {
@@ -38,6 +39,7 @@ struct Bucket {
 
 struct Memory {
     LWLock *lock;
+    core::SipKey key; // of the tenants' hashes
     uint64 clock;
     int32 free;
     Bucket buckets[kBuckets];

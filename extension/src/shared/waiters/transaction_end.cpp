@@ -4,8 +4,9 @@
 #include "shared/waiters/memory.hpp"
 #include "shared/waiters/waiters.hpp"
 
+#include <map>
+#include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace fairq::shared::waiters {
 
@@ -16,17 +17,17 @@ using Jobs = std::unordered_map<uint64, int64>; // by the hash of their tenant
 struct Pending {
     Jobs at_commit;
     int64 at_abort = 0;
-    std::unordered_map<std::string, int64> opened; // each has an entry in at_commit
-    bool brings = false;                           // something that others are to be told in any case
-    std::unordered_set<std::string> held;          // tenants whose locks we have; entries as above
-    uint64 held_since = 0;                         // the news before the first of them
+    std::map<std::string, int64, std::less<>> opened; // each has an entry in at_commit
+    bool brings = false;                              // something that others are to be told in any case
+    std::set<std::string, std::less<>> held;          // tenants whose locks we have; entries as above
+    uint64 held_since = 0;                            // the news before the first of them
     bool everybody = false;
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
 
     void clear() {
         pg::clear_and_shrink(at_commit);
         at_abort = 0;
-        pg::clear_and_shrink(opened);
+        opened.clear();
         brings = false;
         held.clear();
         everybody = false;
