@@ -1,5 +1,6 @@
 // The SQL-callable functions: unpack and check arguments, call the queue, pack the result. The schema that a
 // function was created in is where the extension's tables are.
+#include "metrics/metrics.hpp"
 #include "pg/arguments.hpp"
 #include "pg/caller.hpp"
 #include "pg/notify.hpp"
@@ -10,7 +11,6 @@
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "ticks/ticks.hpp"
-#include "metrics/metrics.hpp"
 
 namespace {
 

@@ -149,8 +149,7 @@ protected:
 
 TEST_F(FullTenantWithoutOpenings, is_found_to_be_held_back) {
     bool held_back = false;
-    for (int i = 0; i < 5 && !held_back;
-         ++i) { // again if it took more than a second
+    for (int i = 0; i < 5 && !held_back; ++i) { // again if it took more than a second
         complete(database_, running_.ids, running_.lock_token);
         running_ = claim(database_, 10);
         held_back = running_.ids.empty();

@@ -1,8 +1,8 @@
 // What each tenant has, gets and is due: the deepest ones by name, the rest summed. What is looked up is
 // looked up for those that are named; the rest costs a look at what the ring knows of it.
+#include "metrics/metrics.hpp"
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
-#include "metrics/metrics.hpp"
 
 namespace fairq::metrics {
 

@@ -2,12 +2,12 @@
 // is the first of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited,
 // key_busy, in_transaction, housekeeping, no_worker, waiting: what has to end before the next can matter; of
 // what can only end by somebody's command before what ends by itself.
-#include "pg/table_cache.hpp"
-#include "tables/row_holder.hpp"
-#include "tables/tenant_lock.hpp"
-#include "queue/limit_check.hpp"
 #include "metrics/metrics.hpp"
 #include "metrics/why_answer.hpp"
+#include "pg/table_cache.hpp"
+#include "queue/limit_check.hpp"
+#include "tables/row_holder.hpp"
+#include "tables/tenant_lock.hpp"
 
 namespace fairq::metrics {
 

@@ -1,6 +1,6 @@
 // Why a finished job is not running (see why_answer.hpp).
-#include "tables/owner.hpp"
 #include "metrics/why_answer.hpp"
+#include "tables/owner.hpp"
 
 namespace fairq::metrics {
 

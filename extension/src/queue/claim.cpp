@@ -1,15 +1,15 @@
 // The claim. One call gives up to max_jobs jobs, shared between the tenants that have
 // claimable work, by their weights and within their limits, at a cost that depends on max_jobs alone.
 #include "pg/table_cache.hpp"
+#include "queue/division.hpp"
+#include "queue/limits.hpp"
+#include "queue/rescan.hpp"
+#include "queue/wait.hpp"
 #include "shared/waiters/waiters.hpp"
 #include "tables/claimed_rows.hpp"
 #include "tables/leases.hpp"
 #include "tables/low_water_mark.hpp"
 #include "tables/open_relation.hpp"
-#include "queue/division.hpp"
-#include "queue/limits.hpp"
-#include "queue/rescan.hpp"
-#include "queue/wait.hpp"
 
 namespace fairq::queue {
 

@@ -1,6 +1,6 @@
 // How verbs tell the counters and the ring what they moved.
-#include "shared/waiters/waiters.hpp"
 #include "queue/internal.hpp"
+#include "shared/waiters/waiters.hpp"
 
 namespace fairq::queue {
 

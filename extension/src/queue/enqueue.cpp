@@ -1,9 +1,9 @@
 // Enqueue: one job or many, idempotent per tenant. A job's id is also its first position in its tenant's
 // lane, so order of enqueue costs no second sequence.
-#include "tables/live_insert.hpp"
-#include "tables/open_relation.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
+#include "tables/live_insert.hpp"
+#include "tables/open_relation.hpp"
 
 namespace fairq::queue {
 

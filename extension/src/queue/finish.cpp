@@ -1,8 +1,8 @@
 // How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by
 // the lease's token, except cancel, which takes the job from whoever has it.
-#include "tables/complete_rows.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
+#include "tables/complete_rows.hpp"
 
 namespace fairq::queue {
 

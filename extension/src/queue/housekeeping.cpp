@@ -2,8 +2,8 @@
 // is free come back into their lanes, pipeline runs take their next step, and history gets its partitions. External
 // workers alone need no ticker for it. What housekeeping moves is locked until its transaction ends, so the claim of a
 // role that is bound to tenants, which may not hold up others, does it for these tenants only.
-#include "tables/low_water_mark.hpp"
 #include "queue/internal.hpp"
+#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 

@@ -13,13 +13,13 @@
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/transaction.hpp"
+#include "queue/queue.hpp"
 #include "shared/counters.hpp"
 #include "shared/ring/queued_counts.hpp"
 #include "shared/ring/ring.hpp"
 #include "tables/live_columns.hpp"
 #include "tables/live_table.hpp"
 #include "tables/oldest.hpp"
-#include "queue/queue.hpp"
 
 // The columns that job_live and job_history share before the status and after it, in two runs around it.
 #define FAIRQ_BEFORE_STATUS                                                                                  \

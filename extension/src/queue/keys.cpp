@@ -1,8 +1,8 @@
 // Concurrency keys and paused types: the jobs that stand in the way of others are parked, out of the lane,
 // and come back when their key is free or their type goes on.
 #include "pg/table_cache.hpp"
-#include "tables/tenant_lock.hpp"
 #include "queue/limits.hpp"
+#include "tables/tenant_lock.hpp"
 
 namespace fairq::queue {
 

@@ -2,8 +2,8 @@
 // by the same schedule (core/schedule.hpp); the ring's lasts, the walk's is made for the claim.
 #pragma once
 
-#include "shared/ring/ring.hpp"
 #include "queue/internal.hpp"
+#include "shared/ring/ring.hpp"
 
 namespace fairq::queue {
 

@@ -1,9 +1,9 @@
 // Leases: heartbeat and reclaim. Nobody who reclaims waits: a lease that somebody has locked is left alone,
 // and so is a job that somebody is finishing just now. A reclaimed job goes back to its place; one
 // without attempts left is dead, so a job that kills its worker ends.
-#include "tables/low_water_mark.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
+#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 

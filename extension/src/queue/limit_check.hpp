@@ -2,8 +2,8 @@
 // cannot disagree.
 #pragma once
 
-#include "tables/limit_lookups.hpp"
 #include "queue/limits.hpp"
+#include "tables/limit_lookups.hpp"
 
 #include <map>
 #include <set>

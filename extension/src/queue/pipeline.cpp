@@ -2,9 +2,9 @@
 // the next step at once, if nobody is enqueueing into the run just then; else, and for what one step leaves,
 // claims and ticks go on. A step moves a bounded number of jobs, in one transaction with what it says of the
 // run. Jobs are locked before runs, and a step waits for nobody.
-#include "tables/low_water_mark.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
+#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 

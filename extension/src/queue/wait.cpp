@@ -3,9 +3,9 @@
 
 #include "pg/interrupts.hpp"
 #include "pg/transaction.hpp"
+#include "queue/limits.hpp"
 #include "shared/waiters/waiters.hpp"
 #include "tables/owner.hpp"
-#include "queue/limits.hpp"
 
 namespace fairq::queue {
 

@@ -1,6 +1,6 @@
 // Which function runs a job type inside the server, and as whom.
-#include "tables/owner.hpp"
 #include "queue/access.hpp"
+#include "tables/owner.hpp"
 #include "ticks/ticks.hpp"
 
 namespace fairq::ticks {

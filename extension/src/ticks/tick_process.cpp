@@ -2,9 +2,9 @@
 // alive, gives back what nobody did, and writes the tick's row. The others run handlers: a job's effect and
 // its completion commit together, fenced by the lease, and a failing handler fails its job alone.
 #include "pg/caller.hpp"
+#include "queue/internal.hpp"
 #include "tables/job_row.hpp"
 #include "tables/owner.hpp"
-#include "queue/internal.hpp"
 #include "ticks/ticks.hpp"
 
 #include <map>

@@ -6,6 +6,7 @@
 #include "core/limits.hpp"
 #include "core/page_hint.hpp"
 #include "core/schedule.hpp"
+#include "core/siphash.hpp"
 #include "core/skip_ranges.hpp"
 #include "pg/shared_memory.hpp"
 

@@ -2,6 +2,7 @@
 // some. For the files of this folder only.
 #pragma once
 
+#include "core/siphash.hpp"
 #include "pg/shared_memory.hpp"
 
 namespace fairq::shared::waiters {
