@@ -313,9 +313,6 @@ COMMENT ON VIEW @extschema@.my_jobs IS 'job_queue, of the tenants that the calli
 
 ------------------------------------------------------------------------------------------------ the API: enqueue
 
--- The functions of the hot path, of enqueue, claim and complete, have no SET clause: it took 3 % of a batch. They mostly run no
--- SQL of their own; where they do, or an index calls somebody's function, they set search_path themselves.
-
 CREATE FUNCTION @extschema@.enqueue_job(
     tenant_id text,
     job_type text,
@@ -329,7 +326,7 @@ CREATE FUNCTION @extschema@.enqueue_job(
     run_id bigint DEFAULT NULL,
     stage integer DEFAULT NULL)
 RETURNS bigint
-LANGUAGE c
+LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_enqueue_job';
 COMMENT ON FUNCTION @extschema@.enqueue_job IS
     'adds one job and returns its id, or the id of the tenant''s job that has this idempotency_key already; low priority numbers go first; JQ002 when the tenant is over its limits, DETAIL (JSON) tells when to try again';
@@ -348,7 +345,7 @@ CREATE FUNCTION @extschema@.enqueue_jobs(
     stage integer DEFAULT NULL,
     partial boolean DEFAULT false)
 RETURNS SETOF bigint
-LANGUAGE c ROWS 1000
+LANGUAGE c ROWS 1000 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_enqueue_jobs';
 COMMENT ON FUNCTION @extschema@.enqueue_jobs IS
     'adds a job for each element of tenant_ids in one round trip; payloads and keys, where given, have as many elements; ids in the same order. A tenant over its limits refuses the whole call (JQ002), or with partial its last elements: NULL instead of their ids';
@@ -409,14 +406,14 @@ CREATE TRIGGER job_queue_refuse INSTEAD OF UPDATE OR DELETE ON @extschema@.job_q
 
 CREATE FUNCTION @extschema@.claim_queued_jobs(worker_id text, max_jobs integer DEFAULT 50, tenant_cap integer DEFAULT 25)
 RETURNS SETOF @extschema@.job_queue
-LANGUAGE c ROWS 50
+LANGUAGE c ROWS 50 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_claim_queued_jobs';
 COMMENT ON FUNCTION @extschema@.claim_queued_jobs IS
     'locks up to max_jobs jobs, shared fairly between tenants, at most tenant_cap of one; all carry one new lock_token';
 
 CREATE FUNCTION @extschema@.complete_jobs(job_ids bigint[], lock_token bigint)
 RETURNS SETOF bigint
-LANGUAGE c ROWS 50
+LANGUAGE c ROWS 50 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_complete_jobs';
 COMMENT ON FUNCTION @extschema@.complete_jobs IS
     'completes the jobs that this lease still holds and returns their ids; a job whose lease was lost is not among them';
@@ -424,7 +421,7 @@ COMMENT ON FUNCTION @extschema@.complete_jobs IS
 CREATE FUNCTION @extschema@.complete_and_claim_jobs(
     done_ids bigint[], lock_token bigint, worker_id text, max_jobs integer DEFAULT 50, tenant_cap integer DEFAULT 25)
 RETURNS SETOF @extschema@.job_queue
-LANGUAGE c ROWS 50
+LANGUAGE c ROWS 50 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_complete_and_claim_jobs';
 COMMENT ON FUNCTION @extschema@.complete_and_claim_jobs IS
     'complete_jobs and claim_queued_jobs in one round trip and one commit; done_ids and lock_token may be NULL (a first call). Jobs whose lease was lost are not completed: a WARNING (JQ001) has their ids in its DETAIL, as JSON';

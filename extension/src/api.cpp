@@ -5,6 +5,7 @@
 #include "pg/caller.hpp"
 #include "pg/notify.hpp"
 #include "pg/pushed_conditions.hpp"
+#include "pg/script_version.hpp"
 #include "pg/table_cache.hpp"
 #include "pg/transaction.hpp"
 #include "queue/access.hpp"
@@ -20,6 +21,7 @@ using pg::Arguments;
 using queue::Capability;
 
 Arguments begin(FunctionCallInfo fcinfo) {
+    pg::check_script_version();
     pg::use_schema(pg::call([&] { return get_func_namespace(fcinfo->flinfo->fn_oid); }));
     return Arguments(fcinfo);
 }

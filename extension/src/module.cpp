@@ -1,5 +1,6 @@
 // The library as PostgreSQL loads it: magic, settings, shared memory. Nothing here can throw.
 #include "pg/async_commit.hpp"
+#include "pg/script_version.hpp"
 #include "pg/settings.hpp"
 #include "pg/spi.hpp"
 #include "pg/table_cache.hpp"
@@ -40,5 +41,6 @@ void _PG_init(void) {
     fairq::tables::install_name_callbacks();
     fairq::pg::async_commit::install_callbacks();
     fairq::pg::install_planner_hook();
+    fairq::pg::install_version_callbacks();
 }
 }

@@ -10,8 +10,8 @@ CREATE TEMP VIEW members AS
     SELECT classid, objid FROM pg_depend
      WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'fairq');
 
--- Functions: search_path is pinned but where it cannot be (a procedure that commits) or costs too much (the hot path, which
--- pins it where it runs SQL: see hostile_path). None of these is SECURITY DEFINER.
+-- Functions: search_path is pinned but where it cannot be: a procedure that commits (see hostile_path). None of these is
+-- SECURITY DEFINER.
 SELECT count(*) > 20 AS functions FROM members WHERE classid = 'pg_proc'::regclass;
 SELECT proname AS definer_without_path FROM members JOIN pg_proc p ON p.oid = objid AND classid = 'pg_proc'::regclass
  WHERE prosecdef AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false);

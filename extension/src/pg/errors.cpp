@@ -210,6 +210,18 @@ void raise_not_installed() {
     });
 }
 
+void raise_other_version(const std::string &library, const std::string &script) {
+    raise([&] {
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("the library of fairq is version %s, and the extension in this database is version %s",
+                    library.c_str(), script.c_str()),
+             errhint("Run ALTER EXTENSION fairq UPDATE; if the library is the older one, connect again, and "
+                     "restart a server that preloads it.")));
+    });
+}
+
 void raise_missing_relation(const char *name) {
     raise([&] {
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -12,24 +12,25 @@ void warn_leases_lost(const std::vector<int64> &job_ids, int64 lock_token);     
 [[noreturn]] void raise_unknown_job(int64 job_id);                                         // JQ004
 // current: the stage that the run is in; none when it is over.
 [[noreturn]] void raise_stage_passed(int64 run, int32 stage, const std::string &status,
-                                     std::optional<int32> current);                        // JQ005
-[[noreturn]] void raise_payload_too_large(size_t bytes, size_t limit);                     // JQ006
-[[noreturn]] void raise_bad_argument(const std::string &message, const std::string &hint); // JQ007
-void refuse_on_standby(const char *what);                                                  // 25006
-void refuse_read_only(const char *what);                                                   // 25006
-[[noreturn]] void raise_isolation_level();                                                 // 25001
-[[noreturn]] void raise_in_transaction();                                                  // 25001
-[[noreturn]] void raise_cannot_wait();                                                     // 25001
-[[noreturn]] void raise_no_worker_slot();                                                  // 53000
-[[noreturn]] void raise_role_cannot_login(const std::string &role);                        // 28000
-[[noreturn]] void raise_not_allowed(const std::string &message, const std::string &hint);  // 42501
-[[noreturn]] void raise_timed_out();                                                       // 57014
-[[noreturn]] void raise_worker_ended();                                                    // JQ009
-[[noreturn]] void raise_unknown_run(int64 run);                                            // JQ010
-[[noreturn]] void raise_row_swallowed(const char *table);                                  // JQ011
-[[noreturn]] void raise_not_installed();                                                   // 55000
-[[noreturn]] void raise_missing_relation(const char *name);                                // 55000
-[[noreturn]] void raise_no_secret();                                                       // 55000
+                                     std::optional<int32> current);                           // JQ005
+[[noreturn]] void raise_payload_too_large(size_t bytes, size_t limit);                        // JQ006
+[[noreturn]] void raise_bad_argument(const std::string &message, const std::string &hint);    // JQ007
+void refuse_on_standby(const char *what);                                                     // 25006
+void refuse_read_only(const char *what);                                                      // 25006
+[[noreturn]] void raise_isolation_level();                                                    // 25001
+[[noreturn]] void raise_in_transaction();                                                     // 25001
+[[noreturn]] void raise_cannot_wait();                                                        // 25001
+[[noreturn]] void raise_no_worker_slot();                                                     // 53000
+[[noreturn]] void raise_role_cannot_login(const std::string &role);                           // 28000
+[[noreturn]] void raise_not_allowed(const std::string &message, const std::string &hint);     // 42501
+[[noreturn]] void raise_timed_out();                                                          // 57014
+[[noreturn]] void raise_worker_ended();                                                       // JQ009
+[[noreturn]] void raise_unknown_run(int64 run);                                               // JQ010
+[[noreturn]] void raise_row_swallowed(const char *table);                                     // JQ011
+[[noreturn]] void raise_not_installed();                                                      // 55000
+[[noreturn]] void raise_other_version(const std::string &library, const std::string &script); // 55000
+[[noreturn]] void raise_missing_relation(const char *name);                                   // 55000
+[[noreturn]] void raise_no_secret();                                                          // 55000
 // definition: what follows CREATE INDEX and its name.
 [[noreturn]] void raise_altered_index(const char *index, const char *definition); // 55000
 
