@@ -23,8 +23,7 @@ constexpr std::int64_t kSecond = 1000 * kMillisecond;
 constexpr std::int64_t kDay = 86400 * kSecond;
 constexpr std::int64_t kMaxTimeout = 7 * kDay;
 
-// A claim looks at no more than this many lanes for each job that it was asked for; the next claim goes on
-// behind them.
+// For each job that it was asked for, a claim looks at so many lanes at most; the next claim goes on behind.
 constexpr int kLanesPerJob = 20;
 
 } // namespace fairq::core

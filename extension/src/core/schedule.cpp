@@ -113,15 +113,13 @@ bool in_a_heap(LaneState state) {
 
 // ------------------------------------------------------------------------------------------ the clock
 
-// Starts and clock are rounded, hence the tolerance: a lane that is due must not wait because of the last
-// bits.
+// Starts and clock are rounded, hence the tolerance: a lane that is due must not wait for their last bits.
 bool Schedule::due(const ScheduledLane &lane) const {
     return lane.start <= state_.now + 1e-9 + std::fabs(state_.now) * 1e-15;
 }
 
-// To be called when the lanes that count were charged with so many jobs in all. What rounding takes from this
-// step of the clock is added to a later one; without that, clock and lanes would drift apart within some
-// hundred million jobs.
+// The lanes that count were charged with so many jobs in all. What rounding takes from this step of the clock
+// is added to a later one; otherwise clock and lanes would drift apart within some hundred million jobs.
 void Schedule::move_clock(double jobs) {
     if (state_.weight == 0) {
         state_.remainder = 0;

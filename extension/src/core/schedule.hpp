@@ -58,13 +58,11 @@ class Schedule {
 public:
     Schedule(ScheduledLane *lanes, ScheduleState &state) : lanes_(lanes), state_(state) {}
 
-    // The lane takes part from now on, without credit for the past. If it is in already, this sets its
-    // weight.
+    // The lane takes part from now on, without credit for the past; or, if it is in already, gets the weight.
     void enter(int lane, int weight);
     // The lane's start is remembered, so that it gains nothing by leaving and coming back.
     void leave(int lane);
-    // Acts from the next pick on. The jobs that the lane is ahead or behind stay, with another time to make
-    // up for them.
+    // Acts from the next pick on. The lane stays as many jobs ahead or behind as it was.
     void set_weight(int lane, int weight);
 
     // Charges the lane that is served next with one job and returns it; -1 only when no lane can be picked:
@@ -115,8 +113,7 @@ struct Grant {
 // Draws up to `jobs` jobs. room(lane) is the most that the lane may get in this draw; it must not throw, and
 // is asked once for each lane that is reached. A lane without room is held until the draw ends. The grants
 // are in the order in which the lanes were first served, and their sum is less than `jobs` only when no lane
-// has room left. The draw allocates before it changes the schedule: if memory runs out, the schedule is
-// unchanged.
+// has room left. The draw allocates before it changes the schedule, which stays as it is if memory runs out.
 //
 // Each grant is within one job of the weighted max-min fair one, if room() knows how much work a lane has. A
 // claim that finds that out only by looking has two ways. To be as exact, it gives everything back once lanes

@@ -25,8 +25,7 @@ constexpr std::int16_t priority_of(LaneKey key) {
 constexpr std::int64_t position_of(LaneKey key) {
     return key & kMostPosition;
 }
-// The key that follows, or the same key if it stands for many positions: a walk cannot know that it has seen
-// all of them.
+// The key that follows; or the same key if it stands for many positions, which a walk may not all have seen.
 constexpr LaneKey key_after(LaneKey key) {
     return position_of(key) == 0 || position_of(key) == kMostPosition ? key : key + 1;
 }

@@ -182,7 +182,7 @@ pg::Value only_value(const pg::Rows &rows) {
 Counts counts(bool by_tenant) {
     Oid const table = tables::live_table_oid(pg::schema());
     std::optional<shared::StatusCounts> const own_changes = shared::counters::pending();
-    shared::queue_state::Kept kept = shared::queue_state::read(table);
+    shared::queue_state::KnownCounts kept = shared::queue_state::read(table);
     bool const can_keep =
         shared::queue_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
     bool const no_place = by_tenant && !shared::ring::available(); // for depths: fairq.ring_lanes is 0

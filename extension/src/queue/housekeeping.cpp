@@ -52,9 +52,9 @@ constexpr int64 kSweepInterval = core::kSecond;
 
 // A role that is bound to tenants has a clock of its own: a sweep that left out other tenants must not delay theirs.
 bool sweep_is_due(OnlyTenants only) {
-    return only ? shared::queue_state::own_sweep_is_due(pg::now(), kSweepInterval)
-                : shared::queue_state::sweep_is_due(tables::live_table_oid(pg::schema()), pg::now(),
-                                                    kSweepInterval);
+    return only ? shared::queue_state::own_housekeeping_is_due(pg::now(), kSweepInterval)
+                : shared::queue_state::housekeeping_is_due(tables::live_table_oid(pg::schema()), pg::now(),
+                                                           kSweepInterval);
 }
 
 } // namespace

@@ -306,7 +306,7 @@ void sweep(int64 stale_after, OnlyTenants only) {
     pg::with_spi([&] {
         if (only) {
             if (sweep_for(*only, pg::now() - stale_after))
-                shared::queue_state::sweep_again(tables::live_table_oid(pg::schema()));
+                shared::queue_state::hasten_housekeeping(tables::live_table_oid(pg::schema()));
             return;
         }
         Stale stale(stale_after);
@@ -319,7 +319,7 @@ void sweep(int64 stale_after, OnlyTenants only) {
             any_ended = any_ended || outcome.ended;
         }
         if (any_ended)
-            shared::queue_state::sweep_again(tables::live_table_oid(pg::schema()));
+            shared::queue_state::hasten_housekeeping(tables::live_table_oid(pg::schema()));
     });
 }
 

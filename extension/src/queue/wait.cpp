@@ -86,7 +86,7 @@ bool is_old_news(Oid queue, TimestampTz end) {
         sleep_until(std::min(end, pg::now() + kMoment));
         return true;
     case shared::waiters::Saw::full:
-        shared::waiters::told(queue);
+        shared::waiters::mark_seen(queue);
         return true;
     }
     return true;
@@ -108,7 +108,7 @@ bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) 
     }
     bool const woken = wait_until(queue, end);
     if (woken)
-        shared::waiters::told(queue);
+        shared::waiters::mark_seen(queue);
     return woken;
 }
 

@@ -1,5 +1,5 @@
-// Pending counts of the transaction in progress: one entry for each nesting level that changed something. The
-// stack is a fixed array; deeper savepoints make the counts unknown, not wrong.
+// The pending counts of the transaction in progress: a stack with one entry for each nesting level that
+// changed something. The stack is a fixed array; deeper savepoints make the counts unknown, not wrong.
 #include "shared/counters.hpp"
 
 #include "pg/transaction_end.hpp"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kLevels = 32;
 
-// With values: else a constructor would run when the library is loaded.
+// The members have initial values: otherwise a constructor would run when the library is loaded.
 struct Level {
     int nesting = 0;
     StatusCounts changes = {};
@@ -19,7 +19,7 @@ struct Level {
 Level levels[kLevels];
 size_t depth = 0;
 Oid counted_table = InvalidOid;
-bool unknown = false; // more than we can keep track of: two queues, too many savepoints
+bool unknown = false; // the transaction changes two queues, or nests savepoints too deep for the stack
 
 void merge(StatusCounts &into, const StatusCounts &from) {
     for (int kind = 0; kind < 2; ++kind)
@@ -33,7 +33,7 @@ void reset() {
     counted_table = InvalidOid;
 }
 
-void tell() {
+void add_to_shared_counts() {
     if (unknown)
         queue_state::forget_counts(counted_table);
     else
@@ -43,7 +43,7 @@ void tell() {
 
 void at_end(pg::TransactionEvent event) {
     if (event == pg::TransactionEvent::commit && OidIsValid(counted_table))
-        tell();
+        add_to_shared_counts();
     if (event == pg::TransactionEvent::prepare && OidIsValid(counted_table))
         queue_state::forget_counts(counted_table);
     if (is_over(event)) {

@@ -1,5 +1,5 @@
-// The shared memory behind queue_state.hpp: a fixed array of slots under one LWLock. Lock scopes are leaves:
-// loads and stores only, nothing that may raise.
+// The shared memory behind queue_state.hpp: a fixed array of slots under one LWLock. Code that holds the lock
+// only loads and stores: it takes no other lock, and nothing in it can raise an error.
 #include "shared/queue_state.hpp"
 
 namespace fairq::shared::queue_state {
@@ -8,18 +8,18 @@ namespace {
 
 constexpr int kSlots = 64;
 constexpr int kTenantBytes = 256;
-constexpr int64 kCountPatience = 60 * USECS_PER_SEC; // a count that takes longer has died
+constexpr int64 kCountPatience = 60 * USECS_PER_SEC; // the session of a count that takes longer has died
 
 struct Slot {
     Oid database, table;
-    uint64 used; // for giving the least recently used slot away
-    TimestampTz swept_at;
-    LowWaterMark marks[static_cast<int>(MarkedIndex::count)];
+    uint64 used; // number of the last use: the least recently used slot is given to another queue
+    TimestampTz housekeeping_at;
+    LowWaterMark low_water_marks[static_cast<int>(MarkedIndex::count)];
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
     bool exact;
     uint64 generation;          // of the count in progress, or of the last one
-    TimestampTz counting_since; // 0: nobody counts
+    TimestampTz counting_since; // 0: no session is counting
     TimestampTz counted_at;
     int64 counts[2][kCountedStatuses];
 };
@@ -33,7 +33,7 @@ struct State {
 static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
 
 State *state = nullptr;
-TimestampTz own_sweep = 0; // this session's last one, on a clock of its own
+TimestampTz own_housekeeping = 0; // when this session last did the housekeeping for itself
 
 Size size_of_state() {
     return sizeof(State);
@@ -54,8 +54,7 @@ Slot *find(Oid table) {
     return place < 0 ? nullptr : &state->slots[place];
 }
 
-// The queue's slot, taken from whoever used his least recently if need be. The caller holds the lock
-// exclusively.
+// The queue's slot, or else the least recently used one, emptied. The caller holds the lock exclusively.
 Slot &find_or_make(Oid table) {
     Slot *slot = find(table);
     if (slot == nullptr) {
@@ -104,36 +103,36 @@ void set_rotation(Oid table, std::string_view tenant) {
     memcpy(slot.tenant, tenant.data(), tenant.size());
 }
 
-bool own_sweep_is_due(TimestampTz now, int64 interval) {
-    bool const due = now - own_sweep >= interval;
-    own_sweep = due ? now : own_sweep;
+bool own_housekeeping_is_due(TimestampTz now, int64 interval) {
+    bool const due = now - own_housekeeping >= interval;
+    own_housekeeping = due ? now : own_housekeeping;
     return due;
 }
 
-bool sweep_is_due(Oid table, TimestampTz now, int64 interval) {
+bool housekeeping_is_due(Oid table, TimestampTz now, int64 interval) {
     if (!available())
-        return own_sweep_is_due(now, interval);
+        return own_housekeeping_is_due(now, interval);
     {
         pg::LockScope const lock(state->lock, LW_SHARED);
         Slot const *const slot = find(table);
-        if (slot && now - slot->swept_at < interval)
+        if (slot && now - slot->housekeeping_at < interval)
             return false;
     }
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
-    if (now - slot.swept_at < interval)
+    if (now - slot.housekeeping_at < interval)
         return false;
-    slot.swept_at = now;
+    slot.housekeeping_at = now;
     return true;
 }
 
-void sweep_again(Oid table) {
-    own_sweep = 0;
+void hasten_housekeeping(Oid table) {
+    own_housekeeping = 0;
     if (!available())
         return;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table))
-        slot->swept_at = 0;
+        slot->housekeeping_at = 0;
 }
 
 LowWaterMark low_water_mark(Oid table, MarkedIndex index) {
@@ -141,14 +140,14 @@ LowWaterMark low_water_mark(Oid table, MarkedIndex index) {
         return {};
     pg::LockScope const lock(state->lock, LW_SHARED);
     Slot const *const slot = find(table);
-    return slot ? slot->marks[static_cast<int>(index)] : LowWaterMark{};
+    return slot ? slot->low_water_marks[static_cast<int>(index)] : LowWaterMark{};
 }
 
 void set_low_water_mark(Oid table, MarkedIndex index, LowWaterMark mark) {
     if (!available())
         return;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
-    find_or_make(table).marks[static_cast<int>(index)] = mark;
+    find_or_make(table).low_water_marks[static_cast<int>(index)] = mark;
 }
 
 void add(Oid table, const StatusCounts &changes) {
@@ -161,17 +160,17 @@ void add(Oid table, const StatusCounts &changes) {
                 slot->counts[kind][status] += changes.by_status[kind][status];
 }
 
-Kept read(Oid table) {
-    Kept kept;
+KnownCounts read(Oid table) {
+    KnownCounts known;
     if (!available())
-        return kept;
+        return known;
     pg::LockScope const lock(state->lock, LW_SHARED);
     if (Slot const *const slot = find(table)) {
-        memcpy(kept.counts.by_status, slot->counts, sizeof slot->counts);
-        kept.exact = slot->exact;
-        kept.counted_at = slot->counted_at;
+        memcpy(known.counts.by_status, slot->counts, sizeof slot->counts);
+        known.exact = slot->exact;
+        known.counted_at = slot->counted_at;
     }
-    return kept;
+    return known;
 }
 
 std::optional<uint64> begin_count(Oid table, TimestampTz now) {
@@ -192,7 +191,7 @@ void end_count(Oid table, uint64 generation, const StatusCounts &counted, Timest
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot *const slot = find(table);
     if (slot == nullptr || slot->generation != generation || slot->counting_since == 0)
-        return; // forgotten meanwhile: the next reader counts again
+        return; // the count was invalidated meanwhile: the next reader counts again
     for (int kind = 0; kind < 2; ++kind)
         for (int status = 0; status < kCountedStatuses; ++status)
             slot->counts[kind][status] += counted.by_status[kind][status];

@@ -1,6 +1,6 @@
-// How many claims of a queue are at work at once (see Ring). More than there are skip ranges to remember would only
-// take each other's jobs for a look, page by page: a server with more sessions than processors would do
-// little else. So the others wait for a moment.
+// Claim slots: so many claims of a queue work at once, and any other claim waits for a moment (see Ring). If
+// there were more claims than a lane has room for skip ranges, claims would walk over the jobs of other
+// claims, page by page, and a server with more sessions than processors would do little else.
 #include "shared/ring/memory.hpp"
 #include "shared/ring/ring.hpp"
 
@@ -8,19 +8,19 @@ namespace fairq::shared::ring {
 
 namespace {
 
-constexpr int kAtOnce = core::SkipRanges::kMost / 2; // a claim at work splits a skip range
-constexpr long kPatience = 100; // milliseconds, then it goes ahead: somebody may be stuck
+constexpr int kAtOnce = core::SkipRanges::kMost / 2; // each claim at work can split a skip range in two
+constexpr long kPatience = 100; // milliseconds; then the claim goes ahead: a session with a slot may be stuck
 
-int inside = -1; // the queue that this session's claim works in
+int held_slot = -1; // the queue of which this session's claim holds a slot; -1: none
 
-// False when enough are at work already.
+// False when all slots are taken.
 bool try_to_acquire(Oid table, bool at_once, int &queue) {
     Exclusive const lock;
     queue = find_or_make_queue(table);
     if (!at_once && memory->claiming[queue] >= kAtOnce)
         return false;
     ++memory->claiming[queue];
-    inside = queue;
+    held_slot = queue;
     return true;
 }
 
@@ -37,19 +37,19 @@ void wait_for_claim_slot(Oid table, int queue) {
 
 void acquire_claim_slot(Oid table) {
     int queue = -1;
-    if (inside < 0 && !try_to_acquire(table, false, queue))
+    if (held_slot < 0 && !try_to_acquire(table, false, queue))
         pg::call([&] { wait_for_claim_slot(table, queue); });
 }
 
 void release_claim_slot() {
-    if (inside < 0)
+    if (held_slot < 0)
         return;
     {
         Exclusive const lock;
-        --memory->claiming[inside];
+        --memory->claiming[held_slot];
     }
-    ConditionVariableSignal(&memory->claim_slot_free[inside]);
-    inside = -1;
+    ConditionVariableSignal(&memory->claim_slot_free[held_slot]);
+    held_slot = -1;
 }
 
 } // namespace fairq::shared::ring

@@ -1,5 +1,5 @@
-// The memory of the ring (see memory.hpp). Everything here runs under its lock: loads and stores only,
-// nothing that may raise.
+// The memory of the ring (see memory.hpp). Everything here runs under its lock: it only loads and stores, and
+// nothing in it can raise an error.
 #include "shared/ring/memory.hpp"
 
 #include "shared/name_hash.hpp"
@@ -11,7 +11,7 @@ Memory *memory = nullptr;
 
 namespace {
 
-constexpr int kLooksForPlace = 256; // at lanes, for one that has left
+constexpr int kLooksForLane = 256; // lanes that are looked at to find one that is not in the schedule
 constexpr int64 kIdle = 10 * USECS_PER_SEC, kCapKnownFor = USECS_PER_SEC;
 
 int capacity = 65536; // the setting fairq.ring_lanes
@@ -24,7 +24,7 @@ Size size_of_memory() {
            MAXALIGN(lanes * sizeof(core::ScheduledLane)) + MAXALIGN(lanes * sizeof(Lane));
 }
 
-// The arrays stand behind the head, in this order. Only the buckets are touched before they are used.
+// The arrays stand behind the head, in this order. Only the buckets are initialised before they are used.
 void lay_out() {
     char *at = reinterpret_cast<char *>(memory) + MAXALIGN(sizeof(Memory));
     auto const lanes = static_cast<Size>(capacity);
@@ -63,7 +63,7 @@ void drop(int place) {
     Lane &lane = memory->lane[place];
     schedule_of(lane.queue).leave(place);
     Queue &queue = memory->queues[lane.queue];
-    if (lane.queued != 0 && lane.counted_with == queue.queued_count_id)
+    if (lane.queued != 0 && lane.count_generation == queue.count_generation)
         queue.queued_counts_whole = false;
     for (int32 *link = &bucket_of(lane.hash); *link != 0; link = &memory->lane[*link - 1].next)
         if (*link == place + 1) {
@@ -83,8 +83,9 @@ void forget_queue(int queue) {
     memory->queues[queue] = Queue{};
 }
 
-// Nobody has claimed from it for a while, or ever again: its database may be gone, and nobody would say so.
-// Should it come back, its claims walk by the index until they know its lanes.
+// Frees the lanes of the queue from which no session has claimed for longest, if other queues have been in
+// use since: its database may have been dropped, which the ring is not told. If the queue is used again, its
+// claims walk over the index until they know its lanes.
 void forget_idle_queue(int but) {
     auto const longer_idle = [](const Queue &a, const Queue &b) { return a.claimed_at < b.claimed_at; };
     auto const after = std::max_element(std::begin(memory->queues), std::end(memory->queues), longer_idle);
@@ -97,12 +98,12 @@ void forget_idle_queue(int but) {
         forget_queue(static_cast<int>(idle - memory->queues));
 }
 
-// A free place, if need be that of a lane that has left: all that is lost is how far ahead of its share it
-// was. Or one of a queue that is idle.
-int place_for_lane(int queue) {
+// A free lane; if there is none, that of a tenant that is not in the schedule, of which only how far it was
+// ahead of its share is lost; or else one of a queue that is idle. -1: there is none.
+int free_lane(int queue) {
     if (memory->free == 0 && memory->used < memory->capacity)
         return memory->used++;
-    for (int i = 0; memory->free == 0 && i < kLooksForPlace; ++i) {
+    for (int i = 0; memory->free == 0 && i < kLooksForLane; ++i) {
         int const place = memory->hand;
         memory->hand = (memory->hand + 1) % memory->used;
         Lane const &lane = memory->lane[place];
@@ -118,7 +119,7 @@ int place_for_lane(int queue) {
 }
 
 int make_lane(int queue, std::string_view tenant) {
-    int const place = tenant.size() <= core::kMaxNameBytes ? place_for_lane(queue) : -1;
+    int const place = tenant.size() <= core::kMaxNameBytes ? free_lane(queue) : -1;
     if (place < 0)
         return -1;
     Lane &lane = memory->lane[place];
@@ -196,7 +197,7 @@ int find_or_make_lane(int queue, std::string_view tenant) {
 void enter(int queue, std::string_view tenant, core::KeyRange where) {
     Queue &of = memory->queues[queue];
     ++of.clock;
-    of.touches[of.clock % kTouches] = {hash_of(queue, tenant), where};
+    of.changes[of.clock % kChanges] = {hash_of(queue, tenant), where};
     int const place = find_or_make_lane(queue, tenant);
     if (place < 0) {
         of.complete = false;
@@ -204,7 +205,7 @@ void enter(int queue, std::string_view tenant, core::KeyRange where) {
         return;
     }
     Lane &lane = memory->lane[place];
-    lane.touched = of.clock;
+    lane.changed_at = of.clock;
     lane.opened = ++memory->openings;
 #ifndef FAIRQ_TEST_WITHOUT_INVALIDATION // so that the test of skip ranges can be seen to fail
     lane.skip_ranges.invalidate(where);
@@ -212,7 +213,7 @@ void enter(int queue, std::string_view tenant, core::KeyRange where) {
     core::Schedule schedule = schedule_of(queue);
     if (schedule.contains(place))
         return;
-    // A lane that was here before keeps its weight until a claim has read the tenant's row again.
+    // A lane that was in the schedule before keeps its weight until a claim has read the tenant's row again.
     schedule.enter(place, std::max(memory->scheduled[place].weight, 1));
     lane.due_since = schedule.now();
     lane.served_before = lane.served;
@@ -233,7 +234,7 @@ int known_cap(int place, TimestampTz now) {
 }
 
 void forget_skip_ranges(int queue) {
-    memory->queues[queue].clock += kTouches + 1;
+    memory->queues[queue].clock += kChanges + 1;
     for (int place = 0; place < memory->used; ++place)
         if (memory->lane[place].queue == queue)
             memory->lane[place].skip_ranges = {};
@@ -242,13 +243,13 @@ void forget_skip_ranges(int queue) {
 void make_skip_ranges(int place, const std::vector<core::KeyRange> &scanned, uint64 since) {
     Lane &lane = memory->lane[place];
     Queue const &queue = memory->queues[lane.queue];
-    if (queue.clock - since > kTouches)
-        return; // nobody knows what was touched
+    if (queue.clock - since > kChanges)
+        return; // too many changes since to remember them all
     for (core::KeyRange const &range : scanned)
         lane.skip_ranges.add(range);
-    for (uint64 touch = since + 1; touch <= queue.clock; ++touch)
-        if (queue.touches[touch % kTouches].lane == lane.hash)
-            lane.skip_ranges.invalidate(queue.touches[touch % kTouches].where);
+    for (uint64 change = since + 1; change <= queue.clock; ++change)
+        if (queue.changes[change % kChanges].lane == lane.hash)
+            lane.skip_ranges.invalidate(queue.changes[change % kChanges].where);
 }
 
 } // namespace fairq::shared::ring

@@ -1,5 +1,5 @@
-// Where the ring lives: a fixed number of lanes in shared memory, which the queues of the server share, found
-// by a hash of queue and tenant. For the files of this folder only.
+// The memory of the ring: a fixed number of lanes in shared memory, which all queues of the server share and
+// which are found by a hash of queue and tenant. For the files of this folder only.
 #pragma once
 
 #include "core/histogram.hpp"
@@ -14,114 +14,115 @@ namespace fairq::shared::ring {
 
 constexpr int kQueues = 16;
 
-// As many jobs of a tenant are running as its cap allows, as a claim saw it that began at that number of
-// openings. It is so until the tenant opens, but is looked at again every second: somebody may have
-// written directly to the tables.
+// A claim has found that as many jobs of the tenant are running as its cap allows. That holds until an
+// opening of the tenant with a number above `openings`. Claims count again after a second all the same,
+// because jobs may have been written directly to the tables.
 struct AtCap {
-    int32 cap; // 0: nobody has found it so
-    uint64 openings;
+    int32 cap;       // 0: no claim has found the tenant at its cap
+    uint64 openings; // Memory::openings when that claim began
     TimestampTz at;
 };
 
-// A place for a lane. Its part in the schedule stands in Memory::scheduled, at the same index.
+// A lane. Its entry in the schedule is in Memory::scheduled, at the same index.
 struct Lane {
-    int32 next;   // in its bucket, or in the list of free places; index + 1
-    int16 queue;  // -1: free
-    int16 length; // of the tenant's name
-    uint32 hash;
-    uint32 generation;           // counts the uses of this place
-    uint64 touched;              // the queue's clock when it was last entered
-    int64 served, served_before; // in all, and when it was last entered
-    int64 minute;                // of the figures below: got and due in this one, and in the one before
-    double got[2], due[2];
-    double due_since;       // virtual time up to which due is counted
-    TimestampTz limited_at; // when a limit of the tenant's own last held it back
-    int64 queued;           // its queued jobs, if counted_with is Queue::queued_count_id
-    uint64 counted_with;
-    uint64 opened; // at which opening a job of it last came, or one that counts for its cap ended
-    AtCap at_cap;  // the last claim that found it so
+    int32 next;                  // in its bucket, or in the list of free lanes; index + 1
+    int16 queue;                 // -1: free
+    int16 length;                // of the tenant's name
+    uint32 hash;                 // of queue and tenant
+    uint32 generation;           // how many tenants have used this index
+    uint64 changed_at;           // Queue::clock when the lane was last entered
+    int64 served, served_before; // jobs in all, and how many of them before it last came into the schedule
+    int64 minute;                // that got[0] and due[0] are of; got[1] and due[1] are of the minute before
+    double got[2], due[2];       // jobs that the lane got, and that were its share
+    double due_since;            // virtual time up to which `due` is counted
+    TimestampTz limited_at;      // when a limit of the tenant's own last held the lane back
+    int64 queued;                // queued jobs, valid while count_generation is the queue's
+    uint64 count_generation;
+    uint64 opened; // the last opening: a job entered the lane, or one that counted for the tenant's cap ended
+    AtCap at_cap;
     core::SkipRanges skip_ranges;
-    core::PageHint hint; // where the last walk began
+    core::PageHint hint; // where the last walk along the lane began
     int32 drawn;         // jobs that claims have drawn and not settled yet
     char tenant[core::kMaxNameBytes + 1];
     std::string_view name() const { return {tenant, static_cast<size_t>(length)}; }
 };
 
-// What happened to a lane at a tick of the queue's clock.
-struct Touch {
+// Jobs in this range of a lane became claimable. The changes of a queue are numbered by its clock.
+struct LaneChange {
     uint32 lane; // its hash
     core::KeyRange where;
 };
-constexpr uint64 kTouches = 1024; // that are remembered
+constexpr uint64 kChanges = 1024; // how many of them a queue remembers
 
 struct Queue {
     Oid database, table; // InvalidOid: free
     uint64 used;
-    uint64 clock;           // counts entries into lanes
-    uint64 all_opened;      // at which opening jobs of who knows which tenants ended
+    uint64 clock;           // counts changes of lanes
+    uint64 all_opened;      // the last opening of all tenants: jobs of unknown tenants ended
     bool complete;          // every lane with an entry in the index is known, or will be entered by a commit
-    bool overflowed;        // there was no place for a lane
-    TimestampTz claimed_at; // last, by anybody
-    int64 minute;           // of what follows: this one's, and the one's before
-    double began[2];        // virtual time when it began
+    bool overflowed;        // a lane found no room
+    TimestampTz claimed_at; // when a session last claimed
+    int64 minute;           // of began[0] and dwell[0]; began[1] and dwell[1] are of the minute before
+    double began[2];        // virtual time when the minute began
     uint32 dwell[2][core::kWaitBuckets]; // how long jobs of quiet tenants have waited
-    uint64 queued_count_id;              // names the count that the lanes' queued counts come from; 0: none
-    bool queued_counted;                 // that count has ended
-    bool queued_counts_whole;            // it had a place for every tenant
+    uint64 count_generation;             // of the count that the queued counts come from; 0: they are unknown
+    bool count_ended;                    // that count has ended
+    bool queued_counts_whole;            // every tenant with queued jobs had room
     TimestampTz rescanned_at;
     int rescan_length;
-    char rescan[core::kMaxNameBytes + 1]; // the rescan has seen the lanes up to here
-    core::LaneKey rescan_key;             // of the last of them, the skip ranges up to here
+    char rescan[core::kMaxNameBytes + 1]; // the rescan has seen the lanes up to this tenant's,
+    core::LaneKey rescan_key;             // and in this tenant's lane the skip ranges up to this key
     core::ScheduleState schedule;
-    Touch touches[kTouches]; // the last ones: number n at n % kTouches
+    LaneChange changes[kChanges]; // the last ones: number n is at n % kChanges
 };
 
 struct Memory {
     LWLock *lock;
     core::SipKey key; // of the tenants' hashes
     uint64 clock;
-    uint64 openings; // counts what lets a tenant run more: jobs that enter its lane, or leave its cap
-    int32 capacity;
-    int32 used; // places beyond were never used
-    int32 free; // index + 1
-    int32 hand; // where the search for a lane that has left goes on
+    uint64 openings; // counts when a tenant may run more: a job came, or one that counted for its cap ended
+    int32 capacity;  // how many elements bucket, scheduled and lane have
+    int32 used;      // lanes from this index on were never used
+    int32 free;      // first in the list of free lanes; index + 1
+    int32 hand;      // where the search for a lane that is not in the schedule goes on
     Queue queues[kQueues];
-    int32 claiming[kQueues]; // claims at work
+    int32 claiming[kQueues]; // claims at work, which hold a claim slot
     ConditionVariable claim_slot_free[kQueues];
-    int32 *bucket;                  // index + 1; capacity of them
-    core::ScheduledLane *scheduled; // capacity
-    Lane *lane;                     // capacity
+    int32 *bucket; // first lane with such a hash; index + 1
+    core::ScheduledLane *scheduled;
+    Lane *lane;
 };
 
-extern Memory *memory; // null: not there
-bool has_news();       // this transaction brings something that the ring learns when it commits
+extern Memory *memory;      // null: not preloaded, or fairq.ring_lanes is 0
+bool has_pending_changes(); // this transaction will change the ring when it commits
 
 struct Exclusive : pg::LockScope {
     Exclusive() : pg::LockScope(memory->lock, LW_EXCLUSIVE) {}
 };
 
-// All that follows needs the lock.
-int find_queue(Oid table);                         // or -1
-int find_or_make_queue(Oid table);                 // takes the least recently used one's place
-int find_lane(int queue, std::string_view tenant); // or -1
-void prefetch_lane(int queue, std::string_view tenant, bool lane); // first the way to it, then itself
-int find_or_make_lane(int queue, std::string_view tenant);         // or -1: there is no place
-// Enters the lane, makes it if there is a place; without one the ring is not complete from here on. `where`
-// there may be something to claim.
+// All that follows needs the lock. A place is the index of a lane.
+int find_queue(Oid table);                                 // or -1
+int find_or_make_queue(Oid table);                         // the least recently used queue may lose its entry
+int find_lane(int queue, std::string_view tenant);         // or -1
+int find_or_make_lane(int queue, std::string_view tenant); // or -1 when there is no room
+// Loads the lane (or, if not `lane`, its bucket, which has to come first) into the processor's cache.
+void prefetch_lane(int queue, std::string_view tenant, bool lane);
+// The tenant's lane, which may have jobs to claim in this range, enters the schedule; if there is no room for
+// it, the ring is not complete from here on.
 void enter(int queue, std::string_view tenant, core::KeyRange where);
-void open(int queue, std::string_view tenant); // it may run more than before
-int known_cap(int place, TimestampTz now);     // at which the tenant is; 0: it may be below
-// Makes skip ranges of what somebody passed in the lane, but for what was touched since that moment of the clock.
+void open(int queue, std::string_view tenant); // the tenant may run more jobs than before
+int known_cap(int place, TimestampTz now);     // the cap at which the tenant is known to be; or 0
+// Makes skip ranges of what a claim has scanned, except where the lane has changed after change `since`.
 void make_skip_ranges(int place, const std::vector<core::KeyRange> &scanned, uint64 since);
-void forget_skip_ranges(int queue); // nor does anybody who is claiming just now make any
+void forget_skip_ranges(int queue); // claims that are at work do not make any either
 core::Schedule schedule_of(int queue);
-void install_draw_callbacks();      // ring.cpp
-void acquire_claim_slot(Oid table); // ring_admission.cpp; until release_claim_slot()
-// ring_figures.cpp. To be called before the schedule moves on:
-void begin_minute(int queue, TimestampTz now);
-// What a lane did since the last look at it; before it leaves.
-void account(int place, int got);
-bool at_first_turn(int place);                // has got nothing since it was entered
-bool below_share(int place, TimestampTz now); // in the last minute; of a lane that is accounted for
+void install_draw_callbacks();
+void begin_minute(int queue, TimestampTz now); // to be called before the schedule moves on
+void account(int place, int got);              // adds what the lane did since the last call; before it leaves
+bool is_unserved(int place);                   // it has got no job since it came into the schedule
+bool below_share(int place, TimestampTz now);  // in the last minute; account() comes first
+
+// Without the lock (claim_slots.cpp): holds a claim slot until release_claim_slot().
+void acquire_claim_slot(Oid table);
 
 } // namespace fairq::shared::ring

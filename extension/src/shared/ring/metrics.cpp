@@ -1,4 +1,4 @@
-// What lanes did, for metrics and for who asks when it is his turn (see ring.hpp).
+// What the lanes of the ring did, and how many are served before a given one: for metrics (see ring.hpp).
 #include "core/schedule_position.hpp"
 #include "shared/ring/memory.hpp"
 #include "shared/ring/ring.hpp"
@@ -7,11 +7,11 @@ namespace fairq::shared::ring {
 
 namespace {
 
-constexpr int kFiguresAtOnce = 1024; // lanes, for one hold of the lock
-constexpr double kBelow = 0.9;       // of the share, so that rounding does not count
+constexpr int kFiguresAtOnce = 1024; // lanes, while the lock is held once
+constexpr double kBelow = 0.9;       // a lane is below its share when it gets less than this fraction of it
 
 struct Minutes {
-    double jobs[2]; // this minute's, and those of the one before
+    double jobs[2]; // in this minute, and in the one before
 };
 
 Minutes minutes_of(const Lane &lane, const double (&of)[2], int64 minute) {
@@ -29,8 +29,8 @@ void roll_minute(Lane &lane, int64 minute) {
     lane.minute = minute;
 }
 
-// Its share of what the queue has done since the last look: virtual time runs by a job for each unit of
-// weight. None for a lane that was passed over: it could not have been served.
+// The lane's share since the last account(): one job for each unit of its weight and of virtual time. A lane
+// that was passed over has none, since it could not have been served.
 Minutes due_since(int place, const Queue &queue) {
     core::ScheduledLane const &scheduled = memory->scheduled[place];
     if (scheduled.passed_over > 0)
@@ -42,8 +42,8 @@ Minutes due_since(int place, const Queue &queue) {
     return {{share(queue.began[0], now), share(queue.began[1], std::min(now, queue.began[0]))}};
 }
 
-// How much of the minute before still counts.
-double part_left(TimestampTz now) {
+// Which fraction of the minute before is within the last 60 seconds.
+double fraction_left(TimestampTz now) {
     return 1.0 - static_cast<double>(now % USECS_PER_MINUTE) / USECS_PER_MINUTE;
 }
 
@@ -64,7 +64,7 @@ LaneFigures figures_of(int place, bool waiting, const Queue &queue, double left)
             last_minute(minutes_of(lane, lane.got, queue.minute), left),
             last_minute(due, left),
             std::max(memory->scheduled[place].weight, 1),
-            lane.counted_with == queue.queued_count_id ? lane.queued : 0,
+            lane.count_generation == queue.count_generation ? lane.queued : 0,
             waiting};
 }
 
@@ -73,7 +73,7 @@ LaneFigures figures_of(int place, bool waiting, const Queue &queue, double left)
 void begin_minute(int queue, TimestampTz now) {
     Queue &of = memory->queues[queue];
     int64 const minute = now / USECS_PER_MINUTE;
-    if (minute == of.minute || minute == of.minute - 1) // or whoever waited for the lock longer than we
+    if (minute == of.minute || minute == of.minute - 1) // the latter after a long wait for the lock
         return;
     bool const next = of.minute == minute - 1;
     of.began[1] = next ? of.began[0] : of.schedule.now;
@@ -100,15 +100,15 @@ void account(int place, int got) {
     lane.due_since = std::max(lane.due_since, queue.schedule.now); // the clock can go back
 }
 
-bool at_first_turn(int place) {
+bool is_unserved(int place) {
     return memory->lane[place].served == memory->lane[place].served_before;
 }
 
-// A lane of its weight that always had work would have got by more than a job more.
+// The lane got over a job less than kBelow of what a lane of its weight would have got that always had work.
 bool below_share(int place, TimestampTz now) {
     Lane const &lane = memory->lane[place];
     Queue const &queue = memory->queues[lane.queue];
-    double const left = part_left(now);
+    double const left = fraction_left(now);
     Minutes const whole{{queue.schedule.now - queue.began[0], queue.began[0] - queue.began[1]}};
     return last_minute({{lane.got[0], lane.got[1]}}, left) + 1 <
            kBelow * memory->scheduled[place].weight * last_minute(whole, left);
@@ -123,13 +123,13 @@ bool queued_counts_known(Oid table) {
         return false;
     Exclusive const lock;
     int const queue = find_queue(table);
-    return queue >= 0 && memory->queues[queue].queued_count_id != 0 && memory->queues[queue].queued_counted;
+    return queue >= 0 && memory->queues[queue].count_generation != 0 && memory->queues[queue].count_ended;
 }
 
 Figures figures(Oid table) {
     Figures all;
     TimestampTz const now = GetCurrentTimestamp();
-    double const left = part_left(now);
+    double const left = fraction_left(now);
     for (int from = 0; memory != nullptr; from += kFiguresAtOnce) {
         Exclusive const lock;
         int const queue = find_queue(table);
@@ -145,14 +145,14 @@ Figures figures(Oid table) {
             continue;
         for (int bucket = 0; bucket < core::kWaitBuckets; ++bucket)
             all.dwell[bucket] = of.dwell[0][bucket] + left * of.dwell[1][bucket];
-        all.queued_counts_known = of.queued_count_id != 0 && of.queued_counted;
+        all.queued_counts_known = of.count_generation != 0 && of.count_ended;
         all.queued_counts_whole = of.queued_counts_whole;
     }
     return all;
 }
 
 std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant) {
-    std::vector<core::ScheduledLane> lanes; // a copy: the lock is not held for the count
+    std::vector<core::ScheduledLane> lanes; // a copy, so that the lock is not held while we count
     core::ScheduleState state;
     int own = -1;
     if (memory == nullptr)

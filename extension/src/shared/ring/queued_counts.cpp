@@ -14,8 +14,8 @@ using ring::Exclusive;
 using ring::memory;
 using ring::Queue;
 
-constexpr size_t kAddAtOnce = 256; // for one hold of the lock
-constexpr size_t kShort = 4096;    // a pending that need not be shortened
+constexpr size_t kAddAtOnce = 256; // changes, while the lock is held once
+constexpr size_t kShort = 4096;    // changes: a list of so many need not be shortened
 
 struct Change {
     int nesting;
@@ -29,17 +29,17 @@ struct Changes {
 };
 pg::PendingChanges<Changes> pending;
 
-// Tells who is meant by one number: a change of a tenant on one level.
-std::string name_of(const Change &change) {
+// The same for all changes of one tenant on one nesting level.
+std::string key_of(const Change &change) {
     return std::to_string(change.nesting) + ' ' + change.tenant;
 }
 
-// A transaction that calls a verb a million times changes the same tenants again and again.
+// Adds up the changes by tenant and level: a transaction may call a verb a million times for few tenants.
 void shorten() {
     shared::NameMap<size_t> places;
     std::vector<Change> shorter;
     for (Change &change : pending->changes) {
-        auto const [found, is_new] = places.emplace(name_of(change), shorter.size());
+        auto const [found, is_new] = places.emplace(key_of(change), shorter.size());
         if (is_new)
             shorter.push_back(std::move(change));
         else
@@ -49,8 +49,7 @@ void shorten() {
     pending->shorten_at = std::max(kShort, 2 * pending->changes.size());
 }
 
-// The rest runs where nothing may raise. These need the lock.
-
+// What follows can run when a transaction has ended, where nothing may raise an error. add() needs the lock.
 void add(int queue, const std::string &tenant, int64 jobs) {
     Queue &of = memory->queues[queue];
     int const place = ring::find_or_make_lane(queue, tenant);
@@ -59,31 +58,31 @@ void add(int queue, const std::string &tenant, int64 jobs) {
         return;
     }
     ring::Lane &lane = memory->lane[place];
-    lane.queued = jobs + (lane.counted_with == of.queued_count_id ? lane.queued : 0);
-    lane.counted_with = of.queued_count_id;
+    lane.queued = jobs + (lane.count_generation == of.count_generation ? lane.queued : 0);
+    lane.count_generation = of.count_generation;
 }
 
-// Adds from `change` on, as many as one hold of the lock allows; then `change` is behind them.
+// Adds up to kAddAtOnce changes from `change` on, and moves `change` behind them.
 template <class At, class End, class Jobs>
-void add_some(Oid table, uint64 count, At &change, End end, Jobs jobs) {
+void add_some(Oid table, uint64 generation, At &change, End end, Jobs jobs) {
     Exclusive const lock;
     int const queue = ring::find_queue(table);
-    bool const wanted = queue >= 0 && memory->queues[queue].queued_count_id != 0 &&
-                        (count == 0 || memory->queues[queue].queued_count_id == count);
+    bool const wanted = queue >= 0 && memory->queues[queue].count_generation != 0 &&
+                        (generation == 0 || memory->queues[queue].count_generation == generation);
     for (size_t i = 0; i < kAddAtOnce && change != end; ++i, ++change)
         if (wanted)
             jobs(queue, *change);
 }
 
-// A database has the extension once.
+// All queues of this database, because a database has the extension once.
 void forget_queued_counts() {
     Exclusive const lock;
     for (Queue &queue : memory->queues)
         if (queue.database == MyDatabaseId)
-            queue.queued_count_id = 0;
+            queue.count_generation = 0;
 }
 
-bool tells_all() {
+bool agrees_with_status_counts() {
     std::optional<StatusCounts> const counted = counters::pending();
     int64 queued = counted ? counted->by_status[0][core::index_of(core::JobStatus::queued)] : 0;
     if (pending)
@@ -105,8 +104,8 @@ bool changes_something() {
     return (pending && !pending->changes.empty()) || counters::pending();
 }
 
-// Shortens the list to what is left.
-void keep(size_t left) {
+// Removes the changes that a savepoint has rolled back.
+void shorten_to(size_t left) {
     std::vector<Change> &changes = pending->changes;
     changes.erase(changes.begin() + static_cast<std::ptrdiff_t>(left), changes.end());
 }
@@ -115,7 +114,7 @@ void at_end(pg::TransactionEvent event) {
     if (memory == nullptr)
         return;
     if (event == pg::TransactionEvent::commit) {
-        if (tells_all())
+        if (agrees_with_status_counts())
             add_all();
         else
             forget_queued_counts();
@@ -128,7 +127,7 @@ void at_end(pg::TransactionEvent event) {
         pending->changes.clear();
         pending->shorten_at = kShort;
     } else {
-        keep(follow_savepoint(event, pending->changes.data(), pending->changes.size()));
+        shorten_to(follow_savepoint(event, pending->changes.data(), pending->changes.size()));
     }
 }
 
@@ -157,27 +156,27 @@ uint64 begin_count(Oid table) {
         return 0;
     Exclusive const lock;
     Queue &queue = memory->queues[ring::find_or_make_queue(table)];
-    queue.queued_count_id = ++memory->clock;
-    queue.queued_counted = false;
+    queue.count_generation = ++memory->clock;
+    queue.count_ended = false;
     queue.queued_counts_whole = true;
-    return queue.queued_count_id;
+    return queue.count_generation;
 }
 
-// The deepest first: should there be no place for all, it is the shallow ones that are missing.
-void end_count(Oid table, uint64 count, const QueuedCounts &counted) {
-    if (count == 0)
+// Tenants with the most jobs come first: if there are not enough lanes, those with few jobs are left out.
+void end_count(Oid table, uint64 generation, const QueuedCounts &counted) {
+    if (generation == 0)
         return;
     std::vector<const QueuedCounts::value_type *> sorted;
     for (auto const &tenant : counted)
         sorted.push_back(&tenant);
     std::sort(sorted.begin(), sorted.end(), [](auto *a, auto *b) { return a->second > b->second; });
     for (auto tenant = sorted.cbegin(); tenant != sorted.cend();)
-        add_some(table, count, tenant, sorted.cend(),
+        add_some(table, generation, tenant, sorted.cend(),
                  [](int queue, auto *of) { add(queue, of->first, of->second); });
     Exclusive const lock;
     int const queue = ring::find_queue(table);
-    if (queue >= 0 && memory->queues[queue].queued_count_id == count)
-        memory->queues[queue].queued_counted = true;
+    if (queue >= 0 && memory->queues[queue].count_generation == generation)
+        memory->queues[queue].count_ended = true;
 }
 
 } // namespace fairq::shared::queued_counts

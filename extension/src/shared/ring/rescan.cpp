@@ -1,5 +1,4 @@
-// What claims learn by the index (see ring.hpp): which lanes there are, and where in them nothing is to
-// claim.
+// What claims learn from the lane index (see ring.hpp): which lanes there are, and the skip ranges in them.
 #include "shared/ring/memory.hpp"
 #include "shared/ring/ring.hpp"
 
@@ -7,16 +6,16 @@ namespace fairq::shared::ring {
 
 namespace {
 
-constexpr int kMostRescanned = 1000;
-constexpr int kRescannedWhenNew = 200; // by each claim after a restart: 0.3 ms
+constexpr int kMostRescanned = 1000;   // lanes, by one claim
+constexpr int kRescannedWhenNew = 200; // lanes, by each claim after a restart: 0.3 ms
 constexpr int64 kLaneEvery = 1000;     // microseconds
-constexpr int64 kEntryEvery = 50;      // microseconds: 20 000 a second, 2 to 3 % of a core
-constexpr int kWorthAPlace = 100;      // entries
+constexpr int64 kEntryEvery = 50;      // microseconds: 20,000 a second, 2 to 3 % of a core
+constexpr int kWorthALane = 100;       // entries: a walk over so many is remembered, if need be in a new lane
 constexpr int kMostEntries = 10000;    // by one claim: some milliseconds
 
 } // namespace
 
-// Ours, or -1 when another queue has taken our place.
+// Our queue's entry, or -1 when another queue has got it.
 int Ring::own_queue() const {
     return queue_ >= 0 && memory->queues[queue_].table == table_ ? queue_ : -1;
 }
@@ -27,12 +26,12 @@ void Ring::remember(Grant *first, size_t count) const {
     Exclusive const lock;
     if (own_queue() < 0)
         return;
-    for (bool const lane : {false, true}) // one after the other they were as many waits for memory
+    for (bool const lane : {false, true}) // else each lane would be a wait for memory of its own
         for (Grant const *grant = first; count > 1 && grant != first + count; ++grant)
             prefetch_lane(queue_, grant->tenant, lane);
     for (Grant *grant = first; grant != first + count; ++grant) {
-        int const place = grant->result.looked_at < kWorthAPlace ? find_lane(queue_, grant->tenant)
-                                                                 : find_or_make_lane(queue_, grant->tenant);
+        int const place = grant->result.looked_at < kWorthALane ? find_lane(queue_, grant->tenant)
+                                                                : find_or_make_lane(queue_, grant->tenant);
         if (place < 0)
             continue;
         make_skip_ranges(place, grant->result.scanned, clock_);
@@ -45,7 +44,7 @@ void Ring::remember(Grant *first, size_t count) const {
     }
 }
 
-// By the clock, not by when the claim began: it may have waited for its turn.
+// By the time now, not by when the claim began: it may have waited for a claim slot.
 Ring::Rescan Ring::next_rescan() const {
     TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;

@@ -1,4 +1,4 @@
-// What claims do with the ring (see ring.hpp).
+// How claims draw from the ring and settle what they drew (see ring.hpp).
 #include "shared/ring/ring.hpp"
 
 #include "pg/transaction_end.hpp"
@@ -8,8 +8,8 @@ namespace fairq::shared::ring {
 
 namespace {
 
-// What this session has drawn and not settled. It may be less than that (after a savepoint's rollback, or in
-// a claim within a claim): others then look at jobs that they will not get.
+// What this session has drawn and not settled. It may list too little (after the rollback of a savepoint, or
+// in a claim within a claim): claims of other sessions then look at jobs that they will not get.
 struct Drawn {
     int lane;
     std::uint32_t generation;
@@ -42,26 +42,26 @@ void at_end(pg::TransactionEvent event) {
     return_drawn();
 }
 
-// Whether the place is still the lane's that drew.
+// Whether the place still holds the lane of this grant.
 bool is_lane_of(const Grant &grant, int queue) {
     Lane const &lane = memory->lane[grant.lane];
     return lane.queue == queue && lane.generation == grant.generation;
 }
 
-// A tenant is quiet that gets less than its grant, or has all its jobs taken at its first turn, unless a
-// limit of its own keeps it so.
-bool is_quiet(const Grant &grant, bool first_turn, TimestampTz at) {
+// A tenant is quiet if it gets less than its share, or if all its jobs were taken when it was first served,
+// unless that is due to a limit of its own.
+bool is_quiet(const Grant &grant, bool unserved, TimestampTz at) {
     return at - memory->lane[grant.lane].limited_at >= USECS_PER_MINUTE &&
-           ((grant.result.empty && first_turn) || below_share(grant.lane, at));
+           ((grant.result.empty && unserved) || below_share(grant.lane, at));
 }
 
-// For the figures: what the lane did, and how long its jobs have waited if it is quiet.
-void note(Queue &queue, const Grant &grant, TimestampTz at) {
+// Records for metrics what the lane did, and, if the tenant is quiet, how long its jobs have waited.
+void record(Queue &queue, const Grant &grant, TimestampTz at) {
     if (grant.result.limited)
         memory->lane[grant.lane].limited_at = at;
-    bool const first_turn = at_first_turn(grant.lane);
+    bool const unserved = is_unserved(grant.lane);
     account(grant.lane, grant.result.got);
-    if (grant.result.got > 0 && is_quiet(grant, first_turn, at))
+    if (grant.result.got > 0 && is_quiet(grant, unserved, at))
         for (TimestampTz const since : grant.result.since)
             ++queue.dwell[0][core::wait_bucket(at - since)];
 }
@@ -87,13 +87,13 @@ Ring::Ring(Oid table) : table_(table) {
 }
 
 std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const {
-    bool const knows_caps = !has_news(); // others note what they see without our own changes
+    bool const knows_caps = !has_pending_changes(); // our own changes are not in them yet
     std::vector<Grant> grants;
     if (drawn == nullptr)
         drawn = new std::vector<Drawn>;
     Exclusive const lock;
     if (memory->queues[queue_].table != table_)
-        return grants; // another queue has taken our place
+        return grants; // another queue has got our queue's entry
     core::Schedule schedule = schedule_of(queue_);
     std::vector<core::Grant> const drawn_grants = core::draw(schedule, jobs, room);
     grants.reserve(drawn_grants.size());
@@ -109,7 +109,7 @@ std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, Tim
     return grants;
 }
 
-// The clock has gone back by all that was not given before anybody's share is told by it.
+// All charges are taken back first, because record() reads the clock, which goes back with them.
 void Ring::settle(const std::vector<Grant> &grants, TimestampTz at) const {
     Exclusive const lock;
     return_drawn();
@@ -121,7 +121,7 @@ void Ring::settle(const std::vector<Grant> &grants, TimestampTz at) const {
             schedule.give_back(grant.lane, grant.jobs - grant.result.got);
     for (Grant const &grant : grants)
         if (is_lane_of(grant, queue_))
-            note(memory->queues[queue_], grant, at);
+            record(memory->queues[queue_], grant, at);
     for (Grant const &grant : grants) {
         if (!is_lane_of(grant, queue_))
             continue;
@@ -131,7 +131,7 @@ void Ring::settle(const std::vector<Grant> &grants, TimestampTz at) const {
             memory->lane[grant.lane].at_cap = {grant.result.found_cap, openings_, at};
         if (grant.result.got > 0)
             schedule.served(grant.lane);
-        if (grant.result.empty && memory->lane[grant.lane].touched <= clock_)
+        if (grant.result.empty && memory->lane[grant.lane].changed_at <= clock_)
             schedule.leave(grant.lane);
         else if (grant.result.closed && schedule.contains(grant.lane))
             schedule.pass_over(grant.lane);

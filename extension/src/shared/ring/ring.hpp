@@ -1,26 +1,27 @@
-// The ring: in shared memory, which lanes (tenants) of a queue may have claimable jobs, and whose turn it is.
-// A claim draws from it instead of walking over the lane index, and so it costs what it claims, not what
-// there is. The tables are the truth: the ring only saves work. It never hides a claimable job that came
-// through the API, because
-//   - whatever puts a job into a lane enters the lane when it commits (activate_at_commit), and a claim that
-//     emptied a lane enters it again when it rolls back (activate_at_abort);
+// The ring knows, in shared memory, which lanes (tenants) of a queue may have claimable jobs, and which lane
+// is served next. A claim draws from it instead of walking over the lane index, so that its cost depends on
+// the jobs that it claims, not on the jobs that are queued. The tables are the truth: the ring only saves
+// work. It never hides a claimable job that came through the API, because
+//   - a transaction that puts a job into a lane enters the lane into the ring when it commits
+//     (activate_at_commit), and a claim that emptied a lane does so when it rolls back (activate_at_abort);
 //   - a lane leaves only if nothing has entered it since before the claim's own snapshot (Ring::settle);
-//   - until a rescan has seen the whole lane index, after a restart or when the ring was full, it is not
-//     complete(), and claims walk by the index;
-//   - claims look at the next lane by the index (rescan), one a millisecond, for what was written directly to the tables or
-//     got lost.
+//   - until a rescan has seen the whole lane index, after a restart or when the ring was full, the ring is
+//     not complete(), and claims walk over the index;
+//   - claims rescan the lane index, a lane each millisecond, and so find jobs that were written directly to
+//     the tables or of which a change was lost.
 //
-// Of each lane it also remembers the skip ranges: where claims found nothing to claim, only finished jobs and locked
-// ones, so that the next ones step over it. Under an old snapshot vacuum leaves the entries of finished jobs
-// where they are, and walking over them is what brings a queue down. The same rules keep skip ranges from hiding
-// a job:
-//   - whatever makes a job claimable says which (activate_at_commit), and a claim says what it took, should
-//     it roll back (activate_at_abort): there is no skip range there any more;
-//   - what a claim saw becomes a skip range only where nothing was touched since before its own snapshot;
-//   - a job that somebody has, but may give back without a word, is in no skip range;
-//   - the rescan looks into the skip ranges as well, at some 20 000 entries a second.
+// For each lane the ring also remembers its skip ranges, where claims found nothing to claim but finished and
+// locked jobs: the next claims step over them. While an old snapshot exists, vacuum leaves the entries of
+// finished jobs where they are, and without skip ranges each claim would walk over all of them. Similar rules
+// keep skip ranges from hiding a job:
+//   - a transaction that makes a job claimable names its range when it commits (activate_at_commit), and a
+//     claim the range of what it took when it rolls back (activate_at_abort): skip ranges are cut out there;
+//   - what a claim saw becomes a skip range only where the lane is unchanged since before its own snapshot;
+//   - a job that a session holds, but can give back without telling the ring, is in no skip range;
+//   - the rescan looks into the skip ranges as well, at some 20,000 entries a second.
 //
-// And that a tenant is at its cap: nobody counts again until a job of it ends, or comes, or in a second.
+// The ring also remembers that a tenant is at its cap: claims do not count its jobs again until a job of the
+// tenant ends or comes, or a second has passed.
 #pragma once
 
 #include "core/histogram.hpp"
@@ -36,66 +37,65 @@ extern const pg::shared_memory::Segment segment;
 void define_settings();   // by _PG_init, when preloaded
 void install_callbacks(); // by _PG_init, when preloaded
 
-// Lanes to enter when this transaction commits; or when it, or a savepoint in it, rolls back. `where`: the
-// jobs that can be claimed then.
+// The tenant's lane enters the ring when this transaction commits; or when it, or a savepoint in it, rolls
+// back. `where`: the jobs that can be claimed then.
 void activate_at_commit(Oid table, std::string_view tenant, core::KeyRange where);
 void activate_at_abort(Oid table, std::string_view tenant, core::KeyRange where);
-// For who removes jobs of many lanes: should this be rolled back, nobody knows any skip ranges.
+// If this transaction, which removes jobs of many lanes, rolls back, the queue loses all its skip ranges.
 void forget_skip_ranges_at_abort(Oid table);
-// Enters what waits for the commit now already: a claim sees its own transaction's jobs.
+// Enters at once what would enter at the commit, because a claim sees the jobs of its own transaction.
 void activate_own();
-// A job that counted for the tenant's cap has ended; or jobs of who knows which tenants.
+// A job that counted for the tenant's cap has ended; or jobs of unknown tenants have.
 void open_at_commit(Oid table, std::string_view tenant);
 void open_all_at_commit(Oid table);
 void weigh_at_commit(Oid table, std::string_view tenant, int weight);
 
-// What became of a lane's part of a draw.
+// What a claim did with its grant.
 struct GrantResult {
-    int got = 0;                         // jobs
-    bool empty = false;                  // has no claimable job that the claim's snapshot could see
-    bool closed = false;                 // could not give more now: a limit, or others are taking its jobs
+    int got = 0;                         // jobs that the claim took
+    bool empty = false;                  // the lane has no claimable job that the claim's snapshot could see
+    bool closed = false;                 // the lane gives no more now: a limit, or other claims have its jobs
     bool busy = false;                   // closed, only because another session has the tenant's lock
     bool limited = false;                // closed, by a limit of the tenant's own
-    std::vector<TimestampTz> since = {}; // the moments from which its jobs could have been claimed
+    std::vector<TimestampTz> since = {}; // from when on each of the jobs could have been claimed
     int looked_at = 0;                   // entries of the index
     std::vector<core::KeyRange> scanned = {}; // where the claim left nothing to claim
-    int found_cap = 0;                        // this claim has found the tenant at this cap; 0: it has not
+    int found_cap = 0;                        // the claim has found the tenant at this cap; 0: it has not
 };
 
-// One lane's part of a draw: what the claim may take there, and what the ring knows about the lane.
+// What a draw grants a claim in one lane, and what the ring knows about the lane.
 struct Grant {
     std::string tenant;
     int lane;
-    std::uint32_t
-        generation; // of this use of the lane's place: another lane may have it by the time of settle()
-    int jobs;       // charged
-    int weight;     // that the lane had
+    std::uint32_t generation;          // settle() leaves the lane alone if another tenant has got it since
+    int jobs;                          // that the lane was charged with
+    int weight;                        // of the lane when it was drawn
     core::SkipRanges skip_ranges = {}; // of the lane
-    int ahead = 0;                     // jobs behind them that other claims are about to take
+    int ahead = 0;                     // jobs in front that other claims are about to take
     core::PageHint hint = {};          // where the last walk along the lane began
-    int known_cap = 0;                 // the tenant is at this cap; 0: it may be below
+    int known_cap = 0;                 // the cap that the tenant is known to be at; 0: it may be below
     GrantResult result = {};
 };
 
-// What one lane did, for metrics. Since the lane came into the ring; the last minute is one that slides.
+// What one lane did since it came into the ring, for metrics. The last minute is a sliding one.
 struct LaneFigures {
     std::string tenant;
-    std::int64_t served; // in all
-    double got_last_minute,
-        due_last_minute; // jobs it got, and jobs that were its weight's share while it could have been served
-    int weight;          // that it had in its last draw
-    std::int64_t queued; // queued jobs, if the queue's queued counts are known
-    bool waiting;        // is in the ring now
+    std::int64_t served;    // jobs in all
+    double got_last_minute; // jobs that it got
+    double due_last_minute; // jobs that were its share by weight while it could have been served
+    int weight;             // that it had in its last draw
+    std::int64_t queued;    // queued jobs, if the queue's queued counts are known
+    bool waiting;           // it is in the schedule now
 };
 struct Figures {
-    std::vector<LaneFigures> lanes;        // every lane of the queue, whether it waits or not
-    bool queued_counts_known = false;      // counted, and every commit since has added what it changed
-    bool queued_counts_whole = false;      // and there was a place for every tenant
+    std::vector<LaneFigures> lanes;        // all lanes of the queue, in the schedule or not
+    bool queued_counts_known = false;      // jobs were counted, and every commit since has added its changes
+    bool queued_counts_whole = false;      // they were counted for every tenant
     double dwell[core::kWaitBuckets] = {}; // jobs of quiet tenants in the last minute, by wait
 };
 
-// A claim's view of its queue's ring. Make it before the claim's snapshot is taken; it may have to wait for
-// others to release_claim_slot().
+// A claim's view of its queue's ring. It has to be made before the claim's snapshot is taken, and may wait
+// for a claim slot until another claim calls release_claim_slot().
 class Ring {
 public:
     explicit Ring(Oid table);
@@ -103,20 +103,20 @@ public:
     bool available() const { return queue_ >= 0; } // false: no shared memory, or too many queues
     bool complete() const { return complete_; }
 
-    // Draws up to `jobs` jobs from the lanes whose turn it is; room: as in core::draw; at: of the claim.
+    // Draws up to `jobs` jobs from the lanes that are served next. room: as in core::draw. at: the time now.
     std::vector<Grant> draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const;
-    // Takes back what was not given, lets go of lanes that are empty.
+    // Takes back the charges for jobs that the claim did not get, and removes empty lanes from the schedule.
     void settle(const std::vector<Grant> &grants, TimestampTz at) const;
     void set_weight(const Grant &grant, int weight) const;
-    // Of lanes that were not drawn, or between two looks at one: notes skip ranges and mark, and reads them.
+    // Stores and reads skip ranges and page hints: of lanes that were not drawn, or between two looks at one.
     void remember(Grant *first, size_t count = 1) const;
 
-    // Where the rescan of the lane index goes on, and over how many lanes at most: one a millisecond since
-    // the last look (0: it is not time yet), but more until the ring is complete. Of the last lane that it
-    // saw, the skip ranges from `key` on are still to be looked into; over how many entries, in this lane and the
-    // next ones: one each 50 microseconds (0: only lanes, until it is complete). Then how far it came:
-    // `lanes` were found behind that place, `end` if there were no more. Lanes that are new to the ring enter
-    // it.
+    // Where the rescan of the lane index goes on: behind tenant `after`, over at most `lanes` lanes, which is
+    // one a millisecond since the last rescan (0: it is not time yet) and more until the ring is complete. In
+    // the lane of `after`, the skip ranges from `key` on are still to be looked into; there and in the next
+    // lanes over at most `entries` entries, one each 50 microseconds (0: none, until the ring is complete).
+    // rescanned() says how far the claim came: it found `lanes` behind `after`, and `end` if there were no
+    // more. Lanes that are new to the ring enter it.
     struct Rescan {
         std::string after;
         core::LaneKey key;
@@ -136,21 +136,21 @@ private:
     bool complete_ = false;
 };
 
-void release_claim_slot(); // the claim has drawn all that it wants
-bool available();          // is there shared memory?
+void release_claim_slot(); // to be called when the claim has drawn all that it wants
+bool available();          // false: there is no shared memory
 bool queued_counts_known(Oid table);
 Figures figures(Oid table);
-// Lanes that wait in the ring, and how many of them would be served before this one; none when nobody knows.
+// How many lanes are in the schedule, and how many of them would be served before this one; none: unknown.
 struct SchedulePosition {
     int lanes, ahead;
 };
 std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant);
-// Lanes in the ring; none when it is not there, or not complete.
+// The number of lanes in the schedule; none when there is no ring, or it is not complete.
 std::optional<int> lanes(Oid table);
 // Whether the tenant's lane may have jobs: false only when a claim saw it empty and nothing has entered it
 // since. Raises nothing.
 bool may_have_jobs(Oid table, std::string_view tenant);
-// When anybody last claimed from the queue, with or without success; none when nobody remembers.
+// When a session last claimed from the queue, with or without success; none when unknown.
 std::optional<TimestampTz> last_claim(Oid table);
 
 } // namespace fairq::shared::ring

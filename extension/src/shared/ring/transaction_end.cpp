@@ -1,4 +1,4 @@
-// Lanes that a transaction touches, entered into the ring when it ends.
+// What a transaction changes in the ring when it ends: the lanes that it enters, opens and weighs.
 #include "pg/transaction_end.hpp"
 #include "shared/ring/memory.hpp"
 #include "shared/ring/ring.hpp"
@@ -10,19 +10,19 @@ namespace fairq::shared::ring {
 
 namespace {
 
-constexpr int kEnterAtOnce = 256; // lanes, for one hold of the lock
+constexpr int kEnterAtOnce = 256; // lanes, while the lock is held once
 
 // By their names: the order in which lanes enter the ring is nobody's secret, and nobody's choice.
 using Lanes = std::map<std::string, core::DirtyRanges, std::less<>>;
 
-// What one level of the transaction touched, should it be rolled back.
+// The lanes to enter when this nesting level of the transaction is rolled back.
 struct Level {
     int nesting;
     bool forget_skip_ranges = false;
     Lanes lanes = {};
 };
 
-struct Touched {
+struct Pending {
     Lanes at_commit;
     std::vector<Level> at_abort;
     std::map<std::string, int, std::less<>> weights;
@@ -37,7 +37,7 @@ struct Touched {
         all_opened = false;
     }
 };
-pg::PendingChanges<Touched> touched;
+pg::PendingChanges<Pending> pending;
 
 void enter_at(int queue, const std::string &tenant, const core::DirtyRanges &places) {
     if (places.begin() == places.end())
@@ -50,19 +50,19 @@ void enter_all(const Lanes &lanes) {
     auto lane = lanes.begin();
     while (lane != lanes.end()) {
         Exclusive const lock;
-        int const queue = find_queue(touched.table());
+        int const queue = find_queue(pending.table());
         for (int i = 0; i < kEnterAtOnce && lane != lanes.end(); ++i, ++lane)
-            if (queue >= 0) // else nobody has claimed yet: the rescan is still to come
+            if (queue >= 0) // else no session has claimed yet, and the rescan is still to come
                 enter_at(queue, lane->first, lane->second);
     }
 }
 
 void open_tenants() {
-    auto tenant = touched->opened.begin();
-    while (tenant != touched->opened.end()) {
+    auto tenant = pending->opened.begin();
+    while (tenant != pending->opened.end()) {
         Exclusive const lock;
-        int const queue = find_queue(touched.table());
-        for (int i = 0; i < kEnterAtOnce && tenant != touched->opened.end(); ++i, ++tenant)
+        int const queue = find_queue(pending.table());
+        for (int i = 0; i < kEnterAtOnce && tenant != pending->opened.end(); ++i, ++tenant)
             if (queue >= 0)
                 open(queue, *tenant);
     }
@@ -70,14 +70,14 @@ void open_tenants() {
 
 void open_all() {
     Exclusive const lock;
-    if (int const queue = find_queue(touched.table()); queue >= 0)
+    if (int const queue = find_queue(pending.table()); queue >= 0)
         memory->queues[queue].all_opened = ++memory->openings;
 }
 
 void weigh_all() {
     Exclusive const lock;
-    int const queue = find_queue(touched.table());
-    for (auto const &[tenant, weight] : touched->weights) {
+    int const queue = find_queue(pending.table());
+    for (auto const &[tenant, weight] : pending->weights) {
         int const lane = queue < 0 ? -1 : find_lane(queue, tenant);
         if (lane >= 0)
             schedule_of(queue).set_weight(lane, weight);
@@ -85,45 +85,45 @@ void weigh_all() {
 }
 
 Level &level_of(Oid table) {
-    std::vector<Level> &levels = touched.of(table).at_abort;
+    std::vector<Level> &levels = pending.of(table).at_abort;
     int const nesting = GetCurrentTransactionNestLevel();
     if (levels.empty() || levels.back().nesting < nesting)
         levels.push_back({nesting});
     return levels.back();
 }
 
-// What levels above did stays: their lanes would be looked at for nothing, as often as a savepoint is rolled
-// back, and a claim may look at so many lanes only.
-void rolled_back(size_t left) {
-    for (std::vector<Level> &levels = touched->at_abort; levels.size() > left; levels.pop_back()) {
+// Enters the lanes of the levels that are rolled back; `left` levels stay. Their lanes must not enter: claims
+// would look at them for nothing at each rollback of a savepoint, and may look at so many lanes only.
+void roll_back(size_t left) {
+    for (std::vector<Level> &levels = pending->at_abort; levels.size() > left; levels.pop_back()) {
         enter_all(levels.back().lanes);
         if (!levels.back().forget_skip_ranges)
             continue;
         Exclusive const lock;
-        if (int const queue = find_queue(touched.table()); queue >= 0)
+        if (int const queue = find_queue(pending.table()); queue >= 0)
             forget_skip_ranges(queue);
     }
 }
 
-// What is to be entered at the commit stays there when a savepoint is rolled back: a lane entered for nothing
-// costs one look at it. What a prepared transaction leaves, whichever way it ends, the rescan finds, or the
-// end of a second.
+// The rollback of a savepoint leaves the lanes to enter at the commit as they are: a lane that is entered for
+// nothing costs a claim one look. What a prepared transaction changes, the rescan finds however it ends, and
+// claims count again after a second (see AtCap).
 void at_end(pg::TransactionEvent event) {
-    if (!touched)
+    if (!pending)
         return;
     if (event == pg::TransactionEvent::commit) {
-        enter_all(touched->at_commit);
+        enter_all(pending->at_commit);
         open_tenants();
-        if (touched->all_opened)
+        if (pending->all_opened)
             open_all();
-        if (!touched->weights.empty())
+        if (!pending->weights.empty())
             weigh_all();
     }
-    std::vector<Level> &levels = touched->at_abort;
-    rolled_back(event == pg::TransactionEvent::abort ? 0
-                                                     : follow_savepoint(event, levels.data(), levels.size()));
+    std::vector<Level> &levels = pending->at_abort;
+    roll_back(event == pg::TransactionEvent::abort ? 0
+                                                   : follow_savepoint(event, levels.data(), levels.size()));
     if (is_over(event))
-        touched->clear();
+        pending->clear();
 }
 
 } // namespace
@@ -147,7 +147,7 @@ void add(Lanes &lanes, std::string_view tenant, core::KeyRange where) {
 
 void activate_at_commit(Oid table, std::string_view tenant, core::KeyRange where) {
     if (memory != nullptr)
-        add(touched.of(table).at_commit, tenant, where);
+        add(pending.of(table).at_commit, tenant, where);
 }
 
 void activate_at_abort(Oid table, std::string_view tenant, core::KeyRange where) {
@@ -161,27 +161,27 @@ void forget_skip_ranges_at_abort(Oid table) {
 }
 
 void activate_own() {
-    if (touched)
-        enter_all(touched->at_commit);
+    if (pending)
+        enter_all(pending->at_commit);
 }
 
-bool has_news() {
-    return touched && !(touched->at_commit.empty() && touched->opened.empty() && !touched->all_opened);
+bool has_pending_changes() {
+    return pending && !(pending->at_commit.empty() && pending->opened.empty() && !pending->all_opened);
 }
 
 void open_at_commit(Oid table, std::string_view tenant) {
     if (memory != nullptr)
-        touched.of(table).opened.emplace(tenant);
+        pending.of(table).opened.emplace(tenant);
 }
 
 void open_all_at_commit(Oid table) {
     if (memory != nullptr)
-        touched.of(table).all_opened = true;
+        pending.of(table).all_opened = true;
 }
 
 void weigh_at_commit(Oid table, std::string_view tenant, int weight) {
     if (memory != nullptr)
-        touched.of(table).weights[std::string(tenant)] = weight;
+        pending.of(table).weights[std::string(tenant)] = weight;
 }
 
 } // namespace fairq::shared::ring

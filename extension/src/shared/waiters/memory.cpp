@@ -1,5 +1,5 @@
-// The memory of the waiters (see memory.hpp). Everything here runs under its lock: loads, stores and
-// setting of latches, nothing that may raise.
+// The memory of the waiters (see memory.hpp). Everything here runs under its lock: it only loads, stores and
+// sets latches, and nothing in it can raise an error.
 #include "shared/waiters/memory.hpp"
 
 #include "shared/name_hash.hpp"
@@ -27,8 +27,8 @@ void initialize(LWLock *lock) {
         pg_atomic_init_u64(&bucket.news, 0);
         pg_atomic_init_u32(&bucket.waiting, 0);
     }
-    for (int place = 0; place < kPlaces; ++place)
-        memory->places[place].next = place + 1 < kPlaces ? place + 2 : 0;
+    for (int slot = 0; slot < kSlots; ++slot)
+        memory->slots[slot].next = slot + 1 < kSlots ? slot + 2 : 0;
     memory->free = 1;
 }
 
@@ -57,7 +57,7 @@ int find_or_make_queue(Oid table) {
     int queue = find_queue(table);
     if (queue < 0) {
         for (int i = 0; i < kQueues; ++i)
-            if (memory->queues[i].places == 0 &&
+            if (memory->queues[i].slots == 0 &&
                 (queue < 0 || memory->queues[i].used < memory->queues[queue].used))
                 queue = i;
         if (queue < 0)
@@ -68,60 +68,60 @@ int find_or_make_queue(Oid table) {
     return queue;
 }
 
-int take_place(int queue) {
-    int const place = memory->free - 1;
-    if (place < 0)
+int take_slot(int queue) {
+    int const slot = memory->free - 1;
+    if (slot < 0)
         return -1;
     Queue &of = memory->queues[queue];
-    memory->free = memory->places[place].next;
-    memory->places[place] = Place{MyProc, 0, of.last, queue, false, 0, {}};
-    (of.last == 0 ? of.first : memory->places[of.last - 1].next) = place + 1;
-    of.last = place + 1;
-    ++of.places;
+    memory->free = memory->slots[slot].next;
+    memory->slots[slot] = Slot{MyProc, 0, of.last, queue, false, 0, {}};
+    (of.last == 0 ? of.first : memory->slots[of.last - 1].next) = slot + 1;
+    of.last = slot + 1;
+    ++of.slots;
     pg_atomic_fetch_add_u32(&bucket_of(of.table).waiting, 1);
-    return place;
+    return slot;
 }
 
-void unlink(int place) {
-    Place const &at = memory->places[place];
+void unlink(int slot) {
+    Slot const &at = memory->slots[slot];
     Queue &of = memory->queues[at.queue];
-    bool const was_leader = of.first == place + 1;
-    (at.previous == 0 ? of.first : memory->places[at.previous - 1].next) = at.next;
-    (at.next == 0 ? of.last : memory->places[at.next - 1].previous) = at.previous;
+    bool const was_leader = of.first == slot + 1;
+    (at.previous == 0 ? of.first : memory->slots[at.previous - 1].next) = at.next;
+    (at.next == 0 ? of.last : memory->slots[at.next - 1].previous) = at.previous;
     pg_atomic_fetch_sub_u32(&bucket_of(of.table).waiting, 1);
     if (was_leader) {
-        of.due_at = 0; // the next one looks for itself
+        of.due_at = 0; // so that the next leader looks for scheduled jobs itself
         wake_leader(at.queue);
     }
 }
 
-void free_place(int place) {
-    Place &at = memory->places[place];
-    --memory->queues[at.queue].places;
+void free_slot(int slot) {
+    Slot &at = memory->slots[slot];
+    --memory->queues[at.queue].slots;
     at.proc = nullptr;
     at.next = memory->free;
-    memory->free = place + 1;
+    memory->free = slot + 1;
 }
 
-void wake(int place) {
-    unlink(place);
-    memory->places[place].woken = true;
-    SetLatch(&memory->places[place].proc->procLatch);
+void wake(int slot) {
+    unlink(slot);
+    memory->slots[slot].woken = true;
+    SetLatch(&memory->slots[slot].proc->procLatch);
 }
 
 void wake_leader(int queue) {
     int const first = memory->queues[queue].first;
     if (first != 0)
-        SetLatch(&memory->places[first - 1].proc->procLatch);
+        SetLatch(&memory->slots[first - 1].proc->procLatch);
 }
 
 void wake_any(int queue, int64 jobs) {
     for (bool const bound : {false, true})
         for (int link = memory->queues[queue].last; link != 0 && jobs > 0;) {
-            int const place = link - 1;
-            link = memory->places[place].previous;
-            if ((memory->places[place].bound != 0) == bound) {
-                wake(place);
+            int const slot = link - 1;
+            link = memory->slots[slot].previous;
+            if ((memory->slots[slot].bound != 0) == bound) {
+                wake(slot);
                 jobs -= bound ? 0 : 1;
             }
         }

@@ -1,5 +1,5 @@
-// Where waiters are registered: a fixed number of places in shared memory, in a list for each queue that has
-// some. For the files of this folder only.
+// The memory of the waiters: a fixed number of slots in shared memory, one for each waiting session, and a
+// list of slots for each queue that has waiters. For the files of this folder only.
 #pragma once
 
 #include "core/siphash.hpp"
@@ -7,34 +7,34 @@
 
 namespace fairq::shared::waiters {
 
-constexpr int kPlaces = 1024;
+constexpr int kSlots = 1024;
 constexpr int kQueues = 64;
 constexpr uint32 kBuckets = 256;
 constexpr int kTenants = 4;
 
-struct Place {
+struct Slot {
     PGPROC *proc; // null: free
-    int32 next;   // in the queue's list, towards those that came later, or in that of free places; index + 1
+    int32 next;   // in the queue's list, towards waiters that came later, or in that of free slots; index + 1
     int32 previous;
     int32 queue;
-    bool woken; // and so in no list any more
-    int32 bound;
-    uint64 tenants[kTenants]; // hashes, of a waiter that is bound to so many; bound to more: is always woken
+    bool woken;               // and therefore in no list any more
+    int32 bound;              // to how many tenants the waiter is bound; 0: to none, any job will do
+    uint64 tenants[kTenants]; // their hashes; a waiter that is bound to more tenants is always woken
 };
 
 struct Queue {
     Oid database, table; // InvalidOid: free
     uint64 used;
-    int32 places;         // taken; woken ones too
-    int32 first, last;    // that wait; index + 1
-    TimestampTz due_at;   // the next scheduled job, as the leader knows it; 0: it has not looked
-    TimestampTz opens_at; // DT_NOEND: no rate is known to keep jobs back
+    int32 slots;          // how many the queue's waiters have, woken ones included
+    int32 first, last;    // waiters in the list; index + 1
+    TimestampTz due_at;   // when the next scheduled job is due, as the leader knows it; 0: it has not looked
+    TimestampTz opens_at; // when a rate lets the next job through; DT_NOEND: none is known to hold one
 };
 
-// What can be read without the lock. Queues that share a bucket only look once more than they had to.
+// What can be read without the lock. Sessions of queues that share a bucket look for jobs once too often.
 struct Bucket {
-    pg_atomic_uint64 news;
-    pg_atomic_uint32 waiting;
+    pg_atomic_uint64 news;    // counts transactions that brought something to claim
+    pg_atomic_uint32 waiting; // waiters that were not woken
 };
 
 struct Memory {
@@ -44,10 +44,10 @@ struct Memory {
     int32 free;
     Bucket buckets[kBuckets];
     Queue queues[kQueues];
-    Place places[kPlaces];
+    Slot slots[kSlots];
 };
 
-extern Memory *memory; // null: not there
+extern Memory *memory; // null: the library was not preloaded
 
 struct Exclusive : pg::LockScope {
     Exclusive() : pg::LockScope(memory->lock, LW_EXCLUSIVE) {}
@@ -56,20 +56,20 @@ struct Exclusive : pg::LockScope {
 Bucket &bucket_of(Oid table);
 uint64 hash_of(std::string_view tenant);
 
-// All that follows needs the lock; nothing raises.
+// All that follows needs the lock; nothing raises an error.
 int find_queue(Oid table);         // or -1
-int find_or_make_queue(Oid table); // or -1; takes the least recently used one's place
-int take_place(int queue);         // or -1: at the end of the queue's list, for this process
-void unlink(int place);            // out of the list; the next leader learns that it is
-void free_place(int place);
-void wake(int place);
+int find_or_make_queue(Oid table); // or -1; the least recently used queue without waiters may lose its entry
+int take_slot(int queue);          // for this process, at the end of the queue's list; or -1
+void unlink(int slot);             // takes the waiter out of the list; the next leader is woken
+void free_slot(int slot);
+void wake(int slot);
 void wake_leader(int queue);
-// Any `jobs` of them, those that came last first. One that is bound to tenants is no substitute: when the
-// others do not suffice all of the bound ones are woken.
+// Wakes `jobs` waiters, those that came last first. A waiter that is bound to tenants may have no use for a
+// job: it does not count, and if the unbound waiters do not suffice, all bound ones are woken.
 void wake_any(int queue, int64 jobs);
 
-// Without the lock: the end of a transaction of this process, whether it waits or not. After an error, its
-// wake-up is another's.
+// Without the lock: at the end of each transaction of this process. If an error ends it after this process
+// was woken as a waiter, another waiter is woken.
 void end_with_transaction(bool error);
 
 } // namespace fairq::shared::waiters

@@ -1,4 +1,4 @@
-// What a transaction tells waiters when it ends (see waiters.hpp).
+// Which waiters a transaction wakes when it ends (see waiters.hpp).
 #include "pg/transaction_end.hpp"
 #include "shared/ring/ring.hpp"
 #include "shared/waiters/memory.hpp"
@@ -12,38 +12,39 @@ namespace fairq::shared::waiters {
 
 namespace {
 
-using Jobs = std::unordered_map<uint64, int64>; // by the hash of their tenant
+using Jobs = std::unordered_map<uint64, int64>; // numbers of jobs, by the hash of their tenant
 
 struct Pending {
     Jobs at_commit;
     int64 at_abort = 0;
-    std::map<std::string, int64, std::less<>> opened; // each has an entry in at_commit
-    bool brings = false;                              // something that others are to be told in any case
-    std::set<std::string, std::less<>> held;          // tenants whose locks we have; entries as above
-    uint64 held_since = 0;                            // the news before the first of them
-    bool everybody = false;
+    std::map<std::string, int64, std::less<>> opened; // tenants that may be served again; all are in at_commit
+    bool brings_jobs = false;                      // counts as news in any case
+    std::set<std::string, std::less<>> held;          // tenants whose locks we hold; all are in the maps above
+    uint64 news_when_held = 0;                     // the news when the claim began that got the first of them
+    bool wakes_all = false;
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
 
     void clear() {
         pg::clear_and_shrink(at_commit);
         at_abort = 0;
         opened.clear();
-        brings = false;
+        brings_jobs = false;
         held.clear();
-        everybody = false;
+        wakes_all = false;
         due_at = opens_at = DT_NOEND;
     }
 };
 pg::PendingChanges<Pending> pending;
 
 enum class Ended { nothing, commit, abort, savepoint };
-Ended ended = Ended::nothing; // and nobody has been told yet
+Ended ended = Ended::nothing; // what has ended without having woken waiters yet
 
-// Those that are bound to tenants come first, only theirs will do; what is left is for anybody.
+// Waiters that are bound to tenants are woken first, since they can take only jobs of these. What jobs are
+// left wake the other waiters.
 void wake_for(int queue, Jobs &jobs, int64 left) {
     for (int link = memory->queues[queue].last; link != 0;) {
-        int const place = link - 1;
-        Place const &waiter = memory->places[place];
+        int const slot = link - 1;
+        Slot const &waiter = memory->slots[slot];
         link = waiter.previous;
         bool woken = waiter.bound > kTenants;
         for (int i = 0; i < waiter.bound && waiter.bound <= kTenants && !woken; ++i) {
@@ -55,86 +56,86 @@ void wake_for(int queue, Jobs &jobs, int64 left) {
             }
         }
         if (woken)
-            wake(place);
+            wake(slot);
     }
     for (int link = memory->queues[queue].last; link != 0 && left > 0;) {
-        int const place = link - 1;
-        link = memory->places[place].previous;
-        if (memory->places[place].bound == 0) {
-            wake(place);
+        int const slot = link - 1;
+        link = memory->slots[slot].previous;
+        if (memory->slots[slot].bound == 0) {
+            wake(slot);
             --left;
         }
     }
 }
 
-bool somebody_waits() {
+bool has_waiters() {
     return pg_atomic_read_u32(&bucket_of(pending.table()).waiting) > 0;
 }
 
-// News before the look for waiters, as a waiter registers before its look for news.
+// The news changes before we look for waiters, just as a waiter registers before it looks at the news.
 void add_news() {
     pg_atomic_fetch_add_u64(&bucket_of(pending.table()).news, 1);
 }
 
-void tell_of(Jobs &jobs) {
+void wake_for_jobs(Jobs &jobs) {
     int64 all = 0;
     for (auto const &of_tenant : jobs)
         all += of_tenant.second;
     Exclusive const lock;
     int const queue = find_queue(pending.table());
     if (queue >= 0)
-        pending->everybody ? wake_any(queue, kPlaces) : wake_for(queue, jobs, all);
+        pending->wakes_all ? wake_any(queue, kSlots) : wake_for(queue, jobs, all);
 }
 
-// The tenants that have jobs left become such that have brought some.
+// Tenants that opened and have jobs left count as if the transaction had brought jobs of theirs.
 void add_opened() {
     for (auto const &[tenant, times] : pending->opened)
         if (ring::may_have_jobs(pending.table(), tenant))
             pending->at_commit.find(hash_of(tenant))->second += times;
 }
 
-void tell_times() {
+void publish_times() {
     Exclusive const lock;
     int const queue = find_or_make_queue(pending.table());
     if (queue < 0)
         return;
     Queue &of = memory->queues[queue];
     bool const sooner = pending->due_at < of.due_at || pending->opens_at < of.opens_at;
-    of.due_at = std::min(of.due_at, pending->due_at); // stays 0 if nobody has looked
+    of.due_at = std::min(of.due_at, pending->due_at); // stays 0 until the leader looks
     of.opens_at = std::min(of.opens_at, pending->opens_at);
     if (sooner)
         wake_leader(queue);
 }
 
-// Others who had news since our claim looked may have come for a tenant that they found locked by us: then it
-// is as one that may be served again.
+// If the news has changed since our claim looked, jobs may have come for a tenant whose lock we hold, and
+// other claims passed over them: then the tenant opens when our transaction ends.
 bool open_held() {
-    bool const opens = !pending->held.empty() && news(pending.table()) != pending->held_since;
+    bool const opens = !pending->held.empty() && news(pending.table()) != pending->news_when_held;
     for (auto entry = pending->opened.begin(); opens && entry != pending->opened.end(); ++entry)
         entry->second = std::max<int64>(entry->second, 1);
     return opens;
 }
 
 void at_commit() {
-    bool const opens = open_held(), any = opens || pending->everybody || pending->brings;
+    bool const opens = open_held(), any = opens || pending->wakes_all || pending->brings_jobs;
     if (any)
         add_news();
     else
         pg_memory_barrier(); // a waiter registers before it looks for due jobs
-    bool const waiting = somebody_waits();
+    bool const waiting = has_waiters();
     if (any && waiting) {
         add_opened();
-        tell_of(pending->at_commit);
+        wake_for_jobs(pending->at_commit);
     }
     if (pending->opens_at != DT_NOEND || (pending->due_at != DT_NOEND && waiting))
-        tell_times();
+        publish_times();
 }
 
 void at_abort() {
     if (pending->at_abort == 0)
         return;
     add_news();
-    if (!somebody_waits())
+    if (!has_waiters())
         return;
     Exclusive const lock;
     int const queue = find_queue(pending.table());
@@ -142,8 +143,8 @@ void at_abort() {
         wake_any(queue, pending->at_abort);
 }
 
-// Told for nothing costs one look: so no list for each savepoint. What a prepared transaction brings is found
-// by the next claim.
+// Savepoints have no lists of their own: a waiter that is woken for nothing costs one look. What a prepared
+// transaction brings is found by the next claim.
 void at_end(pg::TransactionEvent event) {
     if (event == pg::TransactionEvent::commit || event == pg::TransactionEvent::abort)
         end_with_transaction(event == pg::TransactionEvent::abort);
@@ -159,8 +160,8 @@ void at_end(pg::TransactionEvent event) {
         pending->clear();
 }
 
-// A transaction's locks outlive its changes by a moment. Who is told before they are gone, or sees the news,
-// claims at once, finds a tenant locked, and then waits for what nobody will say again: so they come first.
+// A transaction's locks outlive its changes by a moment. A waiter that is woken in between, or sees the news,
+// would claim at once, find a tenant locked, and then wait for a wake-up that never comes. So locks go first.
 void after_locks(ResourceReleasePhase phase, bool, bool, void *) {
     if (phase != RESOURCE_RELEASE_AFTER_LOCKS || ended == Ended::nothing)
         return;
@@ -184,7 +185,7 @@ void jobs_came(Oid table, std::string_view tenant, int64 jobs) {
     if (memory == nullptr)
         return;
     pending.of(table).at_commit[hash_of(tenant)] += jobs;
-    pending->brings = true;
+    pending->brings_jobs = true;
 }
 
 void jobs_come_back(Oid table, int64 jobs) {
@@ -203,14 +204,14 @@ void tenant_held(Oid table, std::string_view tenant, std::uint64_t news) {
     if (memory == nullptr)
         return;
     if (pending.of(table).held.empty())
-        pending->held_since = news;
+        pending->news_when_held = news;
     pending->at_commit[hash_of(tenant)];
     pending->opened[*pending->held.emplace(tenant).first];
 }
 
 void rules_changed(Oid table) {
     if (memory != nullptr)
-        pending.of(table).everybody = true;
+        pending.of(table).wakes_all = true;
 }
 
 void job_due(Oid table, TimestampTz at) {
@@ -223,12 +224,12 @@ void rate_opens(Oid table, TimestampTz at) {
         pending.of(table).opens_at = std::min(pending.of(table).opens_at, at);
 }
 
-// In a savepoint it may yet be undone what the claim took, and what was brought before stays.
+// Not in a savepoint: its rollback would undo what the claim took, but not what was brought before it.
 void own_jobs_seen() {
-    if (pending && GetCurrentTransactionNestLevel() == 1 && !pending->everybody) {
+    if (pending && GetCurrentTransactionNestLevel() == 1 && !pending->wakes_all) {
         pending->at_commit.clear();
         pending->opened.clear();
-        pending->brings = false;
+        pending->brings_jobs = false;
         for (std::string const &tenant : pending->held) {
             pending->at_commit[hash_of(tenant)];
             pending->opened[tenant];

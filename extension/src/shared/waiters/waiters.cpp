@@ -1,4 +1,4 @@
-// A waiter's side, and what its session has seen (see waiters.hpp).
+// What a session does that waits, and what its claims have seen (see waiters.hpp).
 #include "shared/waiters/waiters.hpp"
 
 #include "shared/waiters/memory.hpp"
@@ -7,24 +7,24 @@ namespace fairq::shared::waiters {
 
 namespace {
 
-int own = -1;         // our place
-bool leaving = false; // with the commit: until then, we were woken
+int own = -1;         // the slot of this session; -1: it does not wait
+bool leaving = false; // the session was woken, and gives its slot up when its transaction commits
 
-// What this session's claims saw, or what it was told to go and see: plain data.
+// What this session's last claims saw, or what mark_seen() set.
 struct Seen {
     Oid table;
     std::uint64_t news;
     Saw saw;
-    int visited; // by claims that stopped, one after the other
+    int visited; // lanes, by claims that stopped and went on one behind the other
 };
-Seen seen_last = {InvalidOid, 0, Saw::full, 0};
+Seen last_claim = {InvalidOid, 0, Saw::full, 0};
 
-// Needs the lock. True: it was woken.
-bool give_place_up() {
-    bool const woken = memory->places[own].woken;
+// Needs the lock. True: the session was woken.
+bool give_slot_up() {
+    bool const woken = memory->slots[own].woken;
     if (!woken)
         unlink(own);
-    free_place(own);
+    free_slot(own);
     own = -1;
     leaving = false;
     return woken;
@@ -36,23 +36,23 @@ std::uint64_t news(Oid table) {
     return memory == nullptr ? 0 : pg_atomic_read_u64(&bucket_of(table).news);
 }
 
-// Claims that stop go on where the last one did. As soon as they have seen as many lanes as there are they
-// have seen all, as it was when the first of them began.
+// A claim that stops early is continued by the next one. When they have visited as many lanes as there are,
+// they have seen all that the queue had when the first of them began.
 void claimed(Oid table, std::uint64_t news, Saw saw, int visited, int lanes) {
-    bool const goes_on = saw == Saw::stopped && seen_last.saw == Saw::stopped && seen_last.table == table &&
-                         seen_last.news == news;
-    int const seen = (goes_on ? seen_last.visited : 0) + visited;
-    seen_last = {table, news, saw == Saw::stopped && seen >= lanes ? Saw::all : saw, seen};
+    bool const goes_on = saw == Saw::stopped && last_claim.saw == Saw::stopped && last_claim.table == table &&
+                         last_claim.news == news;
+    int const seen = (goes_on ? last_claim.visited : 0) + visited;
+    last_claim = {table, news, saw == Saw::stopped && seen >= lanes ? Saw::all : saw, seen};
 }
 
 Saw seen(Oid table) {
-    if (seen_last.table != table || seen_last.news != news(table))
+    if (last_claim.table != table || last_claim.news != news(table))
         return Saw::full;
-    return seen_last.saw;
+    return last_claim.saw;
 }
 
-void told(Oid table) {
-    seen_last = {table, news(table), Saw::all, 0};
+void mark_seen(Oid table) {
+    last_claim = {table, news(table), Saw::all, 0};
 }
 
 bool enter(Oid table, const std::vector<std::string> *tenants) {
@@ -60,52 +60,52 @@ bool enter(Oid table, const std::vector<std::string> *tenants) {
         return false;
     Exclusive const lock;
     int const queue = find_or_make_queue(table);
-    own = queue < 0 ? -1 : take_place(queue);
+    own = queue < 0 ? -1 : take_slot(queue);
     if (own < 0)
         return false;
-    Place &place = memory->places[own];
-    place.bound = tenants == nullptr ? 0 : static_cast<int32>(tenants->size());
-    for (int i = 0; i < std::min(place.bound, kTenants); ++i)
-        place.tenants[i] = hash_of((*tenants)[static_cast<size_t>(i)]);
+    Slot &slot = memory->slots[own];
+    slot.bound = tenants == nullptr ? 0 : static_cast<int32>(tenants->size());
+    for (int i = 0; i < std::min(slot.bound, kTenants); ++i)
+        slot.tenants[i] = hash_of((*tenants)[static_cast<size_t>(i)]);
     return true;
 }
 
 Watch watch() {
     TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;
-    Place const &place = memory->places[own];
-    Queue &queue = memory->queues[place.queue];
+    Slot const &slot = memory->slots[own];
+    Queue &queue = memory->queues[slot.queue];
     if (queue.opens_at <= now) {
         queue.opens_at = DT_NOEND;
-        wake_any(place.queue, 1);
+        wake_any(slot.queue, 1);
     }
-    return {place.woken, queue.first == own + 1, queue.due_at, queue.opens_at};
+    return {slot.woken, queue.first == own + 1, queue.due_at, queue.opens_at};
 }
 
-// What commits from here on makes the time earlier, if need be, and what committed before is seen.
+// The look sees the jobs that are committed before; those committed from here on set due_at if it is earlier.
 void begin_look() {
     Exclusive const lock;
-    memory->queues[memory->places[own].queue].due_at = DT_NOEND;
+    memory->queues[memory->slots[own].queue].due_at = DT_NOEND;
 }
 
 void end_look(TimestampTz next) {
     Exclusive const lock;
-    Queue &queue = memory->queues[memory->places[own].queue];
+    Queue &queue = memory->queues[memory->slots[own].queue];
     queue.due_at = std::min(queue.due_at, next);
 }
 
 bool leave() {
     Exclusive const lock;
-    leaving = memory->places[own].woken;
-    return leaving || give_place_up();
+    leaving = memory->slots[own].woken;
+    return leaving || give_slot_up();
 }
 
 void end_with_transaction(bool error) {
     if (own < 0 || !(error || leaving))
         return;
     Exclusive const lock;
-    int const queue = memory->places[own].queue;
-    if (give_place_up() && error)
+    int const queue = memory->slots[own].queue;
+    if (give_slot_up() && error)
         wake_any(queue, 1);
 }
 

@@ -1,14 +1,14 @@
-// Sessions that wait for jobs, in shared memory, and who wakes them. A transaction that brought jobs wakes,
-// when it commits, as many waiters as it brought jobs; while nobody waits that costs an atomic addition and
-// an atomic read. No wake-up is lost:
-//   - every commit that brings something to claim adds to the queue's news, then looks for waiters;
-//   - a claim notes the news before its snapshot; a waiter registers first, then compares the news with what
-//     its session's last claim noted: whoever committed in between has changed the news or sees the waiter;
-//   - a waiter that an error ends after it was woken wakes the next one in its place;
-//   - a claim that is rolled back brings what it took.
-// Nobody is woken by the time: of a queue's waiters the one that came first, the leader, keeps house (due
-// jobs, stale leases), and so brings jobs like everybody else. It is woken last. Without shared memory, or
-// without a place in it, nobody can tell anybody anything: then waiting is polling.
+// Waiters are sessions that wait for jobs; they register in shared memory, and transactions wake them. A
+// transaction that brings jobs wakes as many waiters as it brings jobs when it commits; while no session
+// waits, that costs an atomic addition and an atomic read. No wake-up is lost:
+//   - a commit that brings something to claim first adds to the queue's news, then looks for waiters;
+//   - a claim notes the news before its snapshot; a waiter first registers, then compares the news with what
+//     its session's last claim noted: a commit in between has changed the news or sees the waiter;
+//   - when an error ends a waiter after it was woken, the next waiter is woken instead;
+//   - a claim that is rolled back brings the jobs that it took.
+// No waiter needs a timer for due jobs and stale leases: the waiter that came first, the leader of the queue,
+// does the housekeeping, and so brings jobs as any other transaction does. It is woken last. Without shared
+// memory, or without a free slot in it, a waiter cannot be woken, and polls.
 #pragma once
 
 #include "pg/shared_memory.hpp"
@@ -16,55 +16,55 @@
 namespace fairq::shared::waiters {
 
 extern const pg::shared_memory::Segment segment;
-// By _PG_init, when preloaded, before the ring's: who is woken has to find the ring as it will be.
+// By _PG_init, when preloaded, before the ring's: a waiter that is woken must find the ring already changed.
 void install_callbacks();
 
 bool available();
 
-// ------------------------------------------------------------------------------------------ what comes
+// ------------------------------------------------------------------------------- what a transaction brings
 
-// When this transaction commits: so many jobs of the tenant can be claimed.
+// When this transaction commits, so many jobs of the tenant can be claimed.
 void jobs_came(Oid table, std::string_view tenant, int64 jobs);
-// When it, or a savepoint in it, rolls back.
+// When this transaction, or a savepoint in it, rolls back, so many jobs can be claimed again.
 void jobs_come_back(Oid table, int64 jobs);
-// The tenant may be served again, if it has jobs: one that runs less counts for its cap, its lock is free.
+// The tenant may be served again if it has jobs: fewer jobs count for its cap, or its lock is free.
 void tenant_opens(Oid table, std::string_view tenant);
-// The same if anybody has had other news than these when this transaction ends: it has the tenant's lock
-// until then, and what came meanwhile had to wait for that.
+// The same, if the queue's news has changed from `news` by the end of this transaction: it has the tenant's
+// lock until then, so that claims passed over what came meanwhile.
 void tenant_held(Oid table, std::string_view tenant, std::uint64_t news);
-// Something has changed for everybody, so all are woken.
+// The limits of a tenant or of the queue have changed: all waiters are woken.
 void rules_changed(Oid table);
-void job_due(Oid table, TimestampTz at); // a scheduled job is
-// A rate lets the next job through at that time.
-void rate_opens(Oid table, TimestampTz at);
+void job_due(Oid table, TimestampTz at);    // a scheduled job is due then
+void rate_opens(Oid table, TimestampTz at); // a rate lets the next job through then
 
 // ------------------------------------------------------------------------------------------ what a claim saw
 
 std::uint64_t news(Oid table); // to be read before the claim's snapshot is taken
-// full: there may be more. stopped: it looked at so many lanes out of so many, and not at all of them.
+// all: the claim saw all that it could claim. full: there may be more. stopped: it looked only at `visited`
+// of `lanes` lanes.
 enum class Saw { all, full, stopped };
 void claimed(Oid table, std::uint64_t news, Saw saw, int visited = 0, int lanes = 0);
-// The claim was anybody's, and saw all that this transaction brought before: nobody need be told of that.
+// A claim for all tenants and types has seen what this transaction brought: no waiter need be woken for that.
 void own_jobs_seen();
 
 // ------------------------------------------------------------------------------------------ waiting
 
-// Registers this session, for jobs of these tenants (null: all), until leave(), or the end of a transaction
-// in an error. False: there is no place for it.
+// Registers this session as a waiter for jobs of these tenants (null: all), until leave(), or until an error
+// ends its transaction. False: there is no slot for it.
 bool enter(Oid table, const std::vector<std::string> *tenants);
-// What this session, registered or not, has seen of the queue. stopped: go on after a moment.
+// What this session, registered or not, has seen of the queue as it is. stopped: claim again after a moment.
 Saw seen(Oid table);
 
 struct Watch {
     bool woken, leader;
-    TimestampTz due_at;   // of the next scheduled job; 0: look for it
+    TimestampTz due_at;   // when the next scheduled job is due; 0: the leader has to look
     TimestampTz opens_at; // when a rate lets the next job through
 };
-Watch watch();                   // wakes somebody when a rate does
-void begin_look();               // the leader is going to look for due jobs,
-void end_look(TimestampTz next); // and has found the next one
-void check_client();             // raises if nobody is there to be told
-bool leave();                    // true: it was woken; an error until the commit still wakes another
-void told(Oid table);            // the session is told to claim: it has seen all news when it has
+Watch watch();                   // also wakes a waiter if a rate now lets a job through
+void begin_look();               // the leader is going to look for scheduled jobs,
+void end_look(TimestampTz next); // and has found when the next one is due
+void check_client();             // raises an error if the client has gone
+bool leave();                    // true: it was woken; an error before the commit wakes another
+void mark_seen(Oid table);       // the session is about to claim, and will then have seen all news
 
 } // namespace fairq::shared::waiters
