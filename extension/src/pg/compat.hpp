@@ -75,13 +75,13 @@ inline BTStack bt_search(Relation index, [[maybe_unused]] Relation table, BTScan
 // Whether an UPDATE or a DELETE is refused because a publication could not tell which row it means. 15 added row
 // filters and column lists.
 inline bool publications_refuse_changes(Relation table) {
-    bool const identified = table->rd_rel->relreplident == REPLICA_IDENTITY_FULL ||
-                            OidIsValid(RelationGetReplicaIndex(table));
+    bool const identified =
+        table->rd_rel->relreplident == REPLICA_IDENTITY_FULL || OidIsValid(RelationGetReplicaIndex(table));
 #if PG_VERSION_NUM >= 150000
     PublicationDesc published;
     RelationBuildPublicationDesc(table, &published);
-    if (!published.rf_valid_for_update || !published.rf_valid_for_delete || !published.cols_valid_for_update ||
-        !published.cols_valid_for_delete)
+    if (!published.rf_valid_for_update || !published.rf_valid_for_delete ||
+        !published.cols_valid_for_update || !published.cols_valid_for_delete)
         return true;
     PublicationActions const &actions = published.pubactions;
 #else

@@ -28,8 +28,8 @@ IndexScan::IndexScan(IndexedTable opened, int conditions, Sees sees) : opened_(o
         if (sees != Sees::uncommitted)
             registered_ = RegisterSnapshot(snapshot_of(sees));
         slot_ = table_slot_create(opened_.table, nullptr);
-        scan_ = compat::index_beginscan(opened_.table, opened_.index, registered_ ? registered_ : &uncommitted_,
-                                        conditions);
+        scan_ = compat::index_beginscan(opened_.table, opened_.index,
+                                        registered_ ? registered_ : &uncommitted_, conditions);
     });
 }
 

@@ -37,7 +37,8 @@ public:
     // From now on the scan sees the rows of this moment.
     void renew_snapshot();
 
-    void start(std::initializer_list<ScanCondition> conditions, ScanDirection direction = ForwardScanDirection);
+    void start(std::initializer_list<ScanCondition> conditions,
+               ScanDirection direction = ForwardScanDirection);
     // The next row, into slot().
     bool next();
     // The next entry of the index, whether a row is behind it or not.

@@ -49,7 +49,7 @@ std::vector<int64> int64s_of(Datum array);
 std::string json_string(std::string_view text); // quoted and escaped
 std::string json_time(TimestampTz time);        // quoted, as to_json() writes it
 
-// Now, by the wall clock (not the start of the transaction: a lease starts when the job is claimed).
+// Now, by the wall clock: later than the start of the transaction.
 inline TimestampTz now() {
     return GetCurrentTimestamp();
 }

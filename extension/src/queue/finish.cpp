@@ -3,6 +3,7 @@
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/complete_rows.hpp"
+#include "tables/leases.hpp"
 
 namespace fairq::queue {
 
@@ -27,7 +28,8 @@ INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STA
 SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, $3 FROM gone
 RETURNING id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 
-// token, jobs completed at once: all of the lease's? SKIP LOCKED as above
+// token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases that is not as the script made it,
+// and for a lease that another transaction has locked or changed just now
 const pg::Statement kEndWholeLease{pg::Plan::pinned, R"(
 DELETE FROM @job_leases
  WHERE lock_token = (SELECT lock_token FROM @job_leases
@@ -186,7 +188,7 @@ CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
     if (!completed)
         return complete_by_executor(job_ids, lock_token, now);
     auto const jobs = static_cast<int64>(completed->size());
-    if (jobs > 0)
+    if (jobs > 0 && !tables::end_lease(pg::schema(), lock_token, jobs))
         pg::execute(kEndWholeLease, {pg::of(lock_token), pg::of(jobs)});
     return *std::move(completed);
 }

@@ -1,5 +1,4 @@
-// Index lookups (see lookups.hpp). A snapshot costs a microsecond, a lookup two. Each is registered as long as
-// rows are looked at by it: the server keeps only one latest snapshot, and whoever asks next overwrites it.
+// Lookups by index (see limit_lookups.hpp). A snapshot costs a microsecond, a lookup two.
 #include "tables/limit_lookups.hpp"
 
 #include "tables/live_columns.hpp"
@@ -43,7 +42,8 @@ std::optional<int64> LimitLookups::key_holder(std::string_view tenant, std::stri
 std::optional<TimestampTz> LimitLookups::claim_due_at(std::string_view tenant, Freshness freshness) {
     open(rates_, "tenant_rates", "tenant_rates_pkey", 2, freshness);
     rates_->start({is(1, tenant), is(2, "claim")});
-    return rates_->next() ? std::optional(DatumGetTimestampTz(rates_->value(kRateDueAt).datum)) : std::nullopt;
+    return rates_->next() ? std::optional(DatumGetTimestampTz(rates_->value(kRateDueAt).datum))
+                          : std::nullopt;
 }
 
 void LimitLookups::finish() {

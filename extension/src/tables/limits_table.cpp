@@ -46,14 +46,10 @@ std::optional<LimitsRow> LimitsTable::find(std::string_view tenant) {
     scan_.start({{1, BTEqualStrategyNumber, F_TEXTEQ, pg::of(tenant).datum}});
     if (!scan_.next())
         return std::nullopt;
-    return LimitsRow{DatumGetInt32(scan_.value(kWeight).datum),
-                     column(scan_, kMaxConcurrency, to_int32),
-                     column(scan_, kRate, to_double),
-                     column(scan_, kBurst, to_int32),
-                     column(scan_, kMaxPending, to_int64),
-                     DatumGetBool(scan_.value(kPaused).datum),
-                     column(scan_, kEnqueueRate, to_double),
-                     column(scan_, kEnqueueBurst, to_int32),
+    return LimitsRow{DatumGetInt32(scan_.value(kWeight).datum), column(scan_, kMaxConcurrency, to_int32),
+                     column(scan_, kRate, to_double),           column(scan_, kBurst, to_int32),
+                     column(scan_, kMaxPending, to_int64),      DatumGetBool(scan_.value(kPaused).datum),
+                     column(scan_, kEnqueueRate, to_double),    column(scan_, kEnqueueBurst, to_int32),
                      !scan_.value(kCapPendingSince).null};
 }
 

@@ -81,8 +81,8 @@ bool has_checks(Relation table, const TableShape &expected) {
 }
 
 bool fires_nothing(Relation table, const TableShape &expected) {
-    return table->rd_rel->relkind == expected.kind && table->trigdesc == nullptr && table->rd_rules == nullptr &&
-           !table->rd_rel->relrowsecurity;
+    return table->rd_rel->relkind == expected.kind && table->trigdesc == nullptr &&
+           table->rd_rules == nullptr && !table->rd_rel->relrowsecurity;
 }
 
 bool is_stored_alone(Relation table) {
@@ -93,7 +93,8 @@ bool is_stored_alone(Relation table) {
 bool compare(Relation table, const TableShape &expected) {
     return fires_nothing(table, expected) && is_stored_alone(table) && has_columns(table, expected) &&
            has_checks(table, expected) &&
-           (expected.insert_only || !pg::call([&] { return pg::compat::publications_refuse_changes(table); }));
+           (expected.insert_only ||
+            !pg::call([&] { return pg::compat::publications_refuse_changes(table); }));
 }
 
 } // namespace
@@ -101,7 +102,8 @@ bool compare(Relation table, const TableShape &expected) {
 bool is_as_made(Relation table, const TableShape &expected) {
     Oid const oid = RelationGetRelid(table);
     std::uint64_t const generation = pg::table_cache::generation(oid);
-    Answer *answer = std::find_if(answers, answers + kMostAnswers, [&](auto &known) { return known.table == oid; });
+    Answer *answer =
+        std::find_if(answers, answers + kMostAnswers, [&](auto &known) { return known.table == oid; });
     if (answer == answers + kMostAnswers)
         answer = &answers[next_place++ % kMostAnswers];
     else if (answer->generation == generation)
