@@ -12,6 +12,7 @@ CREATE VIEW planned AS
            coalesce(bool_or(ident ~ 'WHERE i.id = i.kept'), false) AS enqueue_jobs,
            coalesce(bool_or(ident ~ 'WITH gone AS .*, ended AS '), false) AS complete_jobs,
            coalesce(bool_or(ident ~ 'INTO public.job_leases'), false) AS begin_lease,
+           coalesce(bool_or(ident ~ '^\s*DELETE FROM public.job_leases'), false) AS end_lease,
            coalesce(bool_or(ident ~ 'WITH due AS'), false) AS promote,
            coalesce(bool_or(ident ~ 'FROM public.pipeline_runs WHERE advanced_at'), false) AS advance
       FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource';
@@ -328,7 +329,7 @@ CREATE PROCEDURE with_leases(change text, back text) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE 'ALTER TABLE job_leases ' || change;
     RAISE NOTICE '%: %', change, (SELECT r FROM round_trip() r);
-    RAISE NOTICE '%', (SELECT begin_lease FROM planned);
+    RAISE NOTICE '%', (SELECT (begin_lease, end_lease) FROM planned);
     EXECUTE 'ALTER TABLE job_leases ' || back;
 END
 $$;

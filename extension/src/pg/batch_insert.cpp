@@ -1,4 +1,4 @@
-// Batches of rows (see direct_write.hpp).
+// Batches of rows (see batch_insert.hpp).
 #include "pg/batch_insert.hpp"
 
 namespace fairq::pg {
@@ -9,7 +9,7 @@ bool is_operand(const void *node) {
     return IsA(node, Var) || IsA(node, Const);
 }
 
-// Is it of the kind that our own indexes have? Of others nobody knows what they call.
+// Whether the condition is of the kind that the extension's own indexes have. Any other one may call functions.
 bool calls_only_postgres(const void *condition) {
     if (IsA(condition, NullTest))
         return is_operand(static_cast<NullTest const *>(condition)->arg);

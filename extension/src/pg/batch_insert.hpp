@@ -12,8 +12,9 @@ public:
     explicit Indexes(Relation table); // opens them
     void close();
 
-    // Runs body inside call(), in memory that goes with it; for add(). An index of somebody's own may call
-    // functions of his, with our rights: the names in them must not mean what the caller's search_path says.
+    // Runs body, which calls add(), inside call() and in memory that goes with it. An index that a user has made
+    // may call functions with the extension's rights: names in them must not mean what the caller's search_path
+    // says.
     template <class F>
     void write(F &&body) {
         auto const in_own_memory = [&] {
@@ -32,7 +33,7 @@ public:
 private:
     EState *executor_;
     ResultRelInfo *indexes_;
-    bool may_call_functions_; // that are not PostgreSQL's
+    bool may_call_functions_; // other than PostgreSQL's own
 };
 
 // Use: construct, row + add for each, finish. After an error the transaction's abort releases what it holds.
@@ -40,17 +41,17 @@ class BatchInsert {
 public:
     BatchInsert(Relation table, CommandId command); // the table stays open and locked until finish()
 
-    // The next row, all NULL: its tts_values and tts_isnull are to be filled. Then add() copies it, and what
-    // the values point to may go.
+    // The next row, all NULL: the caller fills its tts_values and tts_isnull. Then add() copies the row, so that
+    // what the values point to may go.
     TupleTableSlot *row();
     void add();
-    // Instead of both: a row as it stands on its page. Returns the copy that is going to be written, to be
-    // changed before the next row.
+    // Instead of both: adds a row as it stands on its page. Returns the copy that is going to be written, which
+    // the caller may change before the next row.
     HeapTupleHeader add_copy(HeapTupleData row);
     void finish();
 
 private:
-    // As COPY does: enough for many rows a page, little enough to stay in the processor's cache.
+    // A batch is large enough for many rows a page, as COPY's are, and fits the processor's cache.
     static constexpr int kMostRows = 200;
     static constexpr size_t kMostBytes = 65536;
 

@@ -6,8 +6,8 @@ namespace fairq::pg {
 
 namespace {
 
-// Of the innermost API function. Code of another user inside of it (a trigger, a handler) is recognized by
-// its current user, who is not the owner.
+// Caller and owner of the innermost API function. Inside of it, code of another user (a trigger's, say) is
+// recognized by the current user, which is not the owner then.
 Oid caller = InvalidOid, callee_owner = InvalidOid;
 Oid acting = InvalidOid;
 

@@ -1,6 +1,6 @@
-// Who calls, and with whose rights. An API function runs with its owner's rights, but what it may do depends
-// on its caller, and SECURITY DEFINER hides him: GetUserId() is the owner then. So API functions are SECURITY
-// INVOKER to PostgreSQL and change to their owner here.
+// The caller of an API function, and the rights that it runs with. It runs with its owner's rights, but what it
+// may do depends on its caller, whom SECURITY DEFINER hides: GetUserId() is the owner then. So API functions are
+// SECURITY INVOKER to PostgreSQL and change to their owner here.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -21,7 +21,7 @@ private:
     int context_;
 };
 
-// While it lives, the outer role is this one: a handler's, whoever made the tick that runs it.
+// While it lives, the outer role is this one, whichever role the session has.
 class OuterRole {
 public:
     explicit OuterRole(Oid role);
@@ -33,9 +33,9 @@ private:
     Oid previous_;
 };
 
-// Who calls the API function in progress: current_user at the call; outside of one, the current user.
+// The role that calls the API function in progress: current_user at the call; outside of one, the current user.
 Oid calling_role();
-// Who the session is: by login or SET ROLE, whatever SECURITY DEFINER function it is in.
+// The role of the session, by login or SET ROLE, whatever SECURITY DEFINER function it is in.
 Oid outer_role();
 bool has_rights_of(Oid member, Oid role);
 

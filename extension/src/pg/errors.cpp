@@ -1,5 +1,5 @@
-// The only file that raises errors (see errors.hpp). Messages are lower case without a full stop, hints are
-// sentences.
+// The errors that a caller can act on are raised here, and nowhere else (see errors.hpp). Messages are lower case
+// without a full stop, hints are sentences.
 #include "pg/errors.hpp"
 
 namespace fairq::pg {
@@ -37,7 +37,7 @@ void raise_lease_lost(int64 job_id, int64 lock_token) {
     });
 }
 
-// For who reads DETAIL by a program, it is JSON.
+// DETAIL is JSON, for programs.
 void warn_leases_lost(const std::vector<int64> &job_ids, int64 lock_token) {
     std::string ids;
     for (int64 const id : job_ids)
@@ -175,7 +175,7 @@ void raise_worker_ended() {
     });
 }
 
-// The same for a run of another tenant: whether there is one is nobody else's business.
+// Raised for a run of another tenant as well: a tenant must not learn which runs others have.
 void raise_unknown_run(int64 run) {
     raise([&] {
         ereport(ERROR,

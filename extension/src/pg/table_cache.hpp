@@ -1,6 +1,6 @@
 // A copy of a small table that lives in this process until the table changes: what every call has to know,
-// at the cost of a look at a number. A table takes part by the trigger fairq_table_changed, which tells all
-// sessions at commit, and its own at once; a rollback is told to nobody else.
+// at the cost of a look at a number. A table takes part by the trigger fairq_table_changed, which tells its own
+// session of a change at once, and all others when it commits.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -9,8 +9,8 @@ namespace fairq::pg::table_cache {
 
 void install_callbacks(); // by _PG_init
 
-// A number that moves whenever the relation may have changed, of this process alone. Whoever asks sees all
-// changes that were committed before.
+// A number of this process that moves whenever the relation may have changed: all changes that were committed
+// before the call have moved it.
 std::uint64_t generation(Oid relation);
 // Tells all sessions that the relation has changed, once this transaction commits.
 void changed(Oid relation);

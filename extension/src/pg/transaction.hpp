@@ -1,4 +1,4 @@
-// Transactions of background workers, and whose rights they act with.
+// Transactions of background workers, and the rights that they act with.
 #pragma once
 
 #include "pg/errors.hpp"
@@ -11,8 +11,8 @@ void commit_transaction(); // and reports statistics, which a background worker 
 // was a C++ exception and nothing is pending there.
 ErrorText abort_transaction(const char *thrown);
 
-// Runs body in a transaction of its own. An error, also one at commit, rolls it back and is returned: the
-// only place besides entry() where an error ends. FATAL (a terminated worker) does not return.
+// Runs body in a transaction of its own. An error, also one at commit, rolls it back and is returned. FATAL (a
+// terminated worker) does not return.
 template <class F>
 std::optional<ErrorText> try_transaction(F &&body) {
     char thrown[256] = "";
@@ -44,8 +44,8 @@ void as_role(Oid role, F &&body) {
 // False, and body did not run, when they did not end. Both have to be short: every new writer waits behind.
 bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *argument);
 
-// Who calls, in a SECURITY INVOKER function. Not the outer role: that is the superuser's, wherever one runs
-// somebody's code.
+// The caller of a SECURITY INVOKER function. (The outer role would be the superuser, wherever a superuser's
+// session runs another user's code.)
 Oid current_role();
 std::string role_name(Oid role);
 std::optional<Oid> role_by_name(const std::string &name);
@@ -53,12 +53,12 @@ bool role_is_superuser(Oid role);
 bool role_can_login(Oid role);
 bool may_become(Oid role, Oid target);
 
-// The session's search_path and lock_timeout, for what is not ours; ours are pinned by pin_settings().
+// The user's search_path and lock_timeout, for code of users; see pin_settings().
 struct UserSettings {
     std::string search_path, lock_timeout;
 };
-// In a background worker, which no SET clause of a function protects: pins both for our own statements,
-// returns the user's.
+// Pins both for the extension's own statements in a background worker, which no SET clause of a function
+// protects. Returns the user's.
 UserSettings pin_settings(int lock_timeout_ms);
 
 // Runs body with a session setting that ends with it; so does everything that body sets, also by a plain SET

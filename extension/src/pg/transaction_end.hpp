@@ -1,5 +1,5 @@
-// Journals: what a transaction collects while it runs, to tell others when it ends. Then nothing may raise,
-// and an allocation that fails would: so a journal is complete before.
+// Pending changes: what a transaction collects while it runs, to tell other sessions when it ends. At its end
+// nothing may raise, and an allocation that fails would: so the list is complete before.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -31,7 +31,7 @@ constexpr std::optional<TransactionEvent> event_of(XactEvent server_event) {
     }
 }
 
-// To be called by _PG_init. Who is installed first hears last.
+// To be called by _PG_init. PostgreSQL calls the function that was installed first last.
 template <void (*hear)(TransactionEvent)>
 void on_transaction_end() {
     RegisterXactCallback(
@@ -73,7 +73,7 @@ void clear_and_shrink(Table &table) {
     table.clear();
 }
 
-// Of one queue: a database has the extension once. Made on first use and never destroyed: no constructor may
+// Of one table: a database has the extension once. Made on first use and never destroyed: no constructor may
 // run when the library is loaded.
 template <class Content>
 class PendingChanges {

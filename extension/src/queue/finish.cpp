@@ -3,6 +3,7 @@
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/complete_rows.hpp"
+#include "tables/leases.hpp"
 
 namespace fairq::queue {
 
@@ -32,7 +33,8 @@ struct Completed {
     enum Column { id = 1, load_test, tenant, concurrency_key, run, stage, moved };
 };
 
-// token, jobs completed at once: all of the lease's? SKIP LOCKED as above
+// token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases that is not as the script made it,
+// and for a lease that another transaction has locked or changed just now
 const pg::Statement kEndWholeLease{pg::Plan::pinned, R"(
 DELETE FROM @job_leases
  WHERE lock_token = (SELECT lock_token FROM @job_leases
@@ -212,7 +214,7 @@ CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
     if (!completed)
         return complete_by_executor(job_ids, lock_token, now);
     auto const jobs = static_cast<int64>(completed->size());
-    if (jobs > 0)
+    if (jobs > 0 && !tables::end_lease(pg::schema(), lock_token, jobs))
         pg::execute(kEndWholeLease, {pg::of(lock_token), pg::of(jobs)});
     return *std::move(completed);
 }

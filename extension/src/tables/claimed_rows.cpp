@@ -1,4 +1,4 @@
-// See claimed_rows.hpp.
+// The rows of the last claim (see claimed_rows.hpp).
 #include "tables/claimed_rows.hpp"
 
 namespace fairq::tables::claimed_rows {
@@ -9,7 +9,7 @@ struct Row {
     int64 id;
     ItemPointerData place;
 };
-constexpr size_t kMost = 1000; // of a larger claim the others are looked up
+constexpr size_t kMost = 1000; // the further jobs of a larger claim are looked up
 
 Oid table_of_claim = InvalidOid;
 int64 token_of_claim = 0;

@@ -36,7 +36,7 @@ constexpr TableShape kHistory = shape_of_history(RELKIND_PARTITIONED_TABLE);
 constexpr TableShape kPartition = shape_of_history(RELKIND_RELATION);
 constexpr uint64 kNear = 32;
 
-// The partition that takes this moment; none when there is no such thing.
+// The partition for rows of this moment; InvalidOid when there is none.
 Oid partition_at(Relation history, TimestampTz now) {
     PartitionKey const key = RelationGetPartitionKey(history);
     PartitionDesc const partitions = RelationGetPartitionDesc(history, true);
@@ -53,7 +53,7 @@ Oid partition_at(Relation history, TimestampTz now) {
     return index >= 0 ? partitions->oids[index] : InvalidOid;
 }
 
-// Locked as an INSERT would. A partition may come while we wait for the lock of another one: then we look
+// Locks the partition as an INSERT would. Another one may come while this waits for the lock: then it looks
 // again.
 Relation open_partition(Relation history, TimestampTz now) {
     for (Oid found = partition_at(history, now); OidIsValid(found);) {
@@ -140,7 +140,7 @@ private:
         });
     }
 
-    // Where this session has claimed it, if it is still there.
+    // Moves the job from where this session's claim has left it; false when it is not there any more.
     bool move_claimed(int64 id, pg::BatchInsert &batch, std::vector<CompletedJob> &completed) {
         ItemPointerData row = claimed_rows::find(RelationGetRelid(live_), token_, id, blocks_);
         bool const moved =
@@ -185,8 +185,8 @@ private:
         return !null && DatumGetInt64(token) == token_;
     }
 
-    // Deletes the version in job_; when somebody has changed it since our snapshot, the newest one, unless
-    // that has lost the lease.
+    // Deletes the version in job_. When another transaction has changed the row since the snapshot, it deletes
+    // the newest version, unless that has lost the lease.
     bool remove() {
         while (holds_token()) {
             ItemPointerData tid = job_->tts_tid;

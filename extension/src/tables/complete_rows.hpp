@@ -15,10 +15,10 @@ struct CompletedJob {
     int32 stage;
 };
 
-// Moves those of the jobs that hold the token, in the order of their ids, and returns them; waits for whoever
-// has one of them, then looks again. none: nothing was done, because one of the tables carries what this
-// would bypass (a trigger, a rule, a CHECK of somebody's own), or a snapshot is to hold for the whole
-// transaction: the caller uses SQL.
+// Moves those of the jobs that hold the token, in the order of their ids, and returns them. Where another
+// transaction has one of them, it waits for that one's end, then looks again. None: nothing was done, because
+// one of the tables is not as the script made it, or because the transaction has one snapshot for all its
+// statements: the caller uses SQL.
 std::optional<std::vector<CompletedJob>> complete_directly(Oid schema, const std::vector<int64> &sorted_ids,
                                                            int64 lock_token, TimestampTz now);
 

@@ -5,7 +5,7 @@
 
 namespace fairq::tables {
 
-// Its row, as the active snapshot sees it.
+// The job's row, as the active snapshot sees it.
 class JobRow {
 public:
     JobRow(Oid schema, int64 id);
@@ -25,7 +25,7 @@ struct HandledJob {
     std::string type;
     int64 timeout; // microseconds
 };
-// None when the lease has lost it.
+// None when the lease does not hold the job any more.
 std::optional<HandledJob> job_of_lease(Oid schema, int64 id, int64 lock_token, Oid row_type);
 
 } // namespace fairq::tables

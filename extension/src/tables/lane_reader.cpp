@@ -13,7 +13,7 @@ OffsetNumber first_of(Page page) {
     return P_FIRSTDATAKEY(BTPageGetOpaque(page));
 }
 
-// Whether it is a page of entries; the page may be new, or anything of the index's.
+// Whether it is a leaf that is in use. A page that a hint names may be anything.
 bool is_leaf(Page page) {
     if (PageIsNew(page))
         return false;
@@ -21,7 +21,7 @@ bool is_leaf(Page page) {
     return P_ISLEAF(of) && !P_IGNORE(of);
 }
 
-// To the next page on the right, if there is one. Gives way to a cancel: there may be thousands of them.
+// Steps to the next page on the right, if there is one. Gives way to a cancel: there may be thousands of pages.
 void step_right(Relation index, LaneReader::Spot &at) {
     do {
         BTPageOpaque const page = BTPageGetOpaque(BufferGetPage(at.page));
@@ -204,7 +204,8 @@ void LaneReader::set_hint(Spot at) {
     hint_is_of_lane_ = true;
 }
 
-// Spares the way down: on the marked page, or the next one. No page when it is on neither.
+// Looks on the page of the hint and on the next one, which spares the way down. No page when the position is
+// on neither.
 LaneReader::Spot LaneReader::find_at_hint() {
     Spot at{InvalidBuffer, InvalidOffsetNumber};
     if (hint_.page == 0 || hint_.page >= pages_ || (!hint_is_of_lane_ && !lanes_are_in_order_))
@@ -228,7 +229,7 @@ bool LaneReader::starts_at(Spot &at) const {
     if (!is_leaf(page))
         return false;
     at.item = first_item(page, hint_.item);
-#ifndef FAIRQ_TEST_BELIEVING_PAGE_HINTS // so that the test of marks can be seen to fail
+#ifndef FAIRQ_TEST_BELIEVING_PAGE_HINTS // so that the test of page hints can be seen to fail
     if (at.item == first_of(page) && !P_LEFTMOST(BTPageGetOpaque(page)))
         return false;
 #endif
@@ -253,7 +254,7 @@ LaneReader::Spot LaneReader::find() {
     return at;
 }
 
-// In growing steps from the guess on, then by halves.
+// Searches in growing steps from the guess on, then by halves.
 OffsetNumber LaneReader::first_item(Page page, int guess) const {
     int const before = key_->nextkey ? 0 : 1;
     auto const is_before = [&](int item) { return compare(page, static_cast<OffsetNumber>(item)) >= before; };
@@ -314,7 +315,7 @@ bool LaneReader::is_of_lane(IndexTuple tuple) const {
            name_of(DatumGetPointer(behind_.tenant));
 }
 
-// An item with several rows may be one that we are in the middle of.
+// The reader may have stopped in the middle of an item that has several rows.
 void LaneReader::add(IndexTuple tuple, OffsetNumber item) {
     auto const [priority, position] = place_of(tuple);
     bool const list = BTreeTupleIsPosting(tuple);
@@ -336,7 +337,7 @@ text *LaneReader::first_tenant_behind(Datum tenant) {
     key_->nextkey = true;
     key_->scantid = nullptr;
     key_->scankeys[0].sk_argument = tenant;
-    hint_is_of_lane_ = true; // its own, or of the one before it
+    hint_is_of_lane_ = true; // the hint is of this lane, or of the one in front of it
     Spot at = find();
     while (BufferIsValid(at.page) && at.item > PageGetMaxOffsetNumber(BufferGetPage(at.page)))
         step_right(index_, at);
@@ -354,8 +355,8 @@ void LaneReader::note(bool dead) {
         dead_items_[dead_++] = item;
 }
 
-// Whoever comes later need not look at them. Nothing else has happened to the page as long as its LSN is the
-// same, so the items are still ours (as _bt_killitems does it).
+// Spares later scans a look at these entries. As long as the page's LSN is the same, nothing has moved on it,
+// so the items still are the ones that were read (_bt_killitems() does the same).
 void LaneReader::mark_dead() {
     if (dead_ == 0)
         return;

@@ -4,7 +4,7 @@
 //
 // What it relies on is what README and nbtree.h of PostgreSQL's nbtree say: entries stand in the order of
 // their keys and then of their rows, a page that was split has its right half to its right, and under an
-// MVCC snapshot nobody needs to pin the page that he has read entries from.
+// MVCC snapshot a scan need not pin the page that it has read entries from.
 #pragma once
 
 #include "core/page_hint.hpp"
@@ -15,24 +15,24 @@ namespace fairq::tables {
 
 class LaneReader {
 public:
-    // Whether it is the index that this can read. Runs inside call().
+    // Whether the index is one that a LaneReader can read. Runs inside call().
     static bool reads(Relation index, Relation table);
-    // Both stay open and locked until finish(). Runs inside call().
+    // Table and index have to stay open and locked until finish(). Runs inside call().
     void open(Relation table, Relation index, Snapshot snapshot);
     void finish();
 
-    // From that place of the lane on. Dead entries too: those that nobody's snapshot sees a row behind. The
-    // caller expects to look at that many. hint: where that place may be.
+    // Begins at that place of the lane. dead_too: dead entries count as well, behind which no snapshot sees a
+    // row. expected: how many entries the caller is likely to look at. hint: where that place may be.
     void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too,
                core::PageHint hint = {});
     // The place of the next entry; a job may have several. None at the end of the lane.
     std::optional<core::LaneKey> next();
-    // Whether there are dead ones in front of it that were left out.
+    // Whether dead entries were left out right in front of it.
     bool is_behind_dead() const { return entries_[at_ - 1].behind_dead; }
-    // The row of the entry, into the slot; false when the snapshot sees none. (Marks the entry when nobody
-    // does.)
+    // The row of the entry, into the slot; false when the snapshot sees none. (When no snapshot sees one, the
+    // entry is marked as dead.)
     bool fetch(TupleTableSlot *slot);
-    // The same for a look alone: leaves the row's page as untidy as it is.
+    // The same, without pruning the row's page.
     bool peek(TupleTableSlot *slot);
     // Where the last search ended.
     core::PageHint hint() const { return hint_; }
@@ -53,10 +53,10 @@ private:
     struct Entry {
         core::LaneKey place;
         ItemPointerData row;
-        OffsetNumber item; // InvalidOffsetNumber: one of a list, which cannot be marked alone
+        OffsetNumber item; // InvalidOffsetNumber: of a posting list, whose rows cannot be marked alone
         bool behind_dead;
     };
-    // Behind which entry to go on: its key and its row; without a row, at the key.
+    // The entry behind which to go on: its key and its row; without a row, the reader goes on at the key.
     struct Position {
         Datum tenant;
         int16 priority;
@@ -83,16 +83,16 @@ private:
     Snapshot snapshot_;
     IndexFetchTableData *rows_;
     BTScanInsert key_;
-    BlockNumber pages_; // that the index has at least
+    BlockNumber pages_; // the index has at least so many
 
     core::PageHint hint_{};
-    bool hint_is_of_lane_;           // else of the one read before it
-    bool lanes_are_in_order_ = true; // those without a mark stand where the last one was
+    bool hint_is_of_lane_;           // else of the lane that was read before it
+    bool lanes_are_in_order_ = true; // a lane without a hint begins where the last one ended
     Position behind_{};
     bool dead_too_, ended_;
     bool skipped_; // dead entries, since the last one
     int wanted_, count_ = 0, at_ = 0, dead_ = 0;
-    BlockNumber page_; // the entries are from here, and this is what it was
+    BlockNumber page_; // where the entries were read, and its state then
     XLogRecPtr page_lsn_;
     Entry entries_[kMost];
     OffsetNumber dead_items_[kMost];

@@ -1,4 +1,4 @@
-// Leases begin (see leases.hpp).
+// Leases begin and end (see leases.hpp).
 #include "tables/leases.hpp"
 
 #include "pg/batch_insert.hpp"
@@ -17,7 +17,27 @@ constexpr ShapeColumn kColumnsOfLeases[kLeaseColumns] = {
     {"locked_at", TIMESTAMPTZOID, true}, {"heartbeat_at", TIMESTAMPTZOID, true},
     {"job_ids", INT8ARRAYOID, true},
 };
-constexpr TableShape kLeases{RELKIND_RELATION, kColumnsOfLeases, kLeaseColumns, nullptr, 0, true};
+constexpr TableShape kLeases{RELKIND_RELATION, kColumnsOfLeases, kLeaseColumns, nullptr, 0, false};
+
+// How many jobs were claimed under the lease. The ids of a large claim are compressed: only the array's header
+// is unpacked, since a worker that completes the jobs one by one asks here for each. Runs inside call().
+int64 jobs_of(TupleTableSlot *lease) {
+    bool null = false;
+    constexpr int32 kHeader = ARR_OVERHEAD_NONULLS(1) - VARHDRSZ;
+    auto *const ids = reinterpret_cast<ArrayType *>(
+        PG_DETOAST_DATUM_SLICE(slot_getattr(lease, kJobIds, &null), 0, kHeader));
+    return ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids));
+}
+
+// As end_lease() tells. It waits for no lock on the row: leases are locked before jobs, and here the jobs are
+// locked already. Runs inside call().
+bool end_in(Relation table, TupleTableSlot *lease, int64 jobs) {
+    if (jobs_of(lease) != jobs)
+        return true;
+    TM_FailureData failure;
+    return table_tuple_delete(table, &lease->tts_tid, GetCurrentCommandId(true), GetActiveSnapshot(),
+                              InvalidSnapshot, false, &failure, false) == TM_Ok;
+}
 
 } // namespace
 
@@ -40,6 +60,23 @@ bool insert_lease(Oid schema, const ClaimStamp &stamp, const std::vector<int64> 
         CommandCounterIncrement();
     });
     return possible;
+}
+
+bool end_lease(Oid schema, int64 lock_token, int64 jobs) {
+    Relation const table = open_table(schema, "job_leases", RowExclusiveLock);
+    bool ended = false;
+    if (is_as_made(table, kLeases)) {
+        pg::IndexScan scan(open_for_scan(schema, "job_leases", "job_leases_pkey"), 1,
+                           pg::IndexScan::Sees::active);
+        scan.start({{1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lock_token)}});
+        ended = scan.next() && pg::call([&] { return end_in(table, scan.slot(), jobs); });
+        scan.close();
+    }
+    pg::call([&] {
+        table_close(table, NoLock);
+        CommandCounterIncrement();
+    });
+    return ended;
 }
 
 } // namespace fairq::tables

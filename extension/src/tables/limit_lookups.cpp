@@ -1,5 +1,4 @@
-// Index lookups (see lookups.hpp). A snapshot costs a microsecond, a lookup two. Each is registered as long as
-// rows are looked at by it: the server keeps only one latest snapshot, and whoever asks next overwrites it.
+// Lookups by index (see limit_lookups.hpp). A snapshot costs a microsecond, a lookup two.
 #include "tables/limit_lookups.hpp"
 
 #include "tables/live_columns.hpp"

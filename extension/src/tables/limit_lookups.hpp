@@ -1,16 +1,17 @@
-// What the limits of a tenant are judged by, read below SQL with a snapshot of its own each time: so that
-// whoever has just got the tenant's lock sees all that its last holder did. Who has no lock need not pay for
-// that.
+// What the limits of a tenant are judged by, read below SQL. A claim that has just got the tenant's lock has to
+// see all that the lock's last holder did: it reads with a new snapshot each time. A claim without the lock
+// need not pay for that.
 #pragma once
 
 #include "pg/index_scan.hpp"
 
 namespace fairq::tables {
 
-// Use: construct, ask, finish. Opens what it is asked for.
+// Use: construct, ask, finish. A table is opened by the first question that needs it.
 class LimitLookups {
 public:
-    enum class Freshness { latest, recent }; // recent: not older than these lookups
+    // recent: a snapshot that these lookups have taken before will do.
+    enum class Freshness { latest, recent };
     explicit LimitLookups(Oid schema) : schema_(schema) {}
 
     // How many jobs of the tenant are running under its cap; counts up to `most`.

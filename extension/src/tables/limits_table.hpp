@@ -6,7 +6,7 @@
 
 namespace fairq::tables {
 
-// A row of tenant_limits. None: no limit.
+// A row of tenant_limits. A column that is NULL there is none here: no limit.
 struct LimitsRow {
     int32 weight;
     std::optional<int32> max_concurrency;
@@ -25,7 +25,7 @@ class LimitsTable {
 public:
     LimitsTable(Oid schema, const char *index);
     std::optional<LimitsRow> find(std::string_view tenant);
-    bool any(); // has the index an entry?
+    bool any(); // whether the index leads to a row
     void finish() { scan_.close(); }
 
 private:

@@ -1,4 +1,4 @@
-// Names and keys of job_live (see live_columns.hpp).
+// Names, looked up once (see live_columns.hpp).
 #include "tables/live_columns.hpp"
 
 #include "pg/errors.hpp"
@@ -8,8 +8,8 @@ namespace fairq::tables {
 
 namespace {
 
-// What names stood for, until the catalog may have changed: a call looks up some twenty of them. Plain data,
-// emptied where nothing may raise.
+// What names stand for, remembered until the catalog may have changed: a call looks up some twenty of them.
+// Plain data, because it is emptied where nothing may raise.
 struct Known {
     Oid schema, oid;
     char name[NAMEDATALEN];
@@ -24,7 +24,7 @@ void forget(Datum, int, uint32) {
     ++changes;
 }
 
-// load(): the oid, or InvalidOid, which is not kept. No relation has the name of a status.
+// load() returns the oid, or InvalidOid, which is not remembered. No relation has the name of a status.
 template <class Load>
 Oid oid_of(Oid schema, const char *name, Load &&load) {
     for (int i = 0; i < known_count; ++i)

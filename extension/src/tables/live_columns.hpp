@@ -1,4 +1,4 @@
-// What the files that read job_live below SQL share: its columns, its keys, its names.
+// What the files that read job_live below SQL share: its columns, its shape, the names of relations.
 #pragma once
 
 #include "tables/table_shape.hpp"

@@ -38,7 +38,7 @@ struct NewRow {
 class LiveInsert {
 public:
     LiveInsert(Oid schema, const NewRows &common);
-    // False when job_live carries what this would bypass: the caller uses SQL.
+    // False when job_live is not as the script made it: the caller uses SQL.
     bool possible() const { return possible_; }
     void add(const NewRow &row);
     void finish();

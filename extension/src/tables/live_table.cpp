@@ -1,5 +1,5 @@
-// Walk and claim on job_live (see live_table.hpp). The order of locks is: table, tuple; never a tenant, never
-// a page held across a wait.
+// Walk and claim on job_live (see live_table.hpp). A claim locks the table, then rows; it takes no tenant's lock
+// here, and holds no page across a wait.
 #include "tables/live_table.hpp"
 
 #include "pg/errors.hpp"
@@ -16,7 +16,7 @@ public:
     Entries(LaneReader &reader, const std::string &tenant, const core::SkipRanges &skip_ranges)
         : reader_(reader), tenant_(tenant), skip_ranges_(skip_ranges) {}
 
-    // The place of the first one from there on; the rest as in LaneReader::start.
+    // The place of the first entry from `from` on; the other arguments are those of LaneReader::start.
     std::optional<core::LaneKey> start(core::LaneKey from, int expected, bool dead_too, core::PageHint hint) {
         expected_ = expected;
         dead_too_ = dead_too;
@@ -34,7 +34,7 @@ public:
         }
     }
 
-    // Passes over so many, from `key` on, and over all entries of their jobs. Returns the place right behind.
+    // Passes over so many jobs, from `key` on, with all their entries. Returns the place right behind them.
     core::LaneKey leave(int count, std::optional<core::LaneKey> &key) {
         core::LaneKey last = core::kFirstKey;
         for (; key && (count > 0 || *key == last); key = next()) {
@@ -52,8 +52,9 @@ private:
     bool dead_too_ = false;
 };
 
-// Nobody has it, nor had it lately: not we either, in a command before this one. To update what that left
-// behind, which our snapshot still sees, is an error. (With assertions heap_update() always wants to wait.)
+// Whether no transaction has locked or changed this version, not even this one in an earlier command: to update
+// a version that an earlier command has replaced, and that the snapshot still sees, is an error. (With
+// assertions heap_update() always wants to wait.)
 bool untouched(TupleTableSlot *slot) {
 #ifdef USE_ASSERT_CHECKING
     return false;
@@ -62,18 +63,18 @@ bool untouched(TupleTableSlot *slot) {
     return (header->t_infomask & HEAP_XMAX_INVALID) != 0;
 }
 
-// Not in progress, and not committed either: nobody has it.
-bool free_to_claim(TupleTableSlot *slot) {
+// Whether no transaction in progress has this version, and none that committed has replaced it.
+bool is_unclaimed(TupleTableSlot *slot) {
     HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
-    if (held_by_somebody(slot))
+    if (is_held(slot))
         return false;
     uint16 const infomask = header->t_infomask;
     return (infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) || HEAP_XMAX_IS_LOCKED_ONLY(infomask) ||
            pg::call([&] { return !TransactionIdDidCommit(HeapTupleHeaderGetRawXmax(header)); });
 }
 
-// The row that was written from the slot, as a row of job_queue, whose columns are the first ones of
-// job_live: behind them there may be more, only the row must not say so. Runs inside call().
+// Adds the row that was written from the slot to the result, as a row of job_queue, whose columns are the first
+// ones of job_live: the values behind them may stay, only the row must not count them. Runs inside call().
 void put_version(TupleTableSlot *written, ReturnSetInfo *result) {
     HeapTuple const row = ExecFetchSlotHeapTuple(written, false, nullptr);
     HeapTupleHeaderSetNatts(row->t_data, result->setDesc->natts);
@@ -145,7 +146,7 @@ ScanResult LiveTable::take(const ScanRequest &wanted, std::vector<ClaimedJob> &t
         note(seen, *key, scanned, result);
         // A lane with nothing to park is not held up by those that have filled what a claim may park.
         if (result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may())) {
-            result.empty = false; // nobody has looked further
+            result.empty = false; // the entries behind it were not looked at
             scanned.end();
             return result;
         }
@@ -158,7 +159,7 @@ void LiveTable::note(Look seen, core::LaneKey key, core::ScannedRanges &scanned,
     result.jobs += seen == Look::taken ? 1 : 0;
     if (seen == Look::taken || seen == Look::parked)
         result.own.add(core::range_of(key));
-    if (seen == Look::others) {
+    if (seen == Look::unavailable) {
         scanned.leave_out(core::range_of(key));
         result.empty = false;
     } else {
@@ -166,7 +167,7 @@ void LiveTable::note(Look seen, core::LaneKey key, core::ScannedRanges &scanned,
     }
 }
 
-// What is to be done with the job in seen_, and does it.
+// Decides what is to be done with the job in seen_, and does it.
 LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
     pg::call([&] { slot_getallattrs(seen_); });
     if (value(kStatus) != queued_ || (!only_locked_.empty() && only_locked_.count(id()) > 0))
@@ -176,22 +177,22 @@ LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
     if (!types_.any()) {
         std::string_view const type = pg::text_of(value(kType));
         paused = types_.pauses(type);
-        // With a key, a job of a paused type is not parked: then it need not be locked either.
+        // A job of a paused type that has a key is not parked, so it need not be locked either.
         if (paused ? has_key : !types_.accepts(type))
-            return Look::others;
+            return Look::unavailable;
     }
     if (direct_ && !paused && !has_key && untouched(seen_))
         if (TM_Result const updated = update(capped, false); updated != TM_BeingModified)
-            return updated == TM_Ok ? Look::taken : Look::others;
-    if (held_by_somebody(seen_) || !lock())
-        return Look::others;
+            return updated == TM_Ok ? Look::taken : Look::unavailable;
+    if (is_held(seen_) || !lock())
+        return Look::unavailable;
     if (paused)
         return park();
     if (has_key)
         if (Look const key = look_at_key(tenant); key != Look::taken)
             return key;
     if (direct_)
-        return update(capped, true) == TM_Ok ? Look::taken : Look::others;
+        return update(capped, true) == TM_Ok ? Look::taken : Look::unavailable;
     only_locked_.insert(id()); // a second look at the lane would see it again
     return Look::taken;
 }
@@ -205,7 +206,7 @@ LiveTable::Look LiveTable::look_at_key(const std::string &tenant) {
     case KeyLocks::State::unknown:
         break;
     }
-    return Look::others;
+    return Look::unavailable;
 }
 
 LiveTable::Look LiveTable::park() {
@@ -214,7 +215,7 @@ LiveTable::Look LiveTable::park() {
     return Look::parked;
 }
 
-// Locks the row version that we saw, unless somebody has it or has changed it since.
+// Locks the version in seen_, unless another transaction has it or has changed it since.
 bool LiveTable::lock() {
     return pg::call([&] {
         TM_FailureData failure;
@@ -246,13 +247,13 @@ core::LaneKey LiveTable::look_into(const std::string &tenant, const core::SkipRa
     return key;
 }
 
-// Whether the row in seen_ is a job that anybody could claim.
+// Whether the row in seen_ is a job that a claim could take now.
 bool LiveTable::is_free() {
     bool null = false;
-    return pg::call([&] { return slot_getattr(seen_, kStatus, &null); }) == queued_ && free_to_claim(seen_);
+    return pg::call([&] { return slot_getattr(seen_, kStatus, &null); }) == queued_ && is_unclaimed(seen_);
 }
 
-// Of the version in seen_. Without `wait` nobody may have it, not even we.
+// Updates the version in seen_. wait: false when no transaction has it, not even this one.
 TM_Result LiveTable::update(bool capped, bool wait) {
     pg::compat::TU_UpdateIndexes indexes = pg::compat::TU_None;
     TM_Result const updated = pg::call([&] {
@@ -283,16 +284,17 @@ void LiveTable::fill_changed(bool capped) {
     ExecStoreVirtualTuple(changed_);
 }
 
-// An index finds it as running, so this is no HOT update: then the job leaves its lane meanwhile, which saves
-// it a new entry there.
+// An index finds the job as running from now on, so this is no HOT update. The job leaves its lane while it
+// runs, which saves it a new entry there.
 void LiveTable::fill_running() {
     change(kRunningSince, TimestampTzGetDatum(stamp_.at), false);
     change(kRunningPosition, value(kPosition), is_null(kPosition));
     change(kPosition, 0, true);
 }
 
-// Not HOT: the page had no room for the new version, or an index finds it by what has changed. Each index
-// that has the row needs an entry. (HOT, and only those do that summarize.)
+// After an update that was not HOT, because the page had no room for the new version or an index finds the row
+// by what has changed: each index that has the row needs an entry. (After a HOT update only those that
+// summarize do.)
 void LiveTable::add_index_entries(bool only_summarizing) {
     if (!indexes_)
         indexes_.emplace(table_);

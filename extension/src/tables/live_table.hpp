@@ -27,8 +27,8 @@ class KeyLocks {
 public:
     enum class State { free, busy, unknown };
     KeyLocks(Oid queue, LimitLookups &lookups) : queue_(queue), lookups_(lookups) {}
-    // free: nobody has it, and nobody can take it until this transaction ends. busy: somebody has it.
-    // unknown: this claim has as many locks as it may.
+    // free: no job runs with the key, and none can until this transaction ends. busy: a running job or another
+    // claim has the key. unknown: this claim has as many locks as it may.
     State take(std::string_view tenant, std::string_view key);
     bool any() const { return locks_ > 0; }
 
@@ -36,7 +36,7 @@ private:
     Oid queue_;
     LimitLookups &lookups_;
     int locks_ = 0;
-    std::set<std::string> busy_; // tenant, a zero byte, key; ours too
+    std::set<std::string> busy_; // tenant, a zero byte, key; those that this claim has taken too
 };
 
 struct ClaimedJob {
@@ -56,17 +56,18 @@ struct ScanRequest {
     bool capped;                         // the jobs count for the tenant's cap
     const core::SkipRanges &skip_ranges; // to step over
     core::LaneKey from, to;              // where to look; to: not included
-    int ahead;                           // entries to leave to others, who are about to take those jobs
-    core::PageHint hint;                 // where the last walk began
+    int ahead;           // entries to leave to other claims, which are about to take those jobs
+    core::PageHint hint; // where the last walk began
 };
 
-// What a lane gave. empty: it has no other job that could be claimed, as far as the claim's snapshot sees.
+// What a lane gave. empty: the claim's snapshot sees no other job in it that could be claimed.
 struct ScanResult {
     int jobs = 0;
     bool empty = true;
-    int looked_at = 0;                        // entries
-    core::LaneKey began = core::kFirstKey;    // behind those that it left to others
-    std::optional<core::LaneKey> next = {};   // it stopped, for the claim to note how far it came: ask again
+    int looked_at = 0;                     // entries
+    core::LaneKey began = core::kFirstKey; // behind those that it left to other claims
+    std::optional<core::LaneKey> next =
+        {}; // where to ask again: it stopped, so that the claim can note how far it came
     std::vector<core::KeyRange> scanned = {}; // where the claim has left nothing to claim
     core::DirtyRanges own = {};               // where it has taken jobs, or will park them
     core::PageHint hint = {};                 // where the walk began
@@ -84,8 +85,8 @@ public:
     core::PageHint hint() const { return reader_.hint(); }
     // The last tenant that has one; or none.
     std::optional<std::string> last_lane();
-    // Takes queued jobs of the tenant, by priority, then position; skips rows that others have locked.
-    // Appends them to `taken` and their rows to the tuplestore (when there is one).
+    // Takes queued jobs of the tenant, by priority, then position; skips rows that other transactions have
+    // locked. Appends the jobs to `taken` and their rows to the tuplestore (when there is one).
     ScanResult take(const ScanRequest &wanted, std::vector<ClaimedJob> &taken);
     // Looks from `key` on into the skip ranges of a lane for jobs that could be claimed and adds them to `found`;
     // `entries` is how many it may look at, and then how many are left. Returns where to go on, or kLastKey.
@@ -93,19 +94,18 @@ public:
                             int &entries, std::vector<core::LaneKey> &found);
     void finish();
 
-    // Jobs that stood in the way, because their key is busy or their type is paused: locked, to be parked.
+    // Jobs whose key is busy or whose type is paused: this claim has locked them, and they are to be parked.
     const std::vector<int64> &to_park() const { return to_park_; }
     bool parks_all_it_may() const { return to_park_.size() >= kMostParked; }
 
-    // False when job_live carries what a direct update would bypass (a trigger, rule, CHECK, index or row
-    // security that is not ours): then take() only locks, and the caller updates the same rows through the
-    // executor.
+    // False when job_live is not as the script made it: then take() only locks, and the caller uses SQL.
     bool direct() const { return direct_; }
 
 private:
-    enum class Look { taken, passed, parked, others }; // others: somebody has the job, or may have it
-    static constexpr size_t kMostParked = 1000;        // by one claim, and one a lane: some 20 ms
-    static constexpr int kMostAtOnce = 10000;          // entries, until somebody notes how far we came
+    // unavailable: another transaction has the job, or may have it; or the worker does not take its type.
+    enum class Look { taken, passed, parked, unavailable };
+    static constexpr size_t kMostParked = 1000; // by one claim, and one a lane: some 20 ms
+    static constexpr int kMostAtOnce = 10000;   // entries, until the claim notes how far it came
 
     bool is_free();
     Look look(const std::string &tenant, bool capped);

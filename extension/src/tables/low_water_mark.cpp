@@ -1,11 +1,11 @@
-// The low-water mark of an index (see low_water_mark.hpp). A dirty snapshot costs nothing, and tells what matters: an entry
-// that it does not show belongs to a row that a commit (or we) moved away, or that a rollback took back. Such
-// an entry is dead for good, but for what we may yet roll back; it is marked so, and scans pass it, as soon
-// as no snapshot sees the row. While somebody holds an old one, though, the dead entries pile up. Then the
-// place behind them is remembered, and the next look starts there: each is passed once. That hides nothing
-// for long, because the whole front is looked at again and again: what came into it late (a job that was due
-// before its row was written, one that a rollback gave back, a clock that was set back) is found by that
-// look, and its time becomes the new place.
+// The low-water mark of an index (see low_water_mark.hpp). A dirty snapshot costs nothing, and tells what
+// matters: an entry that it does not show belongs to a row that a commit, or this transaction, moved away, or
+// that a rollback took back. Such an entry is dead for good, unless this transaction rolls back. As soon as no
+// snapshot sees the row, the entry is marked as dead and scans pass it. But while a transaction holds an old
+// snapshot, dead entries pile up. Then the time behind them is remembered as the low-water mark, and the next
+// look starts there: each entry is passed once. That hides nothing for long, because the entries below the mark
+// are looked at again and again. What came late (a job that was due before its row was written, one that a
+// rollback gave back, a clock that was set back) is found by that look, and its time becomes the new mark.
 #include "tables/low_water_mark.hpp"
 
 #include "tables/live_table.hpp"
@@ -29,11 +29,11 @@ public:
     Look(Oid schema, const Index &index, TimestampTz until)
         : until_(until),
           scan_(open_for_scan(schema, index.table, index.name), 2, pg::IndexScan::Sees::uncommitted) {
-        scan_.want_entries(); // the time, also of a dead row
+        scan_.want_entries(); // the time is read from the entry, since a dead row has none
     }
 
-    // Passes dead entries from that time on, up to so many of them. True: it came to an end, at a row or at
-    // the last entry.
+    // Passes dead entries from that time on, up to `most` of them. True when it came to a row, or to the last
+    // entry.
     bool run(TimestampTz from, int64 most) {
         passed_to_ = from;
         scan_.start({{1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from)},
@@ -61,7 +61,7 @@ private:
     std::optional<TimestampTz> found_;
 };
 
-// Behind a front of many dead entries.
+// For an index that begins with many dead entries.
 void look_further(Look &look, Oid queue, shared::queue_state::MarkedIndex index) {
     shared::queue_state::LowWaterMark mark = shared::queue_state::low_water_mark(queue, index);
     TimestampTz const now = GetCurrentTimestamp();

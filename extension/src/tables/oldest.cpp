@@ -1,5 +1,4 @@
-// The oldest queued job, at a bounded cost: by the primary key, as long as what is older and not queued is
-// not too much; else by the fronts of the lanes.
+// The oldest queued job, at a bounded cost (see oldest.hpp).
 #include "tables/oldest.hpp"
 
 #include "tables/live_columns.hpp"
@@ -22,7 +21,7 @@ public:
           scan_(open_for_scan(schema, "job_live", index), conditions, pg::IndexScan::Sees::statement),
           queued_(status_datum(schema, "queued")) {}
 
-    // Of the first queued job among the next `most`; ended: whether there were no more than that.
+    // A time of the first queued job among the next `most` ones. ended: whether there were fewer.
     std::optional<TimestampTz> first_queued(Column time, int64 most, bool &ended) {
         ended = false;
         for (int64 looked_at = 0; looked_at < most; ++looked_at) {

@@ -1,17 +1,17 @@
-// How long jobs have waited: for metrics.
+// Since when jobs have waited, for metrics.
 #pragma once
 
 #include "pg/boundary.hpp"
 
 namespace fairq::tables {
 
-// created_at of the oldest queued job (of type load_test only, if asked), or none. By id, which is the order
-// of enqueue. Bounded: behind 10,000 older jobs that are not queued it is the oldest at the fronts of 1,000
-// lanes.
+// created_at of the oldest queued job (only of the type load_test, if asked), or none. Jobs are read by id, the
+// order in which they were enqueued. When the first 10,000 are not queued, the answer is the oldest of the first
+// queued jobs of 1,000 lanes.
 std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only);
 
-// Since when the first queued job of each lane can be claimed; none for a lane where it is not soon behind
-// the jobs that are running, of which there are about so many.
+// Since when the first queued job of each lane can be claimed. running: about how many running jobs stand in
+// front of it; none for a lane that has no queued job soon behind those.
 struct LaneFront {
     std::string_view tenant;
     int64 running;

@@ -8,7 +8,7 @@ namespace fairq::tables {
 
 namespace {
 
-// InvalidOid of one that is not there.
+// InvalidOid for a relation that does not exist.
 Oid owner_of_relation(Oid relation) {
     return pg::call([&] {
         HeapTuple const tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));

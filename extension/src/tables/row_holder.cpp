@@ -1,4 +1,4 @@
-// Who has a row just now (see row_holder.hpp).
+// Holders of rows (see row_holder.hpp).
 #include "tables/row_holder.hpp"
 
 #include "tables/job_row.hpp"
@@ -17,7 +17,7 @@ int process_of(TransactionId xid) {
 
 } // namespace
 
-bool held_by_somebody(TupleTableSlot *slot) {
+bool is_held(TupleTableSlot *slot) {
     HeapTupleHeader const header = header_of(slot);
     uint16 const infomask = header->t_infomask;
     if ((infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) || HEAP_XMAX_IS_KEYSHR_LOCKED(infomask))
@@ -32,7 +32,7 @@ bool held_by_somebody(TupleTableSlot *slot) {
 std::optional<int> holder_of_job(Oid schema, int64 job_id) {
     JobRow job(schema, job_id);
     std::optional<int> holder;
-    if (job.found() && held_by_somebody(job.slot()))
+    if (job.found() && is_held(job.slot()))
         holder = process_of(HeapTupleHeaderGetRawXmax(header_of(job.slot())));
     job.close();
     return holder;

@@ -1,18 +1,18 @@
-// Who has a row just now: a look that takes no lock.
+// Which transaction has a row just now, told without taking a lock.
 #pragma once
 
 #include "pg/boundary.hpp"
 
 namespace fairq::tables {
 
-// Whether another transaction in progress has this version, or we have changed it: a look at the header,
-// which saves a claim most of the tries to lock what another one is taking just now. What it does not see,
-// the lock does. A row that we have only locked is free (promoted and reclaimed ones carry our own lock), and
-// so is one whose key somebody shares.
-bool held_by_somebody(TupleTableSlot *slot);
+// Whether another transaction in progress has locked or changed this version, or this transaction has changed
+// it. The row's header tells, which saves a claim most of the tries to lock rows that another claim is taking.
+// What the header does not tell, the lock does. A row that this transaction has only locked is not held (a claim
+// has locked the jobs that it promoted and reclaimed), nor is one that others only reference (FOR KEY SHARE).
+bool is_held(TupleTableSlot *slot);
 
-// The same of an unfinished job, as the active snapshot sees it: the process id of who has it, 0 when no
-// process of this server does (a prepared transaction, a standby); none when nobody has it.
+// The process whose transaction holds an unfinished job, as the active snapshot sees it; 0 when it is no process
+// of this server (a prepared transaction, a standby); none when the job is not held.
 std::optional<int> holder_of_job(Oid schema, int64 job_id);
 
 } // namespace fairq::tables
