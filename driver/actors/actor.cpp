@@ -3,6 +3,7 @@
 
 #include "actors/calls.hpp"
 #include "actors/external_workers.hpp"
+#include "actors/faults.hpp"
 #include "actors/holders.hpp"
 #include "actors/load.hpp"
 
@@ -24,6 +25,7 @@ std::vector<std::unique_ptr<Actor>> make_actors(const plan::Phase &phase, const 
     add<ExternalWorkers>(actors, phase.external, stage);
     add<LoadSender>(actors, phase.enqueues, stage);
     add<Calls>(actors, phase.calls, stage);
+    add<Faults>(actors, phase.faults, stage);
     return actors;
 }
 

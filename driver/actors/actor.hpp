@@ -13,6 +13,10 @@
 #include "measure/histogram.hpp"
 #include "plan/plan.hpp"
 
+namespace fairq::driver::fault {
+class Cluster;
+}
+
 namespace fairq::driver::actors {
 
 /// What an actor measured, under the names of the catalogue.
@@ -32,7 +36,8 @@ struct Stage {
     std::string run_id;
     std::uint64_t seed = 0;
     judge::Journal &journal;
-    std::uint32_t &senders; ///< so far: each gets the next number
+    fault::Cluster *cluster = nullptr; ///< the throw-away cluster, if it is one
+    std::uint32_t &senders;            ///< so far: each gets the next number
 };
 
 class Actor {

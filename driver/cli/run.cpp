@@ -66,6 +66,7 @@ engine::RunResult run_somewhere(const plan::Plan &plan, const Options &options, 
     }
     engine::RunSettings settings = settings_of(options, plan);
     settings.throwaway = cluster != nullptr;
+    settings.cluster = cluster.get();
     settings.conninfo = cluster ? cluster->conninfo() : *conninfo;
     engine::RunResult result = run_plan(plan, settings, progress);
     if (cluster && options.keep)

@@ -58,9 +58,11 @@ public:
         actors::WorkerSet workers(control_, result_.server.schema, run_id_);
         prepared([&] { check(client, workers); });
         const auto deadline = settings_.timeout ? start_ + *settings_.timeout : Clock::time_point::max();
-        RunContext context{
-            plan_,   control_,     client, workers, lock_,   journal_, progress_, result_.server.schema,
-            run_id_, result_.seed, 0,      "",      deadline};
+        RunContext context{plan_,    control_,     client,
+                           workers,  lock_,        settings_.cluster,
+                           journal_, progress_,    result_.server.schema,
+                           run_id_,  result_.seed, 0,
+                           "",       deadline};
         run_phases(context);
         control_.undo();
         workers.stop_all();
@@ -86,6 +88,10 @@ private:
     }
 
     void check(db::QueueClient &client, actors::WorkerSet &workers) {
+        if (strikes_server(plan_) && settings_.cluster == nullptr)
+            throw SetupError(fmt::format(
+                "{} stops its server: it runs on a throw-away cluster only, without --dsn, -h, -d, PGHOST …",
+                plan_.name));
         lock_.take();
         if (uses_cron(plan_)) {
             workers.cron().check(plan_);

@@ -9,6 +9,7 @@
 
 #include "engine/progress.hpp"
 #include "engine/result.hpp"
+#include "fault/cluster.hpp"
 #include "plan/plan.hpp"
 
 namespace fairq::driver::engine {
@@ -16,8 +17,9 @@ namespace fairq::driver::engine {
 struct RunSettings {
     std::string conninfo;
     bool throwaway = false; ///< nobody else's data is there, and nothing has to be cleared at the end
-    bool yes = false;       ///< runs beside other people's jobs
-    bool keep = false;      ///< leaves the data of the last phase
+    fault::Cluster *cluster = nullptr; ///< the throw-away one, for plans that hurt it
+    bool yes = false;                  ///< runs beside other people's jobs
+    bool keep = false;                 ///< leaves the data of the last phase
 
     /// Asks a person; without it the answer is no.
     std::function<bool(const std::string &question)> ask;

@@ -164,8 +164,9 @@ void PhaseRunner::seed(const plan::SeedActor &seed) {
 }
 
 void PhaseRunner::start_actors() {
-    actors_ = actors::make_actors(phase_, {context_.control.conninfo(), context_.schema, context_.run_id,
-                                           context_.seed, context_.journal, context_.senders});
+    actors_ =
+        actors::make_actors(phase_, {context_.control.conninfo(), context_.schema, context_.run_id,
+                                     context_.seed, context_.journal, context_.cluster, context_.senders});
 }
 
 bool PhaseRunner::loading() const {
@@ -190,6 +191,8 @@ PhaseEnd PhaseRunner::watch() {
     while (true) {
         bool connected = true;
         try {
+            if (context_.cluster != nullptr && context_.cluster->revive())
+                context_.progress.note(fmt::format("{}: the server is back after a fault", phase_.name));
             context_.lock.keep();
             poll(snapshot);
             if (const auto end = ended(snapshot))

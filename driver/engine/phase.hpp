@@ -13,6 +13,7 @@
 #include "db/run_lock.hpp"
 #include "engine/progress.hpp"
 #include "engine/result.hpp"
+#include "fault/cluster.hpp"
 
 namespace fairq::driver::engine {
 
@@ -23,6 +24,7 @@ struct RunContext {
     db::QueueClient &client;
     actors::WorkerSet &workers;
     db::RunLock &lock;
+    fault::Cluster *cluster; ///< null: not ours
     judge::Journal &journal; ///< of the jobs since the last clearing
     Progress &progress;
     std::string schema;

@@ -235,10 +235,42 @@ void Cluster::write_settings(const ClusterOptions &options) const {
         throw SetupError(fmt::format("cannot write the settings of the cluster in {}", folder_));
 }
 
-void Cluster::start_server() {
+void Cluster::launch() {
     const Command postgres{
         {installation_.bin_folder + "/postgres", "-D", folder_ + "/data"}, log_file(), folder_};
     server_ = Process::start(postgres, identity_);
+    server_pid_ = server_.pid();
+}
+
+void Cluster::strike(int signal) {
+    struck_ = true;
+    ::kill(server_pid_, signal);
+}
+
+bool Cluster::revive() {
+    if (!struck_ || server_.running())
+        return false;
+    const auto deadline = std::chrono::steady_clock::now() + kStartPatience;
+    db::Database database(conninfo("postgres"), "setup");
+    while (std::chrono::steady_clock::now() < deadline) {
+        // It refuses to start for as long as a process of the old one is there.
+        if (!server_.running())
+            launch();
+        try {
+            database.connect();
+            struck_ = false;
+            ++revivals_;
+            return true;
+        } catch (const db::DatabaseError &) { // not yet
+        }
+        if (!pause_for(kStartPause))
+            throw Interrupted();
+    }
+    throw SetupError(fmt::format("the server did not come back after a fault:\n{}", tail_of(log_file())));
+}
+
+void Cluster::start_server() {
+    launch();
     const auto deadline = std::chrono::steady_clock::now() + kStartPatience;
     db::Database database(conninfo("postgres"), "setup");
     while (true) {

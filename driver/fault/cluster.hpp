@@ -3,6 +3,7 @@
 // the kernel stops the server, and only the folder under $TMPDIR stays, for remove_abandoned_clusters().
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <string>
 #include <vector>
@@ -44,7 +45,17 @@ public:
 
     std::string conninfo(const std::string &database = "fairq") const;
     const std::string &folder() const { return folder_; }
-    pid_t server_pid() const { return server_.pid(); }
+    pid_t server_pid() const { return server_pid_; }
+
+    /// A fault: sends the server a signal that ends it. Safe from other threads.
+    void strike(int signal);
+
+    /// After a fault: starts the server again once it is gone; false while there is nothing to do. On the
+    /// thread that made the cluster: a child ends with the thread that started it.
+    bool revive();
+
+    /// How often that was done. Safe from other threads.
+    int revivals() const { return revivals_; }
 
     /// Stops the server and removes the folder; the destructor does so too.
     void stop();
@@ -57,6 +68,7 @@ private:
     void stop_server(int signal);
     void init(const ClusterOptions &options);
     void write_settings(const ClusterOptions &options) const;
+    void launch();
     void start_server();
     void create_extensions(const ClusterOptions &options) const;
     std::string log_file() const;
@@ -65,6 +77,9 @@ private:
     Identity identity_;
     std::string folder_;
     Process server_;
+    std::atomic<pid_t> server_pid_{0};
+    std::atomic<bool> struck_{false};
+    std::atomic<int> revivals_{0};
 };
 
 } // namespace fairq::driver::fault

@@ -54,6 +54,8 @@ const std::vector<MetricInfo> &known_metrics() {
         {"calls_refused", T::counter, C::threshold, "calls with an expected refusal"},
         {"calls_dropped", T::counter, C::threshold, "planned calls that were never made"},
         {"reconnects", T::counter, C::threshold, "connections that were opened again"},
+        {"faults_fired", T::counter, C::threshold, "faults that happened"},
+        {"faults_fired_ratio", T::gauge, C::validity, "faults that happened / planned"},
         {"held_ratio", T::gauge, C::validity, "holders that held to the end / holders"},
         {"phases_complete_ratio", T::gauge, C::validity, "phases that came to their end / planned"},
         {"foreign", T::counter, C::validity, "load_test jobs of somebody else"},

@@ -1,7 +1,11 @@
 // actor_reader.cpp: what the tables of actors may contain.
 #include "plan/actor_reader.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "text.hpp"
 
@@ -145,6 +149,35 @@ HoldersActor read_holders(TomlTable &table) {
     return holders;
 }
 
+FaultsActor read_faults(TomlTable &table) {
+    static const std::map<std::string, FaultKind> kKinds{{"cut-session", FaultKind::cut_session},
+                                                         {"stop-fast", FaultKind::stop_fast},
+                                                         {"stop-immediate", FaultKind::stop_immediate},
+                                                         {"kill-server", FaultKind::kill_server}};
+    static const std::vector<std::string> kSessionsOf{"worker", "load", "calls", "tick", "holder"};
+    FaultsActor faults;
+    const std::string kind = table.text("kind");
+    const auto found = kKinds.find(kind);
+    if (found == kKinds.end())
+        table.fail(
+            "kind",
+            fmt::format("must be cut-session, stop-fast, stop-immediate or kill-server, not \"{}\"", kind));
+    faults.kind = found->second;
+    faults.name = table.text("name", kind);
+    if (faults.kind == FaultKind::cut_session) {
+        faults.of = table.text("of");
+        if (std::find(kSessionsOf.begin(), kSessionsOf.end(), faults.of) == kSessionsOf.end())
+            table.fail("of", fmt::format("must be one of {}, not \"{}\"{}", fmt::join(kSessionsOf, ", "),
+                                         faults.of, did_you_mean(faults.of, kSessionsOf)));
+    }
+    faults.first = table.duration("first");
+    faults.times = table.integer("times", {1, 10'000}, faults.times);
+    faults.every =
+        faults.times > 1 ? table.duration("every") : table.optional_duration("every").value_or(faults.every);
+    table.finish();
+    return faults;
+}
+
 std::vector<std::string> actor_names(const Phase &phase) {
     std::vector<std::string> names;
     const auto add = [&](const auto &actors) {
@@ -155,6 +188,7 @@ std::vector<std::string> actor_names(const Phase &phase) {
     add(phase.external);
     add(phase.calls);
     add(phase.holders);
+    add(phase.faults);
     return names;
 }
 

@@ -10,6 +10,7 @@ SeedActor read_seed(TomlTable &table);
 EnqueueActor read_enqueue(TomlTable &table);
 CallsActor read_calls(TomlTable &table);
 HoldersActor read_holders(TomlTable &table);
+FaultsActor read_faults(TomlTable &table);
 
 /// Of any kind: they go to different places of the phase.
 void read_workers(TomlTable &table, Phase &phase);

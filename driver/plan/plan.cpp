@@ -31,6 +31,13 @@ std::string with_values(std::string text, const std::map<std::string, std::strin
     return text;
 }
 
+bool strikes_server(const Plan &plan) {
+    return std::any_of(plan.phases.begin(), plan.phases.end(), [](const Phase &phase) {
+        return std::any_of(phase.faults.begin(), phase.faults.end(),
+                           [](const FaultsActor &faults) { return faults.kind != FaultKind::cut_session; });
+    });
+}
+
 bool uses_cron(const Plan &plan) {
     return std::any_of(plan.phases.begin(), plan.phases.end(), [](const Phase &phase) {
         return std::any_of(phase.workers.begin(), phase.workers.end(),

@@ -10,75 +10,10 @@
 #include <vector>
 
 #include "judge/gates.hpp"
-#include "plan/mix.hpp"
-#include "plan/schedule.hpp"
+#include "plan/actors.hpp"
 #include "units.hpp"
 
 namespace fairq::driver::plan {
-
-/// Queues `jobs` jobs over `tenants` tenants with seed_load_test_jobs().
-struct SeedActor {
-    long long jobs = 0;
-    long long tenants = 0;
-};
-
-/// Sends jobs at a fixed rate, whatever the queue does (open loop).
-struct EnqueueActor {
-    std::string name = "enqueue";
-    double per_second = 0;
-    Milliseconds duration{0};
-    long long tenants = 1;
-    long long work_ms = 10;
-
-    long long planned_jobs() const;
-};
-
-enum class WorkerKind { cron, tick };
-
-/// Drains the queue inside the server: ticks that pg_cron starts, or that a connection of the driver calls.
-struct WorkerActor {
-    WorkerKind kind = WorkerKind::cron;
-    std::string job; ///< name of the cron job
-    long long workers = 1;
-    Milliseconds every{60'000};
-    bool keep = false; ///< stays for the next phase, which names the same job
-};
-
-/// Workers as applications have them, outside of the server.
-struct ExternalWorkersActor {
-    std::string name = "workers";
-    long long workers = 1;
-    long long batch = 50;
-    long long tenant_cap = 25;
-    std::optional<Milliseconds> work; ///< for each job; none: its payload's work_ms
-    double fail = 0;                  ///< the share of attempts that fail
-};
-
-/// A statement, called as its users would.
-struct CallsActor {
-    std::string name;
-    std::string sql; ///< with ${tenant}, ${key}, ${n}
-    std::vector<Stage> stages;
-    bool poisson = false;
-    long long connections = 1;
-    long long tenants = 1;
-    Spread spread = Spread::even;
-    bool enqueues =
-        false; ///< its first column is the id of a load_test job with ${key}: it goes into the ledger
-    bool fresh = false;              ///< each call on a new connection
-    std::vector<std::string> expect; ///< SQLSTATEs that are an answer, not a failure
-};
-
-/// Sessions that hold something while others work.
-struct HoldersActor {
-    std::string name = "holders";
-    std::string sql; ///< with ${n}
-    long long sessions = 1;
-    std::string isolation = "READ COMMITTED";
-};
-
-/// ${name} replaced by its value.
-std::string with_values(std::string text, const std::map<std::string, std::string> &values);
 
 struct Phase {
     std::string name;
@@ -93,6 +28,7 @@ struct Phase {
     std::vector<ExternalWorkersActor> external;
     std::vector<CallsActor> calls;
     std::vector<HoldersActor> holders;
+    std::vector<FaultsActor> faults;
     std::optional<Milliseconds> duration; ///< of the load; without it the load ends when everything is sent
     Milliseconds timeout{0};
     Milliseconds at_rest{0}; ///< nothing changed for so long: what is left is stuck
@@ -136,6 +72,9 @@ Plan read_plan(const std::string &path, const PlanChoice &choice);
 
 /// The same from text; `path` is for messages.
 Plan parse_plan(const std::string &text, const std::string &path, const PlanChoice &choice);
+
+/// True when the plan stops or kills the server.
+bool strikes_server(const Plan &plan);
 
 /// True when the plan needs pg_cron.
 bool uses_cron(const Plan &plan);

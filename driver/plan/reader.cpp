@@ -87,6 +87,8 @@ private:
                 plan_.gates.push_back(judge::offered_gate(phase.name));
             if (!phase.calls.empty())
                 add_unless_said("calls_failed", "value==0", phase.name);
+            if (!phase.faults.empty())
+                add_unless_said("faults_fired_ratio", "value==1", phase.name);
             if (!phase.holders.empty())
                 add_unless_said("held_ratio", "value==1", phase.name);
         }
@@ -215,6 +217,7 @@ private:
         table.each_table("enqueue", [&](TomlTable &t) { phase.enqueues.push_back(read_enqueue(t)); });
         table.each_table("workers", [&](TomlTable &t) { read_workers(t, phase); });
         table.each_table("calls", [&](TomlTable &t) { phase.calls.push_back(read_calls(t)); });
+        table.each_table("faults", [&](TomlTable &t) { phase.faults.push_back(read_faults(t)); });
         table.each_table("holders", [&](TomlTable &t) { phase.holders.push_back(read_holders(t)); });
         Milliseconds rest = kDefaultAtRest;
         for (const WorkerActor &worker : phase.workers)

@@ -53,6 +53,10 @@ std::string describe_phase(const plan::Phase &phase) {
     for (const plan::HoldersActor &holders : phase.holders)
         text += fmt::format("    holders     {} sessions: BEGIN ISOLATION LEVEL {}; {};\n", holders.sessions,
                             holders.isolation, holders.sql);
+    for (const plan::FaultsActor &faults : phase.faults)
+        text += fmt::format("    faults      {}{}: {} times, first after {}, then every {}\n", faults.name,
+                            faults.of.empty() ? "" : " of a " + faults.of, faults.times,
+                            format_duration(faults.first), format_duration(faults.every));
     for (const plan::CallsActor &calls : phase.calls)
         text += fmt::format("    calls       {}: {} calls over {} connections: {}\n", calls.name,
                             format_count(std::llround(planned_calls(calls.stages))), calls.connections,

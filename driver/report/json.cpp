@@ -74,7 +74,7 @@ json phase_config(const plan::Phase &phase) {
     config["timeout_ms"] = phase.timeout.count();
     config["at_rest_ms"] = phase.at_rest.count();
     config["duration_ms"] = phase.duration ? json(phase.duration->count()) : json(nullptr);
-    for (const char *actors : {"seed", "enqueue", "workers", "calls", "holders"})
+    for (const char *actors : {"seed", "enqueue", "workers", "calls", "holders", "faults"})
         config[actors] = json::array();
     for (const plan::SeedActor &seed : phase.seeds)
         config["seed"].push_back({{"jobs", seed.jobs}, {"tenants", seed.tenants}});
@@ -103,6 +103,14 @@ json phase_config(const plan::Phase &phase) {
                                    {"enqueues", calls.enqueues},
                                    {"fresh", calls.fresh},
                                    {"expect", calls.expect}});
+    static const char *const kFaultKinds[] = {"cut-session", "stop-fast", "stop-immediate", "kill-server"};
+    for (const plan::FaultsActor &faults : phase.faults)
+        config["faults"].push_back({{"name", faults.name},
+                                    {"kind", kFaultKinds[static_cast<int>(faults.kind)]},
+                                    {"of", faults.of},
+                                    {"first_ms", faults.first.count()},
+                                    {"every_ms", faults.every.count()},
+                                    {"times", faults.times}});
     for (const plan::HoldersActor &holders : phase.holders)
         config["holders"].push_back({{"name", holders.name},
                                      {"sql", holders.sql},

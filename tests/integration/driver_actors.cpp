@@ -2,6 +2,7 @@
 // broken on purpose turns exactly its gate red.
 #include <thread>
 
+#include "errors.hpp"
 #include "report/report.hpp"
 #include "test_cluster.hpp"
 
@@ -142,6 +143,44 @@ TEST_F(Actors, a_holder_that_lost_its_session_makes_the_run_inconclusive) {
     killer.join();
     EXPECT_EQ(run.outcome, judge::Outcome::inconclusive) << report::text_report(run, {});
     EXPECT_EQ(gate_of(run, "held_ratio{phase:load}").verdict, judge::Verdict::inconclusive);
+}
+
+TEST_F(Actors, cut_sessions_are_counted_and_a_fault_that_never_was_makes_the_run_inconclusive) {
+    plan::Plan plan = test_plan("actors", "sound");
+    plan::FaultsActor faults;
+    faults.of = "worker";
+    faults.first = Milliseconds(200);
+    faults.every = Milliseconds(200);
+    faults.times = 3;
+    plan.phases[0].faults = {faults};
+    judge::Gate gate = judge::parse_gate("faults_fired_ratio", "value==1");
+    plan.gates.push_back(gate);
+    plan.phases[0].at_rest = Milliseconds(60'000); // what a cut worker held comes back with its lease
+    const engine::RunResult cut = run_quietly(plan, conninfo());
+    EXPECT_EQ(cut.outcome, judge::Outcome::pass) << report::text_report(cut, {});
+    EXPECT_EQ(figures_of(cut, "faults").numbers.at("faults_fired"), 3);
+    EXPECT_GE(figures_of(cut, "hands").numbers.at("worker_errors"), 3);
+    plan.phases[0].faults[0].of = "tick"; // there is none
+    plan.phases[0].faults[0].times = 1;
+    const engine::RunResult never = run_quietly(plan, conninfo());
+    EXPECT_EQ(never.outcome, judge::Outcome::inconclusive) << report::text_report(never, {});
+    EXPECT_EQ(not_green(never), Metrics{"faults_fired_ratio"});
+}
+
+TEST_F(Actors, a_plan_that_stops_the_server_is_refused_on_somebodys) {
+    plan::Plan plan = test_plan("actors", "sound");
+    plan::FaultsActor faults;
+    faults.kind = plan::FaultKind::kill_server;
+    plan.phases[0].faults = {faults};
+    try {
+        run_quietly(plan, conninfo());
+        ADD_FAILURE() << "not refused";
+    } catch (const SetupError &error) {
+        EXPECT_NE(
+            std::string(error.what()).find("actors stops its server: it runs on a throw-away cluster only"),
+            std::string::npos)
+            << error.what();
+    }
 }
 
 TEST_F(Actors, what_a_plan_undoes_is_undone_however_the_run_ends) {

@@ -58,12 +58,25 @@ static std::string test_name(const testing::TestParamInfo<std::string> &plan) {
 
 INSTANTIATE_TEST_SUITE_P(Shipped, Plans, testing::ValuesIn(plan_names()), test_name);
 
+// These hurt their server, or need a short lease: they have a throw-away cluster of their own.
+class HurtingPlans : public testing::TestWithParam<std::string> {};
+
+TEST_P(HurtingPlans, passes_in_its_smoke_profile) {
+    FairqProcess fairq({"run", GetParam(), "--profile", "smoke"});
+    EXPECT_EQ(fairq.exit_code(Milliseconds(240'000)), 0) << fairq.output();
+    EXPECT_TRUE(fairq.folder().entries().empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Shipped, HurtingPlans, testing::Values("server-crash", "worker-churn"), test_name);
+
 TEST(PlanNames, are_all_of_the_shipped_plans) {
     std::vector<std::string> found;
     for (const std::string &path : plan::all_plans())
-        if (const plan::Plan plan = plan::read_plan(path, {}); plan.name != "scaling")
-            found.push_back(plan.name);
-    EXPECT_EQ(found, plan_names());
+        found.push_back(plan::read_plan(path, {}).name);
+    Ids tested = plan_names();
+    tested.insert(tested.end(), {"scaling", "server-crash", "worker-churn"});
+    std::sort(tested.begin(), tested.end());
+    EXPECT_EQ(found, tested);
 }
 
 TEST_F(BrokenPlans, tenants_without_their_caps_turn_caps_red) {
