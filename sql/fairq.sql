@@ -592,11 +592,10 @@ CREATE VIEW @extschema@.queue_capabilities AS
         ('producer', false, 'EXECUTE', ARRAY['enqueue_job', 'enqueue_jobs', 'create_pipeline_run']),
         ('producer', false, 'INSERT', ARRAY['job_queue']),
         ('worker', false, 'EXECUTE', ARRAY['claim_queued_jobs', 'complete_jobs', 'fail_job', 'release_jobs', 'heartbeat_jobs',
-                                           'complete_and_claim_jobs', 'wait_for_jobs', 'append_job_log']),
+                                           'complete_and_claim_jobs', 'wait_for_jobs']),
         ('operator', false, 'EXECUTE', ARRAY['cancel_job', 'redrive_dead_jobs']),
         ('operator', true, 'EXECUTE', ARRAY['reclaim_stuck_jobs', 'pause_job_type', 'resume_job_type', 'set_tenant_limits']),
-        ('monitor', false, 'EXECUTE', ARRAY['get_queue_metrics', 'get_tenant_metrics', 'why_not_running', 'read_job_logs', 'my_tenants',
-                                            'read_my_jobs']),
+        ('monitor', false, 'EXECUTE', ARRAY['get_queue_metrics', 'get_tenant_metrics', 'why_not_running', 'my_tenants', 'read_my_jobs']),
         ('monitor', false, 'SELECT', ARRAY['my_jobs', 'tenant_metrics']),
         ('monitor', true, 'SELECT', ARRAY['job_queue'])) AS v (capability, for_all, privilege, objects),
            unnest(objects) AS object;
