@@ -20,19 +20,19 @@ struct AccessRow {
     enum Column { role = 1, capability, tenant };
 };
 
-// id, tenants → a row, when it is their job
+// id, tenants → a row, if the job is of one of these tenants
 const pg::Statement kIsJobOfTenants{pg::Plan::pinned, R"(
 SELECT FROM @job_live WHERE id = $1 AND tenant_id = ANY ($2)
 UNION ALL
 SELECT FROM @job_history WHERE id = $1 AND tenant_id = ANY ($2)
  LIMIT 1)", {INT8OID, TEXTARRAYOID}};
 
-// ids, tenants → those of them that are unfinished and theirs
+// ids, tenants → the ids of unfinished jobs of these tenants
 const pg::Statement kJobsOfTenants{pg::Plan::pinned, R"(
 SELECT j.id FROM unnest($1) AS a (id) JOIN @job_live j ON j.id = a.id WHERE j.tenant_id = ANY ($2))", {INT8ARRAYOID, TEXTARRAYOID}};
 
-// token, now, tenants → as kHeartbeat. A lease on anybody else's job as well is not theirs: kept alive by them, it
-// would keep that job from being reclaimed.
+// token, now, tenants → as kHeartbeat. A lease that also holds a job of another tenant gets no heartbeat from a role that
+// is bound to these: otherwise the role could keep that job from being reclaimed.
 const pg::Statement kHeartbeatOfTenants{pg::Plan::pinned, R"(
 WITH held AS (
     SELECT count(*)::integer AS jobs, bool_and(j.tenant_id = ANY ($3)) AS theirs
@@ -43,8 +43,8 @@ WITH held AS (
 )
 SELECT CASE WHEN theirs THEN jobs ELSE 0 END, coalesce(theirs, false) AND NOT EXISTS (SELECT FROM beat) FROM held)", {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
 
-// tenants → their jobs, in the columns of job_queue, under the name j; conditions may follow. That a job of job_live is in one
-// of these states holds for all (see its CHECKs): it names the indexes that find a tenant's jobs.
+// tenants → the jobs of these tenants, in the columns of job_queue, under the name j; conditions may follow. The condition
+// with OR is true of every job (see the CHECKs of job_live): it makes the planner use the indexes by tenant.
 constexpr char kMyJobs[] = R"(
 SELECT * FROM (
     SELECT id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,
@@ -59,7 +59,7 @@ SELECT * FROM (
            created_at, payload, status, attempts, locked_by, locked_at, lock_token, last_error, finished_at
       FROM @job_history
      WHERE tenant_id = ANY ($1)) AS j)";
-// The same for who may see all of them; has no use for its parameter.
+// The same for a caller who may see all jobs; it does not use its parameter.
 constexpr char kAllJobs[] = "SELECT * FROM @job_queue AS j";
 
 // clang-format on
@@ -79,7 +79,7 @@ std::string_view name_of(Capability capability) {
 
 Capability capability_of(std::string_view name) {
     auto const found = std::find(std::begin(kNames), std::end(kNames), name);
-    return static_cast<Capability>(found - std::begin(kNames)); // a CHECK keeps other names out
+    return static_cast<Capability>(found - std::begin(kNames)); // a CHECK allows no other name
 }
 
 bool covers(Capability granted, Capability needed) {
@@ -128,7 +128,7 @@ bool contains(const Tenants &tenants, std::string_view tenant) {
     return !tenants || std::binary_search(tenants->begin(), tenants->end(), tenant, std::less<>());
 }
 
-// What the rows say that the role has the rights of; no tenants: it has other capabilities only.
+// What those rows grant whose role the given role has the rights of. An empty list: it has other capabilities only.
 Tenants tenants_of(Capability capability, Oid role) {
     const Rows &rows = all_rows();
     if (rows.empty() || pg::role_is_superuser(role) ||
@@ -153,7 +153,7 @@ Tenants tenants_of(Capability capability, Oid role) {
     return tenants;
 }
 
-// The same; having none of the capability is an error.
+// The same; raises an error if the role does not have the capability for any tenant.
 Tenants granted_tenants(Capability capability, Oid role) {
     Tenants tenants = tenants_of(capability, role);
     if (tenants && tenants->empty())
@@ -222,7 +222,8 @@ void check_job(Capability capability, int64 job_id) {
     });
 }
 
-// Before the verb locks anything: a job never changes its tenant, and nobody waits for another tenant's job.
+// Runs before the verb locks anything, so that a role never waits for another tenant's job. That is safe because a job
+// never changes its tenant.
 Ids jobs_of(const Tenants &tenants, Ids job_ids) {
     if (!tenants)
         return job_ids;

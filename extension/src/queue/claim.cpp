@@ -18,12 +18,12 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// token, worker, now, ids: for a job_leases with triggers and the like
+// token, worker, now, ids: for a job_leases that is not as the script made it
 const pg::Statement kInsertLease{pg::Plan::pinned, R"(
 INSERT INTO @job_leases (lock_token, worker_id, locked_at, heartbeat_at, job_ids) VALUES ($1, $2, $3, $3, $4))", {INT8OID, TEXTOID, TIMESTAMPTZOID, INT8ARRAYOID}};
 
-// ids, worker, now, token, those of them that count for a cap: the claim by the executor, for a job_live with triggers
-// and the like
+// ids, worker, now, token, those of them that count for a cap: the claim by the executor, for a job_live
+// that is not as the script made it
 const pg::Statement kClaimByExecutor{pg::Plan::pinned, R"(
 UPDATE @job_live j
    SET status = 'locked', attempts = attempts + 1, locked_by = $2, locked_at = $3, lock_token = $4, updated_at = $3,
@@ -36,7 +36,7 @@ struct ClaimedRow { // of job_live
     enum Column { id = 1 };
 };
 
-// ids, token, tenants: a cap that came while this very claim was under way
+// ids, token, tenants: for a cap that was committed while this claim was under way
 const pg::Statement kMarkOwn{pg::Plan::pinned, R"(
 UPDATE @job_live j SET running_since = locked_at
   FROM unnest($1) AS a (id)
@@ -49,8 +49,8 @@ UPDATE @job_live j SET parked_position = j.position, position = NULL
 
 // clang-format on
 
-// Where this queue's last claim stopped: what shared memory remembers, else what this session does, else
-// anywhere.
+// The tenant at which this queue's last claim stopped. If shared memory does not remember it, this session's last
+// claim counts; if there was none, a random tenant.
 class Rotation {
 public:
     explicit Rotation(Oid queue) : queue_(queue) {}
@@ -84,8 +84,8 @@ Ids ids_of(const Claim &claim) {
     return ids;
 }
 
-// The slow way to the same result: the rows are locked, the executor updates them, with all that hangs on the
-// table. A trigger that keeps a row from being updated keeps its job from being claimed.
+// The slow way to the same result: the executor updates the locked rows, with triggers, rules and row security.
+// A trigger that keeps a row from being updated keeps its job from being claimed.
 void update_by_executor(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim &claim) {
     Ids capped;
     for (auto const &job : claim.jobs)
@@ -138,8 +138,8 @@ void record(const tables::ClaimStamp &stamp, const Claim &claim) {
         runs_started(runs);
 }
 
-// A cap may have come while this claim was under way, for a tenant that had none: whoever counts next has to
-// find these jobs. (See tenant_limits.cap_pending_since for those that come later still.)
+// While this claim was under way, a tenant without a cap may have got one: then the next count of its running
+// jobs has to include the jobs of this claim. (A cap that is committed later: see tenant_limits.cap_pending_since.)
 void mark_newly_capped(const tables::ClaimStamp &stamp, const Claim &claim) {
     std::vector<std::string_view> tenants;
     for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
@@ -149,8 +149,8 @@ void mark_newly_capped(const tables::ClaimStamp &stamp, const Claim &claim) {
         pg::execute(kMarkOwn, {pg::of(ids_of(claim)), pg::of(stamp.lock_token), pg::of(tenants)});
 }
 
-// One claim under way: what it needs, made in the order in which it has to be. The ring's view comes before
-// the snapshot (see Ring::settle).
+// What a claim needs, in the order in which it has to be made: the claim reads the ring's clock (ring_) before it
+// takes its snapshot (lookups_, see Ring::settle).
 class Attempt {
 public:
     Attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, const core::JobTypes &types)
@@ -158,7 +158,7 @@ public:
           lookups_(pg::schema()), keys_(queue_, lookups_),
           table_(pg::schema(), stamp, types, keys_, request.rows), limit_check_(lookups_, queue_, stamp.at) {}
 
-    // True when all that it found had to be parked, and was: there may be more behind.
+    // True: the claim got no job and parked as many as it may. Try again, there may be claimable jobs behind them.
     bool run(Claim &claim) {
         divide(claim);
         shared::ring::release_claim_slot();
@@ -219,7 +219,7 @@ Claim claim(const ClaimRequest &request) {
     if (IsolationUsesXactSnapshot())
         pg::raise_isolation_level();
     pg::refuse_read_only("claim_queued_jobs()");
-    // From here on names mean what they mean until the transaction ends: nobody makes the extension anew.
+    // This lock keeps DROP EXTENSION out until the transaction ends, so that names keep their meaning.
     tables::lock_relation(pg::schema(), "job_live", RowExclusiveLock);
     std::uint64_t const news = shared::waiters::news(tables::live_table_oid(pg::schema()));
     bool const swept = housekeeping({request.max_jobs, request.only_tenants}).swept;

@@ -16,7 +16,7 @@ public:
 
     void run() {
         take_round();
-        // Those whose lock somebody had: once more, at the end.
+        // Ask once more the tenants whose lock another session had.
         if (missing() > 0 && reopen_busy())
             take_round();
         claim_.visited += core::kLanesPerJob * request_.max_jobs - visits_left_;
@@ -50,7 +50,7 @@ private:
     void take_round() {
         while (missing() > 0 && visits_left_ > 0 && !has_looked_enough()) {
             std::vector<Grant> grants = lanes_.draw(
-                std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, full_);
+                std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, closed_);
             if (grants.empty())
                 return;
             std::vector<TenantLimits> limits;
@@ -62,7 +62,7 @@ private:
             if (weights_known)
                 ask(grants, limits);
             lanes_.settle(grants);
-            if (!weights_known) // a tenant's weight is another than its lane had: all is drawn again
+            if (!weights_known) // the ring's weight was stale: correct it and draw again
                 for (size_t i = 0; i < grants.size(); ++i)
                     lanes_.set_weight(grants[i], limits[i].weight);
         }
@@ -82,8 +82,8 @@ private:
             ask(grants[i], limits[i]);
     }
 
-    // After a restart nobody remembers where finished jobs are: a claim that has something does not make its
-    // worker wait for the rest. The next one goes on from there.
+    // After a restart there are no skip ranges, so a claim may walk over many entries of finished jobs. Once it has
+    // a job, it does not make its worker wait for the rest: the next claim goes on from there.
     bool has_looked_enough() const { return looked_at_ > kEnough && !claim_.jobs.empty(); }
 
     void ask(Grant &grant, const TenantLimits &limits) {
@@ -100,7 +100,7 @@ private:
         grant.result.limited = grant.result.closed && !lane.busy && wanted < grant.jobs;
         if (grant.result.closed || grant.result.empty) {
             lane.closed = true;
-            full_.push_back(grant.lane);
+            closed_.push_back(grant.lane);
         }
     }
 
@@ -127,7 +127,7 @@ private:
         claim_.needs_durable_commit = claim_.needs_durable_commit || limits.max_concurrency || limits.rate;
         bool const capped = limits.max_concurrency.has_value();
         grant.result.empty = true;
-        // Behind what others are about to take; if that is not enough, there as well.
+        // First skip the `ahead` jobs that other claims have drawn; if too few follow, take from these too.
         tables::ScanRequest look{lane.tenant,     lane.number,    wanted,      capped,    grant.skip_ranges,
                                  core::kFirstKey, core::kLastKey, grant.ahead, grant.hint};
         look.to = take_between(look, grant);
@@ -135,7 +135,7 @@ private:
         look.ahead = 0;
         if (look.jobs > 0 && look.to != core::kFirstKey)
             take_between(look, grant);
-        if (grant.result.empty) // even if it took none: should this be rolled back, some may be there again
+        if (grant.result.empty) // even if it took none: a rollback may bring jobs back
             shared::ring::activate_at_abort(queue_, lane.tenant, {});
         lane.taken += grant.result.got;
         grant.result.since.reserve(grant.result.since.size() + static_cast<size_t>(grant.result.got));
@@ -144,7 +144,7 @@ private:
         limit_check_.record(lane.tenant, limits, grant.result.got);
     }
 
-    // Returns where it began.
+    // Returns the place in the lane at which it began.
     core::LaneKey take_between(tables::ScanRequest look, Grant &grant) {
         core::LaneKey began = look.from;
         for (bool first = true;; first = false) {
@@ -170,21 +170,21 @@ private:
         grant.result.looked_at += taken.looked_at;
         looked_at_ += taken.looked_at;
         grant.result.scanned.insert(grant.result.scanned.end(), taken.scanned.begin(), taken.scanned.end());
-        // Should this be rolled back, what it took is there again.
+        // A rollback makes the jobs that this claim took claimable again.
         for (core::KeyRange const &own : taken.own)
             shared::ring::activate_at_abort(queue_, tenant, own);
     }
 
     bool reopen_busy() {
         bool any = false;
-        full_.clear();
+        closed_.clear();
         for (auto &[lane, known] : known_) {
             if (known.busy) {
                 known.allowed = -1;
                 known.closed = known.busy = false;
                 any = true;
             } else if (known.closed) {
-                full_.push_back(lane);
+                closed_.push_back(lane);
             }
         }
         return any;
@@ -196,9 +196,9 @@ private:
     Lanes &lanes_;
     Claim &claim_;
     Oid const queue_;
-    int visits_left_, looked_at_ = 0; // entries of the index
+    int visits_left_, looked_at_ = 0; // looked_at_: entries of the index
     std::unordered_map<int, Known> known_;
-    std::vector<int> full_; // lanes that are closed
+    std::vector<int> closed_; // lanes
 };
 
 } // namespace

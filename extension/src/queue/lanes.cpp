@@ -26,7 +26,7 @@ std::optional<std::string> Walk::next_given() {
     return ended_ ? std::nullopt : std::optional(given_[given_at_++]);
 }
 
-// Enough lanes for one job each.
+// Walks on until there are enough lanes to take one job from each.
 void WalkedLanes::discover(int lanes) {
     while (state_.lanes < lanes) {
         std::optional<std::string> lane = walk_.next();
@@ -40,10 +40,10 @@ void WalkedLanes::discover(int lanes) {
     }
 }
 
-std::vector<Grant> WalkedLanes::draw(int jobs, const Room &room, const std::vector<int> &full) {
+std::vector<Grant> WalkedLanes::draw(int jobs, const Room &room, const std::vector<int> &closed) {
     std::vector<Grant> grants;
     core::Schedule const known = schedule();
-    auto const busy = std::count_if(full.begin(), full.end(), [&](int lane) { return known.contains(lane); });
+    auto const busy = std::count_if(closed.begin(), closed.end(), [&](int lane) { return known.contains(lane); });
     discover(jobs + static_cast<int>(busy));
     core::Schedule lanes = schedule();
     std::vector<core::Grant> const drawn_grants = core::draw(lanes, jobs, room);
@@ -58,7 +58,7 @@ std::vector<Grant> WalkedLanes::draw(int jobs, const Room &room, const std::vect
     return grants;
 }
 
-// Whoever could not give his part leaves, so that the next draw looks further on; but for a moment's reason.
+// A lane that gave less than its grant leaves, unless only another session's tenant lock was the cause.
 void WalkedLanes::settle(std::vector<Grant> &grants) {
     core::Schedule lanes = schedule();
     ring_.remember(grants.data(), grants.size());

@@ -1,5 +1,6 @@
 // Where a claim's lanes come from, and in which order: the ring, or a walk over the lane index. Both divide
-// by the same schedule (core/schedule.hpp); the ring's lasts, the walk's is made for the claim.
+// by the same schedule (core/schedule.hpp): the ring keeps its schedule from claim to claim, a walk makes one for
+// its claim.
 #pragma once
 
 #include "queue/internal.hpp"
@@ -16,13 +17,13 @@ public:
     Lanes(const Lanes &) = delete;
     Lanes &operator=(const Lanes &) = delete;
     virtual ~Lanes() = default;
-    // Up to `jobs` jobs for the lanes whose turn it is; fewer when all lanes are out of room. full: lanes
-    // known to have none.
-    virtual std::vector<Grant> draw(int jobs, const Room &room, const std::vector<int> &full) = 0;
-    // What became of a draw.
+    // Up to `jobs` jobs for the lanes whose turn it is; fewer when all lanes are out of room. closed: the
+    // lanes that are known to give no more.
+    virtual std::vector<Grant> draw(int jobs, const Room &room, const std::vector<int> &closed) = 0;
+    // Tells how many jobs each lane of a draw gave.
     virtual void settle(std::vector<Grant> &grants) = 0;
     virtual void set_weight(const Grant &grant, int weight) = 0;
-    // Between two looks at one lane.
+    // Notes what the claim has seen of a lane so far, before it looks at that lane again.
     virtual void remember(Grant &grant) = 0;
 };
 
@@ -42,7 +43,7 @@ private:
 };
 
 // The circular walk over the lanes of the index: first those behind the starting point, then those up to it,
-// each once, up to a bound. Or over the tenants that are given.
+// each once, up to a bound. Or a walk over a given list of tenants.
 class Walk {
 public:
     Walk(tables::LiveTable &table, std::string start, int most)
@@ -69,12 +70,12 @@ private:
 class WalkedLanes : public Lanes {
 public:
     WalkedLanes(const shared::ring::Ring &ring, Walk walk) : ring_(ring), walk_(std::move(walk)) {}
-    std::vector<Grant> draw(int jobs, const Room &room, const std::vector<int> &full) override;
+    std::vector<Grant> draw(int jobs, const Room &room, const std::vector<int> &closed) override;
     void settle(std::vector<Grant> &grants) override;
     void set_weight(const Grant &grant, int weight) override;
     void remember(Grant &grant) override { ring_.remember(&grant); }
 
-    // Behind which tenant the next claim's walk starts.
+    // The tenant behind which the next claim's walk starts.
     std::string stopped_at() const;
 
 private:

@@ -1,6 +1,7 @@
-// Leases: heartbeat and reclaim. Nobody who reclaims waits: a lease that somebody has locked is left alone,
-// and so is a job that somebody is finishing just now. A reclaimed job goes back to its place; one
-// without attempts left is dead, so a job that kills its worker ends.
+// Leases: heartbeat and reclaim. A reclaim of stale leases never waits: it passes over a lease that another
+// transaction has locked, and a job that another transaction is finishing. (Only reclaim_lease() waits for the row of
+// its own lease.) A reclaimed job goes back to its place, without back-off; a job without attempts left is dead, so a
+// job that kills its workers does not run for ever.
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/low_water_mark.hpp"
@@ -12,7 +13,7 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// token, now → jobs still held, was the lease there, but not changed?
+// token, now → number of jobs still held, whether the lease was there but was not changed
 const pg::Statement kHeartbeat{pg::Plan::pinned, R"(
 WITH lease AS (SELECT FROM @job_leases WHERE lock_token = $1),
      beat AS (UPDATE @job_leases SET heartbeat_at = $2 WHERE lock_token = $1 RETURNING job_ids)
@@ -28,12 +29,12 @@ struct LeaseRow {
     enum Column { token = 1, worker, jobs, locked_at };
 };
 
-// token → as kStaleLeases, for one lease that its owner ends
+// token → as kStaleLeases, for the lease of a tick that ends it itself
 const pg::Statement kLockLease{pg::Plan::pinned,
     "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", {INT8OID}};
 
-// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key, run, place; locks them, but for those
-// that somebody is finishing
+// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key, run, place. Locks the jobs,
+// and passes over those that another transaction is finishing
 const pg::Statement kJobsOfLease{pg::Plan::pinned, R"(
 SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id,
        )" FAIRQ_PLACE("coalesce(position, running_position)") R"(
@@ -52,14 +53,14 @@ UPDATE @job_live j
   FROM unnest($1) AS a (id) WHERE j.id = a.id
 RETURNING j.id)", {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
 
-// token, ids: unless it holds a job yet
+// token, ids: deletes the lease, unless it still holds a job
 const pg::Statement kEndLease{pg::Plan::pinned, R"(
 DELETE FROM @job_leases
  WHERE lock_token = $1
    AND NOT EXISTS (SELECT FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1))", {INT8OID, INT8ARRAYOID}};
 
-// stale before, behind which (locked at, token), how many, tenants → token, locked at, are its jobs theirs? Of each of the
-// next ones; locks nothing
+// stale before, behind which (locked at, token), how many, tenants → token, locked at, are all its jobs of these
+// tenants? A row for each of the next leases; locks nothing
 const pg::Statement kStaleLeasesOfTenants{pg::Plan::pinned, R"(
 SELECT l.lock_token, l.locked_at,
        NOT EXISTS (SELECT FROM unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = l.lock_token
@@ -72,7 +73,7 @@ struct StaleLeaseRow {
     enum Column { token = 1, locked_at, all_theirs };
 };
 
-// token, stale before → as kStaleLeases, for that lease if it still is
+// token, stale before → as kStaleLeases, for this lease if it is still stale
 const pg::Statement kLockStaleLease{pg::Plan::pinned, R"(
 SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
  WHERE lock_token = $1 AND heartbeat_at < $2 FOR UPDATE SKIP LOCKED)", {INT8OID, TIMESTAMPTZOID}};
@@ -106,7 +107,8 @@ struct HeldJob {
     core::LaneKey place;
 };
 
-// A job whose death would fail a run that somebody else is changing stays where it is, until the next sweep.
+// Leaves out jobs without attempts whose run another transaction has locked: their death would fail the run, and a
+// reclaim does not wait. The next sweep takes them.
 void leave_busy_runs(std::vector<HeldJob> &jobs) {
     auto const may_fail = [](const HeldJob &job) { return job.out_of_attempts && job.run != 0; };
     Ids runs;
@@ -154,8 +156,8 @@ Part part_of(const std::vector<HeldJob> &jobs, bool out_of_attempts) {
     return part;
 }
 
-// Puts jobs back, and ends those without attempts. Returns those that it has: a trigger of somebody's own may
-// keep others as they are.
+// Puts jobs back, and ends those without attempts. Returns the jobs that it moved: a user's trigger may have kept
+// the rest as they are.
 std::vector<HeldJob> move(std::vector<HeldJob> jobs, std::string_view error) {
     pg::Value const text = pg::of(error);
     Ids const again = part_of(jobs, false).ids, dead = part_of(jobs, true).ids;
@@ -179,7 +181,7 @@ struct Outcome {
     bool ended; // the lease
 };
 
-// Puts back up to `most` jobs of a locked lease, and ends it if it holds no others.
+// Puts back up to `most` jobs of a locked lease, and deletes the lease if it holds no more jobs.
 Outcome put_back(const Lease &lease, int most) {
     std::vector<HeldJob> const jobs =
         move(lock_jobs(lease, most), "the lease of worker \"" + lease.worker + "\" ended before the job did");
@@ -191,7 +193,7 @@ Outcome put_back(const Lease &lease, int most) {
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(dead.ids.size()), dead.load_test);
     FreedKeys keys;
     for (HeldJob const &job : jobs) {
-        if (!job.out_of_attempts) { // back in its lane, and the next of its key itself
+        if (!job.out_of_attempts) { // back in its lane, and claimable with its concurrency key
             lane_gained(job.tenant, 1, core::range_of(job.place));
             continue;
         }
@@ -206,7 +208,7 @@ Outcome put_back(const Lease &lease, int most) {
     return {static_cast<int64>(jobs.size()), ended};
 }
 
-// Stale leases, oldest first, each seen once, whatever becomes of it. Locked one at a time: others may
+// The stale leases, oldest first, each returned once. Only one at a time is locked, so that other sessions can
 // reclaim the rest.
 class Stale {
 public:
@@ -232,9 +234,9 @@ private:
     int64 behind_token_ = 0;
 };
 
-// Some of the stale leases, without those that hold a job of another tenant: they are not even locked. What
-// is stepped over may be many, and stays: so the session goes on where it stopped, and begins anew behind
-// the last one. Returns whether others are to be seen at once.
+// Handles some of the stale leases. It passes over leases that hold a job of another tenant, without locking them.
+// These stay, and may be many: so the session's next sweep goes on where this one stopped, and begins anew after the
+// last lease. Returns whether the next sweep is due at once.
 bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
     static struct {
         TimestampTz locked_at;
@@ -270,7 +272,8 @@ bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
 
 } // namespace
 
-// A lease that was there and did not change has ended meanwhile: then it is not there the next time.
+// A lease that was there and did not change has perhaps ended meanwhile: then the second try does not find it. If it
+// does, a trigger has kept the row as it was.
 int32 beat(const std::function<pg::Rows()> &statement) {
     return pg::with_spi([&] {
         pg::Rows beat = statement();
@@ -300,8 +303,8 @@ int64 reclaim(int64 stale_after, int max_jobs) {
     });
 }
 
-// More than one sweep may take are no matter of a second: workers that complete one job after the other leave
-// a lease each claim.
+// If there are more ended leases than one sweep handles, the next sweep is due at once: a worker that completes its
+// jobs one by one leaves a lease for each claim.
 void sweep(int64 stale_after, OnlyTenants only) {
     pg::with_spi([&] {
         if (only) {

@@ -1,4 +1,4 @@
-// Waiting for jobs, and who is told of them (see shared/waiters/waiters.hpp for what becomes of that).
+// Waiting for jobs, and what a claim tells waiting sessions (shared/waiters/waiters.hpp says how they are woken).
 #include "queue/wait.hpp"
 
 #include "pg/interrupts.hpp"
@@ -32,7 +32,7 @@ void sleep_until(TimestampTz at) {
     pg::sleep_interruptibly(static_cast<long>(std::max<int64>(0, at - pg::now()) / 1000 + 1));
 }
 
-// When the next scheduled job is due, of those that are not overdue: somebody else is promoting these.
+// When the next scheduled job is due. Overdue jobs are left out: another session has them locked.
 TimestampTz next_due(TimestampTz now) {
     return pg::with_spi([&] {
         pg::Rows const rows = pg::execute(kNextDue, {pg::of_time(now)});
@@ -50,14 +50,14 @@ void look_for_work() {
     shared::waiters::end_look(done.promoted == kPromotedAtOnce ? now : next_due(now));
 }
 
-// The housekeeping that claims would do. Like every commit, it wakes waiters that it brings jobs.
+// Does the housekeeping that a claim would do. Like every commit, this one wakes sessions if it brings jobs.
 void keep_house_and_commit() {
     pg::use_read_committed();
     pg::as_role(tables::owner_of_extension(pg::schema()), [] { pg::with_own_names(look_for_work); });
     pg::commit_and_chain(); // nothing pins the horizon during the next sleep
 }
 
-// Until this session is woken, or the time has come. True: it was woken.
+// Sleeps until this session is woken, or until `end`. True: it was woken.
 bool wait_until(Oid queue, TimestampTz end) {
     for (TimestampTz kept_house = pg::now();;) {
         shared::waiters::Watch const watch = shared::waiters::watch();
@@ -77,7 +77,7 @@ bool wait_until(Oid queue, TimestampTz end) {
     }
 }
 
-// What the session has not seen yet, it need not wait for.
+// Whether there may be jobs that this session's last claim did not see: then the session need not wait.
 bool is_old_news(Oid queue, TimestampTz end) {
     switch (shared::waiters::seen(queue)) {
     case shared::waiters::Saw::all:
@@ -85,7 +85,7 @@ bool is_old_news(Oid queue, TimestampTz end) {
     case shared::waiters::Saw::stopped:
         sleep_until(std::min(end, pg::now() + kMoment));
         return true;
-    case shared::waiters::Saw::full:
+    case shared::waiters::Saw::more:
         shared::waiters::mark_seen(queue);
         return true;
     }
@@ -100,7 +100,7 @@ bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) 
     TimestampTz const end = pg::now() + timeout;
     if (!shared::waiters::enter(queue, only_tenants)) {
         sleep_until(std::min(end, pg::now() + kPollInterval));
-        return true; // nobody knows
+        return true; // there may be jobs: without a slot no session could have woken this one
     }
     if (is_old_news(queue, end)) {
         shared::waiters::leave();
@@ -112,12 +112,13 @@ bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) 
     return woken;
 }
 
-// ------------------------------------------------------------------------------------------ who is told
+// ------------------------------------------------------------------------------------------ what a claim tells
 
 namespace {
 
-// Whether the claim may have left jobs that another one would get at once: it got all that it asked for, or
-// came to a bound, of a tenant's jobs or of locks; or what it put aside hid others.
+// Whether the claim may have left jobs that another claim would get at once: because it got all that it asked
+// for, because it came to a bound (the jobs of one tenant, or locks), or because it parked jobs that stood before
+// others.
 bool left_something(const ClaimRequest &request, const Claim &claim) {
     constexpr size_t kLocksOfClaim = 64;
     std::vector<int> from_lane(claim.lanes.size());
@@ -140,22 +141,23 @@ void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t n
     using shared::waiters::Saw;
     Oid const queue = own_queue();
     auto const jobs = static_cast<int64>(claim.jobs.size());
-    bool const full = left_something(request, claim);
+    bool const more = left_something(request, claim);
     if (jobs > 0)
         shared::waiters::jobs_come_back(queue, jobs);
     if (claim.opens_at != DT_NOEND)
         shared::waiters::rate_opens(queue, claim.opens_at);
-    // Others may have found its tenants' locks taken. Who left nothing has for them what has come since. Who
-    // took nothing does not tell: idle claims would go on waking each other.
+    // Sessions may have passed over these tenants because this claim holds their locks. If it left jobs, wake them at
+    // commit; else only if news came meanwhile. A claim that took no job wakes no session: idle claims would go on
+    // waking each other.
     for (std::string const &tenant : claim.lanes) {
         if (!has_claim_limits(limits_of(tenant)))
             continue;
-        if (full)
+        if (more)
             shared::waiters::tenant_opens(queue, tenant);
         else if (jobs > 0)
             shared::waiters::tenant_held(queue, tenant, news);
     }
-    Saw const saw = full ? Saw::full : claim.stopped ? Saw::stopped : Saw::all;
+    Saw const saw = more ? Saw::more : claim.stopped ? Saw::stopped : Saw::all;
     shared::waiters::claimed(queue, news, saw, claim.visited, saw == Saw::stopped ? lanes_of(request) : 0);
     if (saw == Saw::all && !claim.busy && request.types.any() && request.only_tenants == nullptr)
         shared::waiters::own_jobs_seen();

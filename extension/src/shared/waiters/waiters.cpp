@@ -17,7 +17,7 @@ struct Seen {
     Saw saw;
     int visited; // lanes, by claims that stopped and went on one behind the other
 };
-Seen last_claim = {InvalidOid, 0, Saw::full, 0};
+Seen last_claim = {InvalidOid, 0, Saw::more, 0};
 
 // Needs the lock. True: the session was woken.
 bool give_slot_up() {
@@ -47,7 +47,7 @@ void claimed(Oid table, std::uint64_t news, Saw saw, int visited, int lanes) {
 
 Saw seen(Oid table) {
     if (last_claim.table != table || last_claim.news != news(table))
-        return Saw::full;
+        return Saw::more;
     return last_claim.saw;
 }
 

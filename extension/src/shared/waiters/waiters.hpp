@@ -40,9 +40,9 @@ void rate_opens(Oid table, TimestampTz at); // a rate lets the next job through 
 // ------------------------------------------------------------------------------------------ what a claim saw
 
 std::uint64_t news(Oid table); // to be read before the claim's snapshot is taken
-// all: the claim saw all that it could claim. full: there may be more. stopped: it looked only at `visited`
+// all: the claim saw all that it could claim. more: there may be more. stopped: it looked only at `visited`
 // of `lanes` lanes.
-enum class Saw { all, full, stopped };
+enum class Saw { all, more, stopped };
 void claimed(Oid table, std::uint64_t news, Saw saw, int visited = 0, int lanes = 0);
 // A claim for all tenants and types has seen what this transaction brought: no waiter need be woken for that.
 void own_jobs_seen();
