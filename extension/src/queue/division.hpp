@@ -6,8 +6,8 @@
 
 namespace fairq::queue {
 
-// Draws lanes for what is missing and asks each for its part, within its limits, until the claim is full,
-// nobody has more, or as many lanes were asked as one call may.
+// Draws lanes for what is missing and takes from each its part, within its tenant's limits, until the claim has
+// all the jobs that it asked for, no lane has more, or the claim has asked as many lanes as it may.
 void divide(const ClaimRequest &request, tables::LiveTable &table, LimitCheck &limit_check, Lanes &lanes,
             Claim &claim);
 

@@ -65,7 +65,7 @@ Ids new_ids(size_t count) {
     return ids;
 }
 
-// When the jobs of a call come to be, and as what.
+// The time at which the jobs of a call are created, and their first status.
 struct Moment {
     TimestampTz now, run_at;
     JobStatus status;
@@ -82,7 +82,8 @@ core::LaneKey place_of(const NewJobs &common, int64 id) {
     return core::lane_key(static_cast<int16>(common.priority), id);
 }
 
-// Of the jobs that are new: one whose key was known has kept another id than the one that was meant for it.
+// The ids of the new jobs. A job whose key was known has the id of the earlier job instead of the one that was meant
+// for it.
 void fill_lanes(const NewJobs &common, const pg::Value &tenants, const Ids &ids, const Ids &kept) {
     std::vector<std::string_view> const all = pg::texts_of(tenants.datum);
     std::vector<Placed> jobs;
@@ -112,19 +113,19 @@ Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
     });
 }
 
-// As what a new job begins, in a run or outside of one. Not asked for a job whose key is known: a producer
-// that tries again gets its id, however far the run has come.
+// The first status of a new job, in a run or outside of one. It is not asked for a job whose key is known: a
+// producer that tries again gets the job's id, even when the run has passed the stage.
 JobStatus status_of(const NewJobs &common, const Moment &moment, const pg::Value &tenants) {
     return common.run_id ? status_in_run(*common.run_id, *common.stage, tenants, moment.status)
                          : moment.status;
 }
 
-// Is not a single one of these jobs new?
+// Whether none of these jobs is new.
 bool all_known(const Ids &ids, const Ids &kept) {
     return std::mismatch(ids.begin(), ids.end(), kept.begin(), std::not_equal_to<>()).first == ids.end();
 }
 
-// Takes back the keys that new jobs have taken, which are refused after all.
+// Deletes the keys that new jobs have taken, when these jobs are refused after all.
 void drop_keys(const BulkArrays &arrays, const Ids &ids, const Ids &kept, const Ids &struck) {
     tables::Elements const keys(arrays.keys, TEXTOID);
     uint64 taken = 0;
@@ -133,8 +134,8 @@ void drop_keys(const BulkArrays &arrays, const Ids &ids, const Ids &kept, const 
     pg::execute_all(kDropKeys, "job_keys", taken, {arrays.tenants, arrays.keys, pg::of(ids), pg::of(kept)});
 }
 
-// Asks for the jobs that are new, and strikes out those that do not fit: 0 is kept of them, and of others
-// with their keys.
+// Asks the limits for places for the new jobs. For a job that does not fit, and for other elements with its key, `kept`
+// becomes 0.
 void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool partial) {
     std::vector<std::string_view> const tenants = pg::texts_of(arrays.tenants.datum);
     std::vector<std::string_view> asking;
@@ -198,7 +199,7 @@ void insert(const NewJob &job, int64 id, tables::NewRows rows) {
              pg::of_time(rows.now), pg::of(job.concurrency_key), pg::of(rows.run), pg::of(rows.stage)});
 }
 
-// Those that keep their own ids; returns how many.
+// Inserts the new jobs, which have kept the ids that were meant for them; returns how many there are.
 int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, tables::NewRows rows) {
     int64 jobs = 0;
     for (size_t i = 0; i < ids.size(); ++i)

@@ -1,6 +1,6 @@
 // Back-pressure: what a tenant's enqueue_rate and max_pending let in. Enqueues of a tenant with a rate wait
 // for each other until their transactions end, so the rate is exact and a rollback gives back what it took.
-// Nobody waits for max_pending: it is held against what has committed, and one's own.
+// An enqueue never waits for max_pending: it counts the jobs that have been committed and those of its own transaction.
 #include "queue/limits.hpp"
 
 #include <cmath>
@@ -44,7 +44,7 @@ struct Demand {
 using Demands = std::map<std::string_view, Demand>; // rates are locked in this order
 using Names = std::vector<std::string_view>;
 
-// Tenants that limit nobody's enqueues do not come in.
+// Leaves out tenants that have neither an enqueue rate nor a max_pending.
 Demands demands_of(const Names &tenants) {
     Demands demands;
     for (std::string_view const tenant : tenants) {
@@ -128,13 +128,13 @@ void charge(const Demands &demands, TimestampTz now) {
 
 // ------------------------------------------------------------------------------------------ the error
 
-// By which limit a tenant is refused: the one that lets less in.
+// Whether max_pending refuses the tenant's jobs, and not the rate: the limit counts that lets fewer jobs in.
 bool by_pending(const Demand &demand) {
     return demand.by_pending <= demand.by_rate && has_max_pending(demand);
 }
 
-// Milliseconds until all that is wanted fits. Nobody knows when claims will make room below max_pending: the
-// tenant's own rate of claims tells, or it is a second.
+// Milliseconds until all wanted jobs fit. When claims will make room below max_pending is not known: it is guessed
+// from the tenant's rate of claims, or is a second.
 int64 retry_after(const Demand &demand, TimestampTz now) {
     if (!by_pending(demand)) {
         int64 const at = core::admits_at(*demand.limits.enqueue_rate, demand.due, now, demand.wanted);
@@ -197,7 +197,7 @@ std::string members(std::string_view tenant, const Demand &demand, TimestampTz n
                                seconds(longest) + ", \"tenants\": [" + list + "]}");
 }
 
-// A tenant's last ones.
+// The last ones of each tenant are refused.
 std::vector<size_t> refused_places(Demands &demands, const Names &tenants) {
     std::vector<size_t> places;
     for (size_t i = 0; i < tenants.size(); ++i) {

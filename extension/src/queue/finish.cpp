@@ -1,5 +1,6 @@
-// How an attempt ends, and a job: complete, fail, release, cancel, redrive. Every one of them is fenced by
-// the lease's token, except cancel, which takes the job from whoever has it.
+// How an attempt ends, and a job: complete, fail, release, cancel, redrive. The first three take effect only while the
+// job carries the lease's token. Cancel has no token: it takes the job from the worker that runs it. Redrive has none,
+// because a dead job has no lease.
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/complete_rows.hpp"
@@ -13,8 +14,8 @@ namespace {
 // clang-format off
 
 // ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history. The lease ends with its
-// last job; SKIP LOCKED, because leases are locked before jobs
-// and this comes after them: what is left behind, the sweep of stale leases takes.
+// last job; SKIP LOCKED, because a call must not wait for a lease while it has jobs locked
+// (docs/architecture.md, Locks): a lease that stays is deleted by a sweep later.
 const pg::Statement kComplete{pg::Plan::pinned, R"(
 WITH gone AS (
     DELETE FROM @job_live j USING unnest($1) AS a (id) WHERE j.id = a.id AND j.lock_token = $2 RETURNING j.*
@@ -33,7 +34,7 @@ struct Completed {
     enum Column { id = 1, load_test, tenant, concurrency_key, run, stage, moved };
 };
 
-// token, jobs completed at once: all of the lease's? SKIP LOCKED as above. For a job_leases that is not as the script made it,
+// token, number of jobs completed by this call: deletes the lease if it had no others. SKIP LOCKED as above. For a job_leases that is not as the script made it,
 // and for a lease that another transaction has locked or changed just now
 const pg::Statement kEndWholeLease{pg::Plan::pinned, R"(
 DELETE FROM @job_leases
@@ -128,7 +129,7 @@ void sort_unique(Ids &ids) {
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
-// Nothing when the job has no key.
+// An empty list when the job has no key.
 FreedKeys key_in(const pg::Rows &rows) {
     if (rows.is_null(0, LockJob::concurrency_key))
         return {};
@@ -166,15 +167,15 @@ bool is_in_history(int64 id) {
     return !pg::execute(kIsInHistory, {pg::of(id)}).empty();
 }
 
-// Dead or cancelled: a pipeline run fails with it.
+// The job is dead or cancelled, so its pipeline run fails.
 void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg::Value &error) {
     if (move_rows_to_history({id}, status, error).empty())
         pg::raise_row_swallowed("job_live");
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
     if (job.status == JobStatus::queued)
         lane_lost(job.tenant, 1);
-    // A claim in this very transaction would not see it any more; should it roll back, the job is there
-    // again.
+    // If this transaction also claims, it removes the lane that is now empty from the ring; if it then rolls back, the job
+    // is claimable again.
     if (job.status == JobStatus::queued && job.place)
         shared::ring::activate_at_abort(tables::live_table_oid(pg::schema()), job.tenant,
                                         core::range_of(*job.place));
@@ -206,7 +207,7 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
     return completed;
 }
 
-// Moves to history what holds the token, and ends the lease with its last job.
+// Moves the jobs that carry the token to history, and deletes the lease if these were all its jobs.
 CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
     TimestampTz const now = pg::now();
     std::optional<CompletedJobs> completed =

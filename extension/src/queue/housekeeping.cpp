@@ -1,7 +1,8 @@
 // What rides on claims, waits and ticks: due jobs are promoted, the jobs of stale leases go back, parked jobs whose key
-// is free come back into their lanes, pipeline runs take their next step, and history gets its partitions. External
-// workers alone need no ticker for it. What housekeeping moves is locked until its transaction ends, so the claim of a
-// role that is bound to tenants, which may not hold up others, does it for these tenants only.
+// is free come back into their lanes, pipeline runs take their next step, and history gets its partitions. So a
+// queue with external workers only needs no ticker. The rows that housekeeping moves stay locked until its transaction
+// ends. A role that is bound to tenants may not hold up other tenants' jobs, so its claims do the housekeeping for its
+// own tenants only.
 #include "queue/internal.hpp"
 #include "tables/low_water_mark.hpp"
 
@@ -12,7 +13,7 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// What a promotion does with the jobs of its CTE "due"; $1: now.
+// The rest of a promotion, for the jobs of its CTE "due"; $1: now.
 #define FAIRQ_PROMOTE                                                                                        \
     "moved AS ("                                                                                             \
     "UPDATE @job_live j"                                                                                     \
@@ -30,8 +31,8 @@ WITH due AS (
     SELECT id FROM @job_live WHERE due_at <= $1 AND due_at >= $3 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 ), )" FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}};
 
-// now, how many, from when on, tenants → as kPromote, for these tenants, each with the same luck. What others have due is
-// not looked at: where rows are compared, the planner cannot mean the index of all tenants' due jobs.
+// now, how many, from when on, tenants → as kPromote, for these tenants in a random order. The comparison of rows makes the
+// planner use the index by tenant; by the index of all due jobs the claim would read the jobs of other tenants.
 const pg::Statement kPromoteOfTenants{pg::Plan::pinned, R"(
 WITH due AS (
     SELECT j.id
@@ -50,7 +51,8 @@ const pg::Statement kMakePartitions{pg::Plan::open, "SELECT @make_history_partit
 
 constexpr int64 kSweepInterval = core::kSecond;
 
-// A role that is bound to tenants has a clock of its own: a sweep that left out other tenants must not delay theirs.
+// A role that is bound to tenants has a clock of its own: its sweep leaves out other tenants, whose own sweeps it must not
+// delay.
 bool sweep_is_due(OnlyTenants only) {
     return only ? shared::queue_state::own_housekeeping_is_due(pg::now(), kSweepInterval)
                 : shared::queue_state::housekeeping_is_due(tables::live_table_oid(pg::schema()), pg::now(),
@@ -59,7 +61,7 @@ bool sweep_is_due(OnlyTenants only) {
 
 } // namespace
 
-// What stands before the first due job of all is dead, whoever's it was.
+// All entries before the first due job are dead, for every tenant: so it is a lower bound for these tenants, too.
 int64 promote(int max_jobs, OnlyTenants only) {
     TimestampTz const now = pg::now();
     std::optional<TimestampTz> const from = tables::first_due_job(pg::schema(), now);

@@ -1,4 +1,4 @@
-// What the verbs share among themselves, and with ticks and metrics. Inside with_spi(), all of it.
+// What the verbs share among themselves, and with ticks and metrics. All of it is called inside with_spi().
 #pragma once
 
 #include "core/backoff.hpp"
@@ -48,7 +48,7 @@ pg::Value array_of(OnlyTenants tenants); // text[]; NULL: all
 
 // ------------------------------------------------------------------------------------------ housekeeping.cpp
 
-// Whose call the housekeeping rides on decides how much of it there is.
+// How much housekeeping a claim, a wait or a tick does.
 struct HousekeepingRequest {
     int max_jobs;                       // that may be promoted
     OnlyTenants only_tenants = nullptr; // whose jobs and leases may be touched; null: all
@@ -58,7 +58,7 @@ struct Housekept {
     int64 promoted = 0;
     bool swept = false; // it was time for the sweep of stale leases and parked jobs
 };
-// How each step is run: as it is, or in a transaction of its own, so that one that fails costs the others nothing.
+// How each step is run: as it is, or in a transaction of its own, so that a failing step does not undo the rest.
 using AroundStep = std::function<void(const std::function<void()> &step)>;
 inline void run_step(const std::function<void()> &step) {
     step();
@@ -79,8 +79,8 @@ const std::vector<std::string> &paused_types();                       // sorted
 
 // ------------------------------------------------------------------------------------------ finish.cpp
 
-// The rows alone: whoever moves them tells counters, keys and runs. error: text; NULL keeps the one they have. Returns
-// the jobs that it has moved: a trigger of somebody's own may keep others.
+// Moves only the rows: the caller tells counters, keys and runs. error: text; NULL keeps the error that a job has.
+// Returns the jobs that it has moved: a user's trigger may have kept the rest.
 Ids move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error);
 
 // ------------------------------------------------------------------------------------------ lease.cpp
@@ -97,7 +97,7 @@ int32 beat(const std::function<pg::Rows()> &statement);
 // current one, else blocked. Raises when the run is not that of all these tenants (text[]), or has passed the
 // stage.
 JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, JobStatus ready);
-void runs_started(const Ids &runs); // jobs of theirs were claimed
+void runs_started(const Ids &runs); // jobs of these runs were claimed
 struct RunStage {
     int64 run;
     int32 stage;
@@ -115,15 +115,15 @@ struct Moves {
 };
 // Tells the counters what a statement moved and returns the number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
-Ids ids_in(const pg::Rows &rows); // of their first column
-// Raises when a statement's last row is that of FAIRQ_SWALLOWED: for the table that did not take all of them.
+Ids ids_in(const pg::Rows &rows); // the values of the first column
+// Raises when a statement's last row is that of FAIRQ_SWALLOWED, for the table that did not take all rows.
 void refuse_swallowed(const pg::Rows &rows, const char *table);
 // As count_moves(), for jobs that became queued.
 int64 count_into_lanes(const pg::Rows &rows);
 // From two columns with the first and the last place (see FAIRQ_PLACE).
 core::KeyRange range_in(const pg::Rows &rows, size_t row, int first_place);
-// Who says by count_move() that jobs became queued, or are so no more, says here whose they are, and where in
-// the lane; unless he knows it, everywhere.
+// A verb that tells count_move() that jobs became queued, or are no longer queued, tells here their tenant, and for new
+// ones where in the lane they are (kEverywhere if the verb does not know it).
 void lane_gained(std::string_view tenant, int64 jobs, core::KeyRange where = core::kEverywhere);
 struct Placed {
     std::string_view tenant;
@@ -131,7 +131,7 @@ struct Placed {
 };
 void lanes_gained(std::vector<Placed> jobs);
 void lane_lost(std::string_view tenant, int64 jobs);
-// Tells the ring and those who wait that the tenant has jobs to claim, once this transaction commits.
+// When this transaction commits, tells the ring and waiting sessions that the tenant has jobs to claim.
 void lane_filled(std::string_view tenant, int64 jobs = 1, core::KeyRange where = core::kEverywhere);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
 

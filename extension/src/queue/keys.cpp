@@ -1,5 +1,5 @@
-// Concurrency keys and paused types: the jobs that stand in the way of others are parked, out of the lane,
-// and come back when their key is free or their type goes on.
+// Concurrency keys and paused types: a job that cannot run now, and would stand in the way of the jobs behind it, is
+// parked, out of its lane. It comes back when its key is free or its type is resumed.
 #include "pg/table_cache.hpp"
 #include "queue/limits.hpp"
 #include "tables/tenant_lock.hpp"
@@ -13,7 +13,7 @@ namespace {
 
 const pg::Statement kPausedTypes{pg::Plan::pinned, "SELECT job_type FROM @paused_job_types ORDER BY job_type"};
 
-// tenant, key → place: the first of its parked jobs goes back to its place, if nobody holds the key
+// tenant, key → place: the first parked job of the key goes back to its place, if no running job holds the key
 const pg::Statement kUnpark{pg::Plan::pinned, R"(
 UPDATE @job_live SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp()
  WHERE id = (SELECT id FROM @job_live
@@ -22,7 +22,7 @@ UPDATE @job_live SET position = parked_position, parked_position = NULL, updated
    AND NOT EXISTS (SELECT FROM @job_live WHERE tenant_id = $1 AND held_key = $2)
 RETURNING )" FAIRQ_PLACE("position") R"()", {TEXTOID, TEXTOID}};
 
-// tenant, key → the next ones that have parked jobs
+// tenant, key → the next tenant and key that have parked jobs
 const pg::Statement kNextParkedKey{pg::Plan::pinned, R"(
 SELECT tenant_id, concurrency_key FROM @job_live
  WHERE parked_position IS NOT NULL AND concurrency_key IS NOT NULL AND (tenant_id, concurrency_key) > ($1, $2)
@@ -31,13 +31,13 @@ struct NextParkedKey {
     enum Column { tenant = 1, key };
 };
 
-// type → the next one that has jobs parked for being paused
+// type → the next type that has jobs which were parked because their type was paused
 const pg::Statement kNextParkedType{pg::Plan::pinned, R"(
 SELECT job_type FROM @job_live
  WHERE parked_position IS NOT NULL AND concurrency_key IS NULL AND job_type > $1 ORDER BY job_type LIMIT 1)", {TEXTOID}};
 
 // type, how many, tenants (NULL: all) → of each tenant and priority their number, its name, the first and the last place.
-// Ten times as many are looked at.
+// Looks at ten times as many jobs as it moves at most.
 const pg::Statement kUnparkType{pg::Plan::pinned, R"(
 WITH picked AS (
     SELECT j.id
@@ -75,7 +75,8 @@ SweptTo &swept_to() {
     return place;
 }
 
-// The next own tenant's first key, from that tenant on: others' keys are stepped over, however many they are.
+// The place before the first key of the next tenant in `tenants`, from `tenant` on: a sweep for these tenants steps over
+// all keys of other tenants at once.
 SweptTo first_of(const std::vector<std::string> &tenants, const std::string &tenant) {
     auto const next = std::lower_bound(tenants.begin(), tenants.end(), tenant);
     return next == tenants.end() ? SweptTo{} : SweptTo{*next, ""};
@@ -129,8 +130,8 @@ const std::vector<std::string> &paused_types() {
     });
 }
 
-// One job for each key that is free now. Nobody waits: whose lock is taken, because a claim is parking a job
-// of that key just now, is left to the sweep.
+// Unparks one job for each key that is free now, and never waits: a key whose lock a claim has, because it is parking a
+// job of that key just now, is left to the sweep.
 void free_keys(FreedKeys keys) {
     std::sort(keys.begin(), keys.end());
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());

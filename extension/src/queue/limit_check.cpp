@@ -10,12 +10,12 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// Locked jobs of tenants $1 that do not count for their caps: those that were claimed before there was one.
+// Locked jobs of tenants $1 that do not count for the tenants' caps, because they were claimed before there was a cap.
 #define FAIRQ_UNCOUNTED                                                                                                 \
     "@job_leases l CROSS JOIN unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND "                       \
     "j.lock_token = l.lock_token WHERE j.tenant_id = ANY ($1) AND j.running_since IS NULL"
 
-// tenants → tenant, how many are left uncounted. Nobody waits for a job that somebody is finishing.
+// tenants → tenant, how many jobs are left uncounted. Passes over jobs that another transaction is finishing.
 const pg::Statement kMarkRunning{pg::Plan::pinned, R"(
 WITH uncounted AS MATERIALIZED (
     SELECT j.id, j.tenant_id, j.lock_token FROM )" FAIRQ_UNCOUNTED R"(
@@ -32,7 +32,7 @@ struct Uncounted {
     enum Column { tenant = 1, jobs };
 };
 
-// tenants → how many; for who only wants to know
+// tenants → how many jobs are uncounted; for predict(), which changes nothing
 const pg::Statement kCountUncounted{pg::Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNCOUNTED, {TEXTARRAYOID}};
 
 // tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
@@ -54,7 +54,7 @@ SELECT i.tenant, 'claim', i.due_at FROM unnest($1, $2) AS i (tenant, due_at) ORD
 
 // clang-format on
 
-constexpr size_t kMostTenantLocks = 64; // of one claim: the server's lock table is everybody's
+constexpr size_t kMostTenantLocks = 64; // of one claim: all sessions share the server's lock table
 
 // GCRA counts in microseconds since its epoch; 0 means that nothing was ever admitted.
 int64 arrival_of(std::optional<TimestampTz> due_at) {
@@ -102,9 +102,9 @@ Verdict LimitCheck::predict(std::string_view tenant, const TenantLimits &limits)
     return verdict;
 }
 
-// The jobs that are to be seen are marked as often as it takes until no transaction is left that could have
-// claimed without the cap (see tenant_limits.cap_pending_since). Those that cannot be marked, because somebody is
-// finishing them, run until that commits.
+// Claims mark the visible uncounted jobs again and again, until no transaction is left that could have claimed without
+// the cap (see tenant_limits.cap_pending_since). Jobs that cannot be marked, because another transaction is finishing
+// them, count as running until that transaction commits.
 void LimitCheck::prepare(const std::vector<std::string_view> &tenants) {
     std::vector<std::string_view> locked;
     for (std::string_view const tenant : tenants)
@@ -131,8 +131,8 @@ Verdict LimitCheck::acquire(const std::string &tenant, const TenantLimits &limit
     if (!limits.paused && !has_claim_limits(limits))
         return {};
     if (locked_.count(tenant) == 0) {
-        // Most of those who are held back are seen without a lock. Not by a cap that is new: to that one not
-        // all count yet.
+        // Most tenants that are held back are found without their lock. While cap_pending, running jobs are
+        // undercounted, so the count without the lock decides nothing.
         Verdict verdict = peek(tenant, limits);
         if (limits.paused || (verdict.reason != Verdict::Reason::open && !limits.cap_pending))
             return remember_opening(verdict);

@@ -24,27 +24,27 @@ public:
     LimitCheck(tables::LimitLookups &lookups, Oid queue, TimestampTz now)
         : lookups_(lookups), queue_(queue), now_(now) {}
 
-    // What the limits say to a snapshot of this claim. Without the lock it may be different a moment later.
+    // What the limits allow, as of a snapshot of this claim. Without the lock that may change a moment later.
     Verdict peek(std::string_view tenant, const TenantLimits &limits) const {
         return judge(tenant, limits, 0, tables::LimitLookups::Freshness::recent);
     }
-    // What acquire() would say, for who only wants to know: inside with_spi(), changes and locks nothing.
+    // What acquire() would say, for why_not_running: inside with_spi(), changes and locks nothing.
     Verdict predict(std::string_view tenant, const TenantLimits &limits) const;
     // For a claim that is about to enter for these tenants, whose caps are new: takes their locks, and marks
     // the jobs that were claimed before there was a cap, for all of them in one reading of the leases.
     void prepare(const std::vector<std::string_view> &tenants);
     // The same as peek() for a claim: under the tenant's lock, so that it stays true until this transaction
-    // ends. busy: others have the lock, or this claim has as many locks as it may.
+    // ends. busy: another session has the lock, or this claim has as many locks as it may.
     Verdict acquire(const std::string &tenant, const TenantLimits &limits);
-    // So many were taken through it.
+    // The claim has taken so many jobs of the tenant.
     void record(const std::string &tenant, const TenantLimits &limits, int jobs);
     // Writes down what the claim took by rate.
     void finish();
-    // When a rate that it met lets the next job through; DT_NOEND: it met none that does not now.
+    // When a rate that it met lets the next job through; DT_NOEND: no rate keeps a job back.
     TimestampTz opens_at() const { return opens_at_; }
 
 private:
-    // uncounted: running jobs that the index of those under the cap does not have yet
+    // uncounted: running jobs that the index of counted jobs does not have yet
     Verdict judge(std::string_view tenant, const TenantLimits &limits, int uncounted,
                   tables::LimitLookups::Freshness freshness = tables::LimitLookups::Freshness::latest) const;
     bool lock(const std::string &tenant);
@@ -54,7 +54,7 @@ private:
     Oid queue_;
     TimestampTz now_;
     std::set<std::string> locked_;
-    std::map<std::string, int> uncounted_;  // jobs that run, but do not show in an index as such
+    std::map<std::string, int> uncounted_;  // running jobs that the index does not have yet
     std::map<std::string, int64> arrivals_; // the rates' states under the tenants' locks
     TimestampTz opens_at_ = DT_NOEND;
     std::map<std::string, TimestampTz> due_; // the rates' new arrival times, in the order of their rows

@@ -19,7 +19,7 @@ namespace {
 
 // tenant, weight, max_concurrency, rate, burst, max_pending, paused, enqueue rate and burst: NULL leaves, 0 removes
 // → has it a rate?, an enqueue rate? It waits for the one before it and goes on from what that one left. One statement:
-// between two, somebody could delete the row.
+// between two statements, another session could delete the row.
 const pg::Statement kSetLimits{pg::Plan::pinned, R"(
 INSERT INTO @tenant_limits AS l (tenant_id, weight, max_concurrency, rate_per_second, burst, max_pending, paused,
                                  enqueue_rate_per_second, enqueue_burst, cap_pending_since)
@@ -46,7 +46,7 @@ struct ChangedLimits {
     enum Column { has_rate = 1, has_enqueue_rate };
 };
 
-// tenant, side. A row that is in use stays, for nobody to look at.
+// tenant, side. A row that another transaction has locked stays; without the rate it is not read.
 const pg::Statement kDropRate{pg::Plan::pinned, R"(
 DELETE FROM @tenant_rates
  WHERE ctid = ANY (ARRAY(SELECT ctid FROM @tenant_rates WHERE tenant_id = $1 AND side = $2 FOR UPDATE SKIP LOCKED)))", {TEXTOID, TEXTOID}};
@@ -57,7 +57,7 @@ const pg::Statement kIsPausedType{pg::Plan::pinned, "SELECT FROM @paused_job_typ
 
 const pg::Statement kResumeType{pg::Plan::pinned, "DELETE FROM @paused_job_types WHERE job_type = $1", {TEXTOID}};
 
-// tenant. Rows that somebody is folding stay; the next count takes them into account.
+// tenant. Rows that another transaction is folding stay; the next count takes them into account.
 const pg::Statement kDropPending{pg::Plan::pinned, R"(
 DELETE FROM @tenant_pending
  WHERE ctid = ANY (ARRAY(SELECT ctid FROM @tenant_pending WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED)))", {TEXTOID}};
@@ -173,7 +173,7 @@ bool pending_is_used() {
 void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
     if (changes.weight)
         shared::ring::weigh_at_commit(tables::live_table_oid(pg::schema()), tenant, *changes.weight);
-    if (changes.max_concurrency) // while there is none, nobody tells which jobs end
+    if (changes.max_concurrency) // without a cap, the ends of jobs are not told to the ring
         shared::ring::open_at_commit(tables::live_table_oid(pg::schema()), tenant);
     shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
     pg::with_spi([&] {

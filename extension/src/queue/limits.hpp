@@ -39,24 +39,24 @@ bool resume_job_type(std::string_view job_type); // false: it was not paused
 bool pending_is_used(); // whether any tenant has a max_pending
 // Every verb tells, inside with_spi(), which jobs it moved into or out of waiting (blocked, scheduled,
 // queued, parked). Nothing happens for tenants without a max_pending, at the cost of a look at a number as
-// long as nobody has one.
+// long as no tenant has one.
 void pending_changed(const std::vector<std::string_view> &tenants, const Ids &changes);
 void pending_moved(const Ids &jobs, int64 change);       // unfinished jobs, each of which makes this change
 void pending_moved(const pg::Rows &moves, int64 change); // as count_moves(), with the tenant as fourth column
 void pending_claimed(const Claim &claim);
 struct Waiting {
     int64 jobs;
-    bool to_fold; // its journal has grown long
+    bool to_fold; // its pending changes have become many
 };
 std::vector<Waiting> waiting_jobs(const std::vector<std::string_view> &tenants); // in their order
 void fold_pending(std::string_view tenant);
 void count_pending(std::string_view tenant); // anew
 
-// ------------------------------------------------------------------------------------------ admission.cpp
+// ------------------------------------------------------------------------------------------ enqueue_limits.cpp
 
-// New jobs ask to come in: one entry for each, its tenant. What a tenant's limits let in is charged and
-// counted as waiting; of what they do not, the tenant's last ones, the places are returned, or with `partial`
-// off JQ002 is raised.
+// Asks for admission of new jobs; `tenants` has the tenant of each. The jobs that a tenant's limits let in are charged
+// and counted as waiting. If some do not fit, the last ones of the tenant are refused: Call::partial returns their
+// places, else JQ002 is raised.
 enum class Call { single, bulk, partial };
 std::vector<size_t> admit(const std::vector<std::string_view> &tenants, Call call);
 

@@ -1,4 +1,4 @@
-// The load test's own data: seeding it, and taking away what it and its run made, and nothing else.
+// The load test's own data: makes its jobs, and deletes these and all that their run has left, and nothing else.
 #include "queue/limits.hpp"
 
 namespace fairq::queue {

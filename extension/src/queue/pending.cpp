@@ -1,7 +1,7 @@
-// How many jobs of a tenant wait, for tenants that have a max_pending: a journal of changes, whose sum it is.
-// Nobody waits for anybody here, and every statement sees a sum that is right for its snapshot. Rows are only
-// added, and folded: many become one. Two folds pass each other's rows over; one that is rolled back never
-// was.
+// How many jobs of a tenant wait, for tenants that have a max_pending: the sum of the rows of tenant_pending, each of
+// which is a change. No session waits for another one here, and every statement sees a sum that is right for its
+// snapshot. Rows are only added, and folded: many rows become one. Two folds at the same time skip each other's rows,
+// and a fold that is rolled back has changed nothing.
 #include "queue/limits.hpp"
 
 #include <map>
@@ -54,7 +54,7 @@ SELECT coalesce(sum(change), 0)::bigint FROM folded)", {TEXTOID}};
 
 constexpr uint64 kFoldEvery = 64; // rows, about
 
-// A row for each of them: a count that missed one would be wrong from then on.
+// Adds a row for each tenant. If a trigger swallows one, an error is raised: the count would be wrong from then on.
 void add(const std::vector<std::string_view> &tenants, const Ids &changes) {
     if (!tenants.empty())
         pg::execute_all(kAddPending, "tenant_pending", tenants.size(), {pg::of(tenants), pg::of(changes)});
@@ -62,14 +62,14 @@ void add(const std::vector<std::string_view> &tenants, const Ids &changes) {
 
 } // namespace
 
-// Makes the tenant's sum right, by what is missing. Nothing is deleted, so nobody who folds is in the way.
+// Adds the difference between the tenant's jobs and its sum. It deletes no row, so it waits for no fold.
 void count_pending(std::string_view tenant) {
     int64 const missing = pg::execute(kCountPending, {pg::of(tenant)}).int64_at(0, pg::kOnlyColumn);
     if (missing != 0)
         add({tenant}, {missing});
 }
 
-// At stricter isolation levels a row that somebody else folded is an error, not one to pass over.
+// At stricter isolation levels a row that another transaction folded would raise an error instead of being skipped.
 void fold_pending(std::string_view tenant) {
     if (IsolationUsesXactSnapshot())
         return;
@@ -78,8 +78,8 @@ void fold_pending(std::string_view tenant) {
         add({tenant}, {sum});
 }
 
-// A tenant may come several times. Keeps the journal short also where nobody sums it: each new row is the one
-// that folds now and then.
+// A tenant may come several times. Now and then a change also folds, so that the rows stay few even when no enqueue
+// sums them.
 void pending_changed(const std::vector<std::string_view> &tenants, const Ids &changes) {
     if (!pending_is_used())
         return;
@@ -123,7 +123,7 @@ void pending_moved(const pg::Rows &moves, int64 change) {
     for (size_t row = 0; row < moves.size(); ++row) {
         auto const from = static_cast<JobStatus>(moves.int32_at(row, Moves::old_status));
         if (change < 0 && from > JobStatus::queued)
-            continue; // did not wait
+            continue; // the jobs were not waiting
         names.push_back(moves.text_at(row, Moves::tenant));
         changes.push_back(change * moves.int64_at(row, Moves::jobs));
     }

@@ -1,7 +1,7 @@
-// Pipeline runs: jobs in stages. Whoever ends a job that may be the last of its stage marks the run and takes
-// the next step at once, if nobody is enqueueing into the run just then; else, and for what one step leaves,
-// claims and ticks go on. A step moves a bounded number of jobs, in one transaction with what it says of the
-// run. Jobs are locked before runs, and a step waits for nobody.
+// Pipeline runs: jobs in stages. A transaction that ends a job which may be the last of its stage marks the
+// run and takes the next step at once, unless another session is enqueueing into the run just then. Claims and ticks
+// take the steps that are left. A step moves a bounded number of jobs and updates the run, in one transaction. Jobs are
+// locked before runs, and a step never waits.
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/low_water_mark.hpp"
@@ -21,15 +21,15 @@ struct RunRow {
 // tenant, name → id
 const pg::Statement kInsertRun{pg::Plan::pinned, "INSERT INTO @pipeline_runs (tenant_id, name) VALUES ($1, $2) RETURNING id", {TEXTOID, TEXTOID}};
 
-// run, tenants → status, stage, if all of them are its tenant; the stage cannot pass until we end. Nobody locks, or waits
-// for, another tenant's run.
+// run, tenants → status, stage, if all of them are its tenant; the stage cannot pass until this transaction ends. A run of
+// another tenant is neither locked nor waited for.
 const pg::Statement kJoinRun{pg::Plan::pinned, R"(
 SELECT status, stage FROM @pipeline_runs WHERE id = $1 AND tenant_id = ALL ($2) FOR KEY SHARE)", {INT8OID, TEXTARRAYOID}};
 struct JoinedRun {
     enum Column { status = 1, stage };
 };
 
-// runs, now: those that wait for their first claim; a claim waits for nobody
+// runs, now: the runs that wait for their first claim become `running`. Never waits
 const pg::Statement kStartRuns{pg::Plan::pinned, R"(
 WITH started AS (
     SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id
@@ -37,16 +37,16 @@ WITH started AS (
 )
 UPDATE @pipeline_runs r SET status = 'running', started_at = $2 FROM started s WHERE r.id = s.id)", {INT8ARRAYOID, TIMESTAMPTZOID}};
 
-// runs → those that somebody else is changing; locks the others
+// runs → the runs that another transaction has locked; locks the rest
 const pg::Statement kBusyRuns{pg::Plan::pinned, R"(
 WITH free AS (
     SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id FOR NO KEY UPDATE OF r SKIP LOCKED
 )
 SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id WHERE r.id <> ALL (ARRAY(SELECT id FROM free)))", {INT8ARRAYOID}};
 
-// runs, a stage of each → the runs that may have no unfinished job there. A job that nobody is finishing says that there is
-// one: we hold on to it, so whoever finishes it comes after us and looks in turn. The last of a stage: found at once, and
-// claimed last. FOR SHARE, because SKIP LOCKED does not skip but wait where a weaker lock follows a claim in progress to the
+// runs, a stage of each → the runs that may have no unfinished job there. If there is one that no transaction
+// is finishing, it is locked: the transaction that finishes it comes after this one, and looks in turn. The last job of a
+// stage is taken: it is found at once, and claimed last. FOR SHARE, because SKIP LOCKED does not skip but wait where a weaker lock follows a claim in progress to the
 // version that the same transaction has deleted.
 const pg::Statement kFinishedStages{pg::Plan::pinned, R"(
 SELECT a.run
@@ -67,7 +67,7 @@ UPDATE @pipeline_runs
 const pg::Statement kIsUnfinishedRun{pg::Plan::pinned,
     "SELECT FROM @pipeline_runs WHERE id = $1 AND status IN ('queued', 'running')", {INT8OID}};
 
-// run → it, if something is left to do and nobody enqueues into it
+// run → the run, if steps are left and no session is enqueueing into it
 const pg::Statement kTakeRun{pg::Plan::pinned,
     "SELECT " FAIRQ_RUN " FROM @pipeline_runs WHERE id = $1 AND advanced_at IS NOT NULL FOR UPDATE SKIP LOCKED", {INT8OID}};
 
@@ -91,8 +91,9 @@ UPDATE @pipeline_runs r
 RETURNING first.stage)", {INT8OID, INT4OID, TIMESTAMPTZOID}};
 
 // run, up to which stage; behind which stage, priority, id; how many, now, error (NULL: promote, else cancel) → by the new
-// status, jobs, load-test jobs, tenants, first and last place. SKIP LOCKED: who cancels one of them waits for the run that we hold; then the next step begins where this
-// one did.
+// status, jobs, load-test jobs, tenants, first and last place. 
+// SKIP LOCKED: a transaction that cancels one of these jobs waits for the run, which this step has locked. If a job was
+// skipped, the next step begins where this one did.
 const pg::Statement kStep{pg::Plan::pinned, R"(
 WITH seen AS (
     SELECT stage, priority, id FROM @job_live
@@ -136,7 +137,7 @@ struct Step {
 
 // clang-format on
 
-// A run that somebody has marked, locked.
+// A run with steps left, which this transaction has locked.
 struct Run {
     int64 id;
     bool failed; // its blocked jobs are cancelled, else those of its stage are promoted
@@ -166,7 +167,7 @@ void move_blocked(const Run &run, int most) {
             lane_gained(moved.texts_at(row, Step::tenants).front(), moved.int64_at(row, Step::jobs),
                         range_in(moved, row, Step::first_place));
         if (to == core::JobStatus::scheduled)
-            job_due(pg::now()); // or later: who waits looks for itself
+            job_due(pg::now()); // or later: the session that leads the waiting ones looks for the time
         if (to == core::JobStatus::cancelled) {
             std::vector<std::string> const tenants = moved.texts_at(row, Step::tenants);
             pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, Step::jobs)});
@@ -188,7 +189,8 @@ void step(Run run, int most) {
     move_blocked(run, most);
 }
 
-// Marks the run. What a snapshot of the whole transaction shows may be old: then others go on.
+// Marks the run, and takes the next step. At stricter isolation levels the snapshot may be too old for a step: then
+// claims and ticks take it.
 void job_ended(int64 run, const pg::Value &error, bool claimed) {
     pg::Value const now = pg::of_time(pg::now());
     bool const noted =
@@ -202,7 +204,7 @@ void job_ended(int64 run, const pg::Value &error, bool claimed) {
         step(Run(taken), core::kRunStep);
 }
 
-// Without a look at the jobs when it would be an old one.
+// The runs whose stage may be finished. At stricter isolation levels all of them: the snapshot may be too old to tell.
 Ids possibly_finished(const std::vector<RunStage> &stages) {
     Ids runs, numbers;
     for (RunStage const &stage : stages) {

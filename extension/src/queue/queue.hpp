@@ -1,6 +1,6 @@
 // The whole product on one page: what can be done with the queue (limits.hpp: how it is limited; ticks/ticks.hpp: how
-// handlers run inside the database; metrics/metrics.hpp: what operators ask). One verb a file, each with its SQL on
-// top. Every function works in the schema that pg::use_schema() named, in the caller's transaction, and raises the
+// handlers run inside the database; metrics/metrics.hpp: what operators ask). One group of verbs a file, with
+// its SQL on top. Every function works in the schema that pg::use_schema() named, in the caller's transaction, and raises the
 // errors of pg/errors.hpp; nothing is half done. Times and lengths of time are microseconds, as in int64_t.
 #pragma once
 
@@ -48,7 +48,7 @@ struct NewJob {
 };
 int64_t enqueue(const NewJobs &common, const NewJob &job);
 struct BulkArrays; // of one call, see internal.hpp
-// A tenant over its limits: an error (JQ002), or with `partial` 0 in place of the ids that did not fit.
+// A tenant over its limits: raises JQ002, or with `partial` returns 0 in place of the ids of jobs that did not fit.
 Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial);
 
 // ------------------------------------------------------------------------------------------ claim.cpp
@@ -65,15 +65,18 @@ struct Claim {
     std::vector<tables::ClaimedJob> jobs;
     std::vector<std::string> lanes;    // the tenants, numbered as ClaimedJob::lane
     std::vector<bool> capped;          // whether each has a cap
-    bool busy = false;                 // somebody had the lock of a tenant
-    int parked = 0, visited = 0;       // jobs that stood in the way, lanes that were asked
-    bool stopped = false;              // because these, or their entries, were enough, not for want of more
+    bool busy = false;                 // another session had the lock of a tenant
+    int parked = 0, visited = 0;       // jobs that were parked, lanes that were asked
+    bool stopped = false;              // it came to its bound of lanes or index entries, so there may be more
     int64_t opens_at = INT64_MAX;      // when a rate that kept jobs back lets the next one through
-    bool needs_durable_commit = false; // more hangs on it than jobs that would be queued again
+    bool needs_durable_commit = false; // its loss in a crash would do harm, see worker.cpp
 };
 Claim claim(const ClaimRequest &request);
-int64_t promote(int max_jobs,
-                OnlyTenants only = nullptr); // moves due jobs into their lanes; returns how many
+
+// ------------------------------------------------------------------------------------------ housekeeping.cpp
+
+// Moves due jobs into their lanes; returns how many.
+int64_t promote(int max_jobs, OnlyTenants only = nullptr);
 
 // ------------------------------------------------------------------------------------------ finish.cpp
 
@@ -87,22 +90,22 @@ int64_t redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs
 
 // A claim whose commit need not wait for the disk, where it may be lost in a crash.
 Claim claim_for_worker(const ClaimRequest &request);
-// Completes the allowed ones of the jobs, and warns (JQ001) of all that were not accepted.
+// Completes those of the jobs that are also in `allowed`, and warns (JQ001) of all jobs that were not accepted.
 void complete_or_warn(Ids job_ids, const Ids &allowed, int64_t lock_token);
 
 // ------------------------------------------------------------------------------------------ lease.cpp
 
 int32_t heartbeat(int64_t lock_token);
 int64_t reclaim(int64_t stale_after, int max_jobs); // microseconds
-// What a claim does on the side: one stale lease, and some that have ended.
+// A part of a claim's housekeeping: puts back the jobs of one stale lease, and deletes some leases without jobs.
 void sweep(int64_t stale_after, OnlyTenants only = nullptr);
-// Ends a lease whose worker is known to have gone: what it still holds goes back, or to dead.
+// Ends a lease whose worker is known to have gone: the jobs that it still holds are queued again, or dead.
 int64_t reclaim_lease(int64_t lock_token);
 
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 
 int64_t create_run(std::string_view tenant, std::string_view name);
-// Does the next step of one run that somebody has left something of; false when there is none.
+// Takes the next step of one run that has steps left; false when there is no such run.
 bool advance_runs(int max_jobs, OnlyTenants only = nullptr);
 
 // ------------------------------------------------------------------------------------------ load_test.cpp

@@ -1,4 +1,4 @@
-// A round of all lanes, in small steps, each claim one (see rescan.hpp).
+// The rescan goes around all lanes; each claim does a small step of it (see rescan.hpp).
 #include "queue/rescan.hpp"
 
 namespace fairq::queue {
@@ -27,7 +27,8 @@ public:
     }
 
 private:
-    // A job in a skip range is entered at once. Where others are claiming just now it may be a false alarm.
+    // Cuts a skip range open where it hides a job. Another claim may just be taking that job: then the cut was needless,
+    // and does no harm.
     void look_into_skip_ranges() {
         if (only_lanes_)
             at_.key = core::kLastKey;

@@ -1,11 +1,12 @@
-// What every claim does on the side, for what was written directly to the tables, and after a restart.
+// Each claim also checks a few lanes against the index, to find jobs that were written directly to the tables, and to
+// fill the ring after a restart.
 #pragma once
 
 #include "queue/internal.hpp"
 
 namespace fairq::queue {
 
-// Looks at the next lane or more by the index, whoever is in the ring, and into their skip ranges.
+// Looks up the next few lanes in the index, whether they are in the ring or not, and looks into their skip ranges.
 void rescan(const shared::ring::Ring &ring, tables::LiveTable &table);
 
 } // namespace fairq::queue
