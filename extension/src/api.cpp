@@ -76,7 +76,7 @@ void check_length(size_t length, size_t wanted, const char *name) {
                                "Give one element for each tenant, or NULL for the whole array.");
 }
 
-// The jobs that the calling worker may touch: those of others are as good as lost to it.
+// Those of the jobs that the calling worker may touch. A job of another tenant is treated as one whose lease has ended.
 queue::Ids of_caller(const queue::Ids &job_ids) {
     return queue::jobs_of(queue::bound_tenants(Capability::worker), job_ids);
 }
@@ -184,8 +184,8 @@ FAIRQ_API_FUNCTION(fairq_heartbeat_jobs) {
     PG_RETURN_INT32(queue::heartbeat_of(queue::bound_tenants(Capability::worker), lock_token));
 }
 
-// As its caller, like every procedure that commits: an error after the first commit would leave the session
-// with the rights that it began the second transaction with.
+// Runs with its caller's rights, like every procedure that commits: with the owner's rights, an error after the first
+// commit would leave the session with these rights.
 FAIRQ_FUNCTION(fairq_wait_for_jobs) {
     Arguments const arguments = begin(fcinfo);
     int64 const timeout = arguments.duration(0, "timeout", core::kDay);
@@ -262,8 +262,7 @@ FAIRQ_API_FUNCTION(fairq_resume_job_type) {
     PG_RETURN_BOOL(queue::resume_job_type(type));
 }
 
-// ------------------------------------------------------------------------------------------ workers in the
-// database
+// ------------------------------------------------------------------------------------------ ticks and handlers
 
 FAIRQ_FUNCTION(fairq_register_job_handler) {
     Arguments const arguments = begin(fcinfo);
@@ -302,8 +301,7 @@ void fairq_tick_process(Datum segment) {
 }
 }
 
-// ------------------------------------------------------------------------------------------ metrics, notify,
-// load test
+// ------------------------------------------------------------------------------------------ metrics, notify, load test
 
 FAIRQ_API_FUNCTION(fairq_get_queue_metrics) {
     begin(fcinfo);
@@ -358,7 +356,7 @@ FAIRQ_API_FUNCTION(fairq_clear_load_test_data) {
 
 // ------------------------------------------------------------------------------------------ access
 
-// Stands before job_queue's other trigger, which runs as the owner and cannot know who inserts.
+// Runs before job_queue's other trigger, which runs as the owner and so cannot see which role inserts.
 FAIRQ_API_FUNCTION(fairq_job_queue_allowed) {
     begin(fcinfo);
     pg::InsertedRow const row(fcinfo);

@@ -18,7 +18,7 @@ SELECT array_position(enum_range(NULL::@job_status), status) - 1, jobs, load_tes
         UNION ALL
         SELECT status, NULL, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY 1) AS s)"};
 
-// counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, depths exact?, quiet tenants'
+// counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, queued counts exact?, quiet tenants'
 // p50 and p99 in tenths of a millisecond or NULL, number of their jobs
 const pg::Statement kQueueMetrics{pg::Plan::pinned, R"(
 SELECT jsonb_build_object(
@@ -108,8 +108,8 @@ struct FreshCount {
     uint64 queued_counts;
 };
 
-// With no writer in progress: from here on every commit adds what it changes, and the snapshot has all that
-// was before.
+// Begins a count while no writer is in progress: from here on every commit adds its changes, and the snapshot has all
+// earlier ones.
 void begin(void *argument) {
     auto *const count = static_cast<FreshCount *>(argument);
     count->generation = shared::queue_state::begin_count(count->table, GetCurrentTimestamp());
@@ -119,8 +119,8 @@ void begin(void *argument) {
     PushActiveSnapshot(GetLatestSnapshot());
 }
 
-// Counts all jobs and, if writers let us, keeps the counts in shared memory. Else this session uses them for
-// a while.
+// Counts all jobs and, if no writer is in the way, puts the counts into shared memory. Else only this session keeps them,
+// for a while.
 Counts count_anew(Oid table) {
     static struct {
         Oid table;
@@ -153,7 +153,7 @@ void add(shared::StatusCounts &counts, const shared::StatusCounts &more) {
 }
 
 pg::Value by_status(const shared::StatusCounts &counts, bool load_test) {
-    // A commit may have added before another's had been seen: never show fewer than none.
+    // A commit may have subtracted jobs before the commit that added them was seen: never show less than 0.
     queue::Ids numbers(std::begin(counts.by_status[load_test]), std::end(counts.by_status[load_test]));
     for (int64 &number : numbers)
         number = std::max<int64>(number, 0);
@@ -185,7 +185,7 @@ Counts counts(bool by_tenant) {
     shared::queue_state::KnownCounts kept = shared::queue_state::read(table);
     bool const can_keep =
         shared::queue_state::available() && !RecoveryInProgress() && !IsolationUsesXactSnapshot();
-    bool const no_place = by_tenant && !shared::ring::available(); // for depths: fairq.ring_lanes is 0
+    bool const no_place = by_tenant && !shared::ring::available(); // for queued counts: fairq.ring_lanes is 0
     bool const known = kept.exact && (!by_tenant || shared::ring::queued_counts_known(table));
     if (!can_keep || no_place || (own_changes && !known))
         return count_all();

@@ -7,12 +7,11 @@
 namespace fairq::metrics {
 
 pg::Value queue_metrics(const queue::Tenants &of); // jsonb; `of`: of those tenants alone
-// A row for each tenant; `of`: those alone, without what would tell of others.
+// A row for each tenant. `of`: only these tenants, without figures that would tell something about other tenants.
 void tenant_metrics(ReturnSetInfo *rows, const queue::Tenants &of);
 pg::Value load_test_metrics(); // jsonb
 // Why a job is not running: one reason, and its figures (JSON). Judged by the code that claims judge by; it
-// changes and locks nothing. For a caller who sees all tenants, it also tells what the others' jobs have to do
-// with it.
+// changes and locks nothing. For a caller who may see all tenants it also tells how many tenants are ahead.
 std::string why_not_running(int64 job_id, queue::OnlyTenants only_tenants);
 
 // ------------------------------------------------------------------------------------------ between the files
@@ -22,14 +21,14 @@ using shared::queued_counts::QueuedCounts;
 struct Counts {
     shared::StatusCounts jobs;
     bool exact;
-    std::optional<QueuedCounts> queued_counts; // none: not asked for, or they stand in the ring's memory
+    std::optional<QueuedCounts> queued_counts; // none: not asked for, or the ring's memory has them
 };
 // by_tenant: whether the queued jobs of each tenant are wanted as well.
 Counts counts(bool by_tenant);
 
 struct TenantFigures {
     pg::Value json;                            // an array
-    bool exact;                                // their queued counts
+    bool exact;                                // the tenants' queued counts
     std::optional<int64> dwell_p50, dwell_p99; // of quiet tenants' jobs in the last minute, tenths of a ms
     int64 dwell_jobs = 0;
 };

@@ -1,5 +1,5 @@
-// What each tenant has, gets and is due: the deepest ones by name, the rest summed. What is looked up is
-// looked up for those that are named; the rest costs a look at what the ring knows of it.
+// What each tenant has, gets and is due: the tenants with most queued jobs by name, the rest summed. Only for the named
+// tenants the tables are read; the rest is summed from the ring.
 #include "metrics/metrics.hpp"
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
@@ -11,7 +11,8 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// → tenant, its locked jobs; reads what the open leases name, and by their ids: OFFSET 0 leaves no other way
+// → tenant, its locked jobs; reads the jobs of the open leases by their ids (OFFSET 0 keeps the planner from any other
+// way)
 const pg::Statement kInFlight{pg::Plan::pinned, R"(
 SELECT j.tenant_id, count(*)
   FROM @job_leases l
@@ -63,7 +64,7 @@ QueuedCounts in_flight() {
     });
 }
 
-// Takes the tenant's number out, so that what stays belongs to those that were not asked for.
+// Takes the tenant's number out, so that the numbers that stay belong to tenants that were not asked for.
 int64 take_out(QueuedCounts &queued, const std::string &tenant) {
     auto const found = queued.find(tenant);
     if (found == queued.end())
@@ -73,7 +74,7 @@ int64 take_out(QueuedCounts &queued, const std::string &tenant) {
     return jobs;
 }
 
-// Everybody who has a lane in the ring, queued jobs, or running ones.
+// All tenants that have a lane in the ring, queued jobs, or running jobs.
 class Everybody {
 public:
     Everybody(shared::ring::Figures figures, const Counts &counts) : running_(in_flight()) {
@@ -113,7 +114,7 @@ bool before(const Tenant &a, const Tenant &b) {
     return std::tie(b.depth, b.got, b.served, a.name) < std::tie(a.depth, a.got, a.served, b.name);
 }
 
-// Sums those behind the named ones into one.
+// Sums the tenants behind the named ones into one row.
 void sum_rest(std::vector<Tenant> &all) {
     size_t const named = std::min(kNamed, all.size());
     std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(named), all.end(), before);
@@ -133,7 +134,7 @@ void sum_rest(std::vector<Tenant> &all) {
     all.push_back(std::move(rest));
 }
 
-// Of those that are named.
+// Only for the tenants that are named.
 void look_up(std::vector<Tenant> &tenants) {
     std::vector<tables::LaneFront> lanes;
     for (Tenant &tenant : tenants) {
@@ -161,7 +162,7 @@ struct Shown {
     bool queued_counts_known;
 };
 
-// To who may know of some tenants only, a share would tell how much the others got.
+// To a caller who may see some tenants only, a share would tell how many jobs the other tenants got.
 Shown shown(const shared::ring::Figures &figures, const Counts &counts, const queue::Tenants &of) {
     Shown result{Everybody(figures, counts).all, 0, counts.queued_counts || figures.queued_counts_known};
     if (of) {

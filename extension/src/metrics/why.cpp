@@ -1,7 +1,7 @@
 // Why a job is not running: the one reason that stands in the way now. Where several do, the one that is told
 // is the first of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited,
-// key_busy, in_transaction, housekeeping, no_worker, waiting: what has to end before the next can matter; of
-// what can only end by somebody's command before what ends by itself.
+// key_busy, in_transaction, housekeeping, no_worker, waiting. A reason that has to end before another can matter stands
+// before it, and one that only a command can end stands before one that ends by itself.
 #include "metrics/metrics.hpp"
 #include "metrics/why_answer.hpp"
 #include "pg/table_cache.hpp"
@@ -61,7 +61,7 @@ std::optional<T> if_set(const pg::Rows &rows, int column, T value) {
 
 struct LiveJob {
     int64 id;
-    std::string version; // another one: somebody has changed the job
+    std::string version; // differs once a transaction has changed the job
     core::JobStatus status;
     std::string tenant, type;
     int32 priority;
@@ -244,7 +244,7 @@ private:
             .number("busy_job", *holder);
     }
 
-    // What a transaction in progress has locked is passed over by every claim.
+    // Every claim passes over a job that a transaction in progress has locked.
     std::optional<Answer> in_transaction(const queue::Verdict &verdict) const {
         std::optional<int> const process = tables::holder_of_job(pg::schema(), job_.id);
         if (process)
@@ -302,8 +302,8 @@ private:
         return *std::move(answer);
     }
 
-    // For as long as a silent worker would be given up twice, and this job has been there. Who has no shared
-    // memory, or none of the primary's, does not know.
+    // Whether no session has claimed for two lease timeouts in which this job was there. Without shared memory, and on
+    // a standby, that is not known: false.
     bool nobody_claims(Time last_claim) const {
         if (!shared::ring::available() || RecoveryInProgress())
             return false;
@@ -333,7 +333,8 @@ auto with_latest_snapshot(F &&body) -> decltype(body()) {
 
 } // namespace
 
-// What is read one after the other may change in between: an answer counts when the job is what it was.
+// The answer is read in several steps, between which the job may change: it counts only if the job is unchanged after
+// the last one.
 std::string why_not_running(int64 job_id, const std::vector<std::string> *only_tenants) {
     return pg::with_spi([&] {
         for (;;) {

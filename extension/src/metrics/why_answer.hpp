@@ -8,7 +8,7 @@ namespace fairq::metrics {
 
 constexpr int64 kMostCounted = 10000; // jobs: the statements of why.cpp count one more
 
-// The same keys in every answer, and a reason's figures behind them.
+// Every answer has the same keys first, and the figures of its reason behind them.
 class Answer {
 public:
     Answer(int64 job, std::string_view status, const char *reason, const std::string &message,
@@ -63,8 +63,8 @@ inline bool is_visible(const std::string &tenant, const std::vector<std::string>
     return only_tenants == nullptr || std::binary_search(only_tenants->begin(), only_tenants->end(), tenant);
 }
 
-// The answer for a job that is in the history or in the archive; none when it is in neither, or not of these tenants
-// (null: of any).
+// The answer for a job that is in the history, or in job_archive if the extension has such a table. None: it is in
+// neither, or its tenant is not one of these (null: any tenant).
 std::optional<std::string> explain_finished_job(int64 id, const std::vector<std::string> *only_tenants);
 
 } // namespace fairq::metrics

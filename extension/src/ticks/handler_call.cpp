@@ -12,8 +12,9 @@ TimeoutId overtime = MAX_TIMEOUTS; // not registered yet
 volatile sig_atomic_t cancels = 0;
 pg_atomic_uint32 *cut_off_word = nullptr;
 
-// In a signal handler: the handler's time is up. The cancel is the statement timeout's, with its message. Who
-// catches it has not got more time by that: the next one comes soon, and nothing catches the last.
+// Runs in a signal handler, when the job handler's time is up. It cancels as the statement timeout does, with the same
+// message. A job handler that catches the cancel gains no time: the next cancel comes soon, and the last one is a
+// SIGTERM, which cannot be caught.
 void cancel_again() {
     cancels = cancels + 1;
     if (cancels > kGraceMs / kCancelEveryMs) {
@@ -36,7 +37,7 @@ void start_time(int64 timeout, pg_atomic_uint32 *cut_off) {
 
 void end_time() {
     disable_timeout(overtime, false);
-    disable_timeout(STATEMENT_TIMEOUT, true); // a cancel that is pending is still by it
+    disable_timeout(STATEMENT_TIMEOUT, true); // a cancel that is pending is still raised as the timeout's
     CHECK_FOR_INTERRUPTS();
 }
 
@@ -105,11 +106,11 @@ void HandlerCall::run(Datum job, int64 timeout, pg_atomic_uint32 *cut_off) const
         int const result = SPI_execute_plan(plan_, &job, nullptr, false, 0);
         if (result < 0)
             elog(ERROR, "could not run a handler: %s", SPI_result_code_string(result));
-        AfterTriggerFireDeferred(); // as a commit does: until none is left, also of those that these defer
+        AfterTriggerFireDeferred(); // as a commit does: until no trigger is left, not even one that such a trigger deferred
         PortalHashTableDeleteAll(); // CLOSE ALL
         end_time();
     });
-    if (cancels > 0) // and it has caught them
+    if (cancels > 0) // and the handler has caught the cancels
         pg::raise_timed_out();
 }
 

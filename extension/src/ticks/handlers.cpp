@@ -1,4 +1,4 @@
-// Which function runs a job type inside the server, and as whom.
+// Which function handles a job type inside the server, and as which role it runs.
 #include "queue/access.hpp"
 #include "tables/owner.hpp"
 #include "ticks/ticks.hpp"
@@ -10,8 +10,8 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// type, schema, name, role → the role of the type's handler; whoever makes or drops one just now is waited for, and then it
-// stays as it is until we end
+// type, schema, name, role → the role of the type's handler; waits for a transaction that adds or drops one just
+// now; then the row stays as it is until this transaction ends
 const pg::Statement kAddHandler{pg::Plan::pinned, R"(
 INSERT INTO @job_handlers AS h (job_type, handler_schema, handler_name, run_as) VALUES ($1, $2::name, $3::name, $4::name)
     ON CONFLICT (job_type, builtin) DO UPDATE SET run_as = h.run_as
@@ -42,14 +42,14 @@ Oid job_row_type() {
     return row_type_of_view(pg::schema(), "job_queue");
 }
 
-// These two functions are SECURITY INVOKER, so that the caller is who he seems, even inside of somebody's
-// SECURITY DEFINER function or a handler; only the table is touched with the owner's rights.
+// register_job_handler and unregister_job_handler are SECURITY INVOKER, so that the current role is the caller's, also
+// inside a SECURITY DEFINER function or a handler. Only the table is touched with the owner's rights.
 template <class F>
 void as_owner(F &&body) {
     pg::as_role(tables::owner_of_extension(pg::schema()), body);
 }
 
-// Only who may become the role that a handler runs as can replace it or take it back.
+// Only a role that may become the role of a handler (SET ROLE) can replace or drop the handler.
 void check_owner(const std::string &type, const std::string &owner) {
     std::optional<Oid> const role = pg::role_by_name(owner);
     if (role && !pg::may_become(pg::current_role(), *role))
@@ -83,7 +83,7 @@ void register_handler(std::string_view job_type, Oid function) {
     pg::Value const values[] = {pg::of(job_type), pg::of(std::string_view(name.schema)),
                                 pg::of(std::string_view(name.name)), pg::of(std::string_view(role))};
     pg::with_spi([&] {
-        // Adding first: whoever adds the same type at this moment is waited for, and then found to own it.
+        // Adding comes first: it waits for another session that adds the same type at this moment, and then finds its row.
         std::string owner;
         as_owner([&] {
             pg::Rows const rows = pg::execute(kAddHandler, {values[0], values[1], values[2], values[3]});

@@ -1,5 +1,5 @@
 // A tick from its caller's side, and the loop of ticks for schedulers that know minutes only. The work is
-// done by background workers (tick_process.cpp); the caller waits, and its end is theirs.
+// done by background workers (tick_process.cpp); the caller waits, and if it ends, they end.
 #include "pg/interrupts.hpp"
 #include "queue/access.hpp"
 #include "ticks/ticks.hpp"

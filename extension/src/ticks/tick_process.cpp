@@ -1,6 +1,6 @@
 // The processes of a tick. Process 0 coordinates: it promotes, reclaims, claims once for all, keeps the lease
-// alive, gives back what nobody did, and writes the tick's row. The others run handlers: a job's effect and
-// its completion commit together, fenced by the lease, and a failing handler fails its job alone.
+// alive, gives back the jobs that no worker ran, and writes the tick's row. The other processes run handlers: a job's
+// effect and its completion commit together, if the lease still holds the job; a failing handler fails only its job.
 #include "pg/caller.hpp"
 #include "queue/internal.hpp"
 #include "tables/job_row.hpp"
@@ -52,7 +52,7 @@ SELECT $1, u.name, u.claimed, u.completed, u.failed
 // clang-format on
 
 constexpr int kLockTimeoutMs =
-    5000; // of our own statements: nobody waits for ever for a caller that waits for us
+    5000; // for the tick's own statements: they may wait for a lock of the caller, which waits for the tick
 constexpr int64 kHeartbeat = 10 * core::kSecond;
 
 JobResult result_of(TickJob &job) {
@@ -62,7 +62,7 @@ void set_result(TickJob &job, JobResult result) {
     pg_atomic_write_u32(&job.result, static_cast<uint32>(result));
 }
 
-// Until the tick has come to this phase, or its caller has gone.
+// Waits until the tick has come to this phase, or its caller has gone.
 void await(TickSegment &tick, TickPhase phase) {
     while (tick.phase_now() < phase && !tick.stopping())
         tick.wait(1000);
@@ -105,8 +105,7 @@ private:
 
     int capacity() const { return static_cast<int>(tick_.capacity()); }
 
-    // Each step in a transaction of its own: what cannot be done now is done by the next tick, and does not cost
-    // this one.
+    // Each step runs in a transaction of its own: a step that fails is left to the next tick, and this tick goes on.
     void keep_house() {
         queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true},
                             [this](auto const &step) { as_owner(step); });
@@ -133,8 +132,8 @@ private:
     bool workers_ended() const {
         for (int i = 1; i <= tick_.request.workers; ++i) {
             ProcessState const state = tick_.state_of(i);
-            // Without the caller nobody tells us of one that never came up; should it still, it finds the
-            // stop.
+            // Without the caller the coordinator does not learn of a worker that never started; if that worker starts
+            // later, it finds the stop.
             if (state == ProcessState::running || (state == ProcessState::starting && !tick_.stopping()))
                 return false;
         }
@@ -155,7 +154,7 @@ private:
         tick_.end_wait();
     }
 
-    // Where a handler took its worker along, the attempt ends as any other that takes too long.
+    // Where a handler had to be ended with its worker, the attempt ends like any other that takes too long.
     void fail_cut_off() {
         for (uint32 i = 0; i < tick_.jobs; ++i) {
             TickJob &job = tick_.job[i];
@@ -165,8 +164,7 @@ private:
         }
     }
 
-    // Jobs that no worker came to do cost no attempt; one that was in the hands of a worker when it died
-    // does.
+    // A job that no worker began is not charged an attempt; a job whose worker died while running it is.
     void give_back() {
         queue::Ids waiting;
         for (uint32 i = 0; i < tick_.jobs; ++i)
@@ -277,7 +275,7 @@ public:
     }
 
 private:
-    // One job after the other, whoever is free: a long job holds up nobody's share.
+    // A worker that is free takes the next job, so that a long job holds up no other job.
     uint32 next() { return pg_atomic_fetch_add_u32(&tick_.next_job, 1); }
 
     void attempt(TickJob &job) {

@@ -1,5 +1,5 @@
-// Processes of a tick (see tick_segment.hpp). The caller polls its processes' slots for such as never came
-// up: it alone has their handles.
+// Processes of a tick (see tick_segment.hpp). The caller polls its processes' slots to find those that never
+// started: only the caller has their handles.
 #include "ticks/tick_segment.hpp"
 
 #include "pg/interrupts.hpp"
@@ -17,9 +17,9 @@ struct Processes {
     BackgroundWorkerHandle *handle[kMaxProcesses];
 };
 
-// The caller lets go of the segment, after the tick or because of an error: whoever still runs has to end.
-// The coordinator ends by itself, after it gave back what no worker did; a worker in the midst of a handler
-// has to be told.
+// The caller lets go of the segment, after the tick or because of an error: processes that still run have
+// to end. The coordinator ends by itself, after it gave back the jobs that no worker ran; a worker that is running a
+// handler is terminated.
 void on_caller_detached(dsm_segment *, Datum argument) {
     auto *const processes = reinterpret_cast<Processes *>(DatumGetPointer(argument));
     TickSegment &tick = *processes->tick;
@@ -103,7 +103,7 @@ bool has_slot(const Processes &processes, int index) {
     return GetBackgroundWorkerPid(processes.handle[index], &pid) != BGWH_STOPPED;
 }
 
-// Notes processes that ended, or never came up; false when the coordinator is among them.
+// Notes processes that have ended or never started; false when the coordinator is among them.
 bool coordinator_lives(Processes &processes) {
     for (int i = 0; i < processes.started; ++i)
         if (!has_slot(processes, i)) {
@@ -115,14 +115,15 @@ bool coordinator_lives(Processes &processes) {
     return true;
 }
 
-// Workers that have nothing more to do are on their way out: the next tick is to find their slots free.
+// Waits until the workers, which have nothing more to do, have ended: the next tick is to find their slots free.
 void await_free_slots(const Processes &processes) {
     for (int i = 1; i < processes.started; ++i)
         while (has_slot(processes, i))
             pg::sleep_interruptibly(kPollMilliseconds);
 }
 
-// A cancel is for a handler, the coordinator has to clean up. But a lock timeout is a SIGINT to oneself, too.
+// The coordinator ignores a cancel, because it has to clean up. But it heeds a lock timeout, which is a SIGINT that the
+// process sends to itself.
 void heed_lock_timeout_only(SIGNAL_ARGS) {
     if (get_timeout_indicator(LOCK_TIMEOUT, false))
         StatementCancelHandler(postgres_signal_arg);

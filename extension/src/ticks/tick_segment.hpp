@@ -1,5 +1,5 @@
 // The processes of a tick and what they share: a caller, a coordinator (process 0) and workers (1 … n), one
-// dynamic shared memory segment. The caller fills in the request and starts the others; when it lets go of
+// dynamic shared memory segment. The caller fills in the request and starts the other processes; when it lets go of
 // the segment, for whatever reason, they end.
 #pragma once
 
@@ -20,7 +20,7 @@ enum class ProcessState : uint32 { starting, running, ended };
 
 struct TickJob {
     int64 id;
-    uint32 worker; // who ran it, once it was running
+    uint32 worker; // number of the process that runs or ran it
     pg_atomic_uint32 result;
     pg_atomic_uint32 cut_off; // 1: its worker was ended, because the handler would not end in time
 };
@@ -41,10 +41,10 @@ struct TickSegment {
     char *summary() { return reinterpret_cast<char *>(job + capacity()); }
     TickPhase phase_now() { return static_cast<TickPhase>(pg_atomic_read_u32(&phase)); }
     ProcessState state_of(int index) { return static_cast<ProcessState>(pg_atomic_read_u32(&state[index])); }
-    bool over() { return phase_now() >= TickPhase::done; } // nobody has anything more to do
+    bool over() { return phase_now() >= TickPhase::done; } // no process has anything more to do
     bool stopping() { return pg_atomic_read_u32(&stop) != 0; }
-    void enter(TickPhase next);             // and wakes everybody
-    void mark(int index, ProcessState now); // and wakes everybody
+    void enter(TickPhase next);             // and wakes all processes of the tick
+    void mark(int index, ProcessState now); // and wakes all processes of the tick
     void wait(long milliseconds);           // until something changed, or that long
     void end_wait();                        // after the last wait() of a loop
 };
