@@ -32,8 +32,8 @@ void _PG_init(void) {
         fairq::pg::shared_memory::install_hooks({&fairq::shared::queue_state::segment,
                                                  &fairq::shared::ring::segment,
                                                  &fairq::shared::waiters::segment});
-        fairq::shared::waiters::
-            install_callbacks(); // first, so that they run last: callbacks run in the opposite order
+        // The waiters' come first, so that they run last: callbacks run in the opposite order.
+        fairq::shared::waiters::install_callbacks();
         fairq::shared::ring::install_callbacks();
         fairq::shared::counters::install_callbacks();
         fairq::shared::queued_counts::install_callbacks();

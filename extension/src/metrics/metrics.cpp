@@ -18,8 +18,8 @@ SELECT array_position(enum_range(NULL::@job_status), status) - 1, jobs, load_tes
         UNION ALL
         SELECT status, NULL, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY 1) AS s)"};
 
-// counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, queued counts exact?, quiet tenants'
-// p50 and p99 in tenths of a millisecond or NULL, number of their jobs
+// counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, queued counts exact?, quiet
+// tenants' p50 and p99 in tenths of a millisecond or NULL, number of their jobs
 const pg::Statement kQueueMetrics{pg::Plan::pinned, R"(
 SELECT jsonb_build_object(
     'queue_stats', (SELECT jsonb_object_agg(u.status, u.jobs)
@@ -119,8 +119,8 @@ void begin(void *argument) {
     PushActiveSnapshot(GetLatestSnapshot());
 }
 
-// Counts all jobs and, if no writer is in the way, puts the counts into shared memory. Else only this session keeps them,
-// for a while.
+// Counts all jobs and, if no writer is in the way, puts the counts into shared memory. Else only this session keeps
+// them, for a while.
 Counts count_anew(Oid table) {
     static struct {
         Oid table;

@@ -31,8 +31,8 @@ SELECT FROM @job_history WHERE id = $1 AND tenant_id = ANY ($2)
 const pg::Statement kJobsOfTenants{pg::Plan::pinned, R"(
 SELECT j.id FROM unnest($1) AS a (id) JOIN @job_live j ON j.id = a.id WHERE j.tenant_id = ANY ($2))", {INT8ARRAYOID, TEXTARRAYOID}};
 
-// token, now, tenants → as kHeartbeat. A lease that also holds a job of another tenant gets no heartbeat from a role that
-// is bound to these: otherwise the role could keep that job from being reclaimed.
+// token, now, tenants → as kHeartbeat. A lease that also holds a job of another tenant gets no heartbeat from a role
+// that is bound to these: otherwise the role could keep that job from being reclaimed.
 const pg::Statement kHeartbeatOfTenants{pg::Plan::pinned, R"(
 WITH held AS (
     SELECT count(*)::integer AS jobs, bool_and(j.tenant_id = ANY ($3)) AS theirs
@@ -43,8 +43,9 @@ WITH held AS (
 )
 SELECT CASE WHEN theirs THEN jobs ELSE 0 END, coalesce(theirs, false) AND NOT EXISTS (SELECT FROM beat) FROM held)", {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
 
-// tenants → the jobs of these tenants, in the columns of job_queue, under the name j; conditions may follow. The condition
-// with OR is true of every job (see the CHECKs of job_live): it makes the planner use the indexes by tenant.
+// tenants → the jobs of these tenants, in the columns of job_queue, under the name j; conditions may follow. The
+// condition with OR is true of every job (see the CHECKs of job_live): it makes the planner use the indexes by
+// tenant.
 constexpr char kMyJobs[] = R"(
 SELECT * FROM (
     SELECT id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,

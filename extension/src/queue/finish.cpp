@@ -13,8 +13,8 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history. The lease ends with its
-// last job; SKIP LOCKED, because a call must not wait for a lease while it has jobs locked
+// ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history. The lease ends
+// with its last job; SKIP LOCKED, because a call must not wait for a lease while it has jobs locked
 // (docs/architecture.md, Locks): a lease that stays is deleted by a sweep later.
 const pg::Statement kComplete{pg::Plan::pinned, R"(
 WITH gone AS (
@@ -34,8 +34,9 @@ struct Completed {
     enum Column { id = 1, load_test, tenant, concurrency_key, run, stage, moved };
 };
 
-// token, number of jobs completed by this call: deletes the lease if it had no others. SKIP LOCKED as above. For a job_leases that is not as the script made it,
-// and for a lease that another transaction has locked or changed just now
+// token, number of jobs completed by this call: deletes the lease if it had no others. SKIP LOCKED as above. For a
+// job_leases that is not as the script made it, and for a lease that another transaction has locked or changed just
+// now
 const pg::Statement kEndWholeLease{pg::Plan::pinned, R"(
 DELETE FROM @job_leases
  WHERE lock_token = (SELECT lock_token FROM @job_leases
@@ -100,7 +101,8 @@ struct Release : Moves {
     enum Column { concurrency_keys = last_place + 1 };
 };
 
-// tenant or NULL, type or NULL, how many, now → a row for each tenant and priority: also its name, the first and the last place
+// tenant or NULL, type or NULL, how many, now → a row for each tenant and priority: also its name, the first and the
+// last place
 const pg::Statement kRedrive{pg::Plan::pinned, R"(
 WITH picked AS (
     SELECT id FROM @job_history
@@ -174,8 +176,8 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
     if (job.status == JobStatus::queued)
         lane_lost(job.tenant, 1);
-    // If this transaction also claims, it removes the lane that is now empty from the ring; if it then rolls back, the job
-    // is claimable again.
+    // If this transaction also claims, it removes the lane that is now empty from the ring; if it then rolls back,
+    // the job is claimable again.
     if (job.status == JobStatus::queued && job.place)
         shared::ring::activate_at_abort(tables::live_table_oid(pg::schema()), job.tenant,
                                         core::range_of(*job.place));

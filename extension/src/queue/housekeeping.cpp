@@ -31,8 +31,9 @@ WITH due AS (
     SELECT id FROM @job_live WHERE due_at <= $1 AND due_at >= $3 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 ), )" FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}};
 
-// now, how many, from when on, tenants → as kPromote, for these tenants in a random order. The comparison of rows makes the
-// planner use the index by tenant; by the index of all due jobs the claim would read the jobs of other tenants.
+// now, how many, from when on, tenants → as kPromote, for these tenants in a random order. The comparison of rows
+// makes the planner use the index by tenant; by the index of all due jobs the claim would read the jobs of other
+// tenants.
 const pg::Statement kPromoteOfTenants{pg::Plan::pinned, R"(
 WITH due AS (
     SELECT j.id
@@ -51,8 +52,8 @@ const pg::Statement kMakePartitions{pg::Plan::open, "SELECT @make_history_partit
 
 constexpr int64 kSweepInterval = core::kSecond;
 
-// A role that is bound to tenants has a clock of its own: its sweep leaves out other tenants, whose own sweeps it must not
-// delay.
+// A role that is bound to tenants has a clock of its own: its sweep leaves out other tenants, whose own sweeps it
+// must not delay.
 bool sweep_is_due(OnlyTenants only) {
     return only ? shared::queue_state::own_housekeeping_is_due(pg::now(), kSweepInterval)
                 : shared::queue_state::housekeeping_is_due(tables::live_table_oid(pg::schema()), pg::now(),

@@ -38,7 +38,8 @@
 
 namespace fairq::queue {
 
-// The arrays of a bulk enqueue, all of one length. payloads: jsonb[] or NULL; keys and concurrency_keys: text[] or NULL.
+// The arrays of a bulk enqueue, all of one length. payloads: jsonb[] or NULL; keys and concurrency_keys: text[] or
+// NULL.
 struct BulkArrays {
     size_t count;
     pg::Value tenants, payloads, keys, concurrency_keys;

@@ -36,8 +36,8 @@ const pg::Statement kNextParkedType{pg::Plan::pinned, R"(
 SELECT job_type FROM @job_live
  WHERE parked_position IS NOT NULL AND concurrency_key IS NULL AND job_type > $1 ORDER BY job_type LIMIT 1)", {TEXTOID}};
 
-// type, how many, tenants (NULL: all) → of each tenant and priority their number, its name, the first and the last place.
-// Looks at ten times as many jobs as it moves at most.
+// type, how many, tenants (NULL: all) → of each tenant and priority their number, its name, the first and the last
+// place. Looks at ten times as many jobs as it moves at most.
 const pg::Statement kUnparkType{pg::Plan::pinned, R"(
 WITH picked AS (
     SELECT j.id
@@ -75,8 +75,8 @@ SweptTo &swept_to() {
     return place;
 }
 
-// The place before the first key of the next tenant in `tenants`, from `tenant` on: a sweep for these tenants steps over
-// all keys of other tenants at once.
+// The place before the first key of the next tenant in `tenants`, from `tenant` on: a sweep for these tenants steps
+// over all keys of other tenants at once.
 SweptTo first_of(const std::vector<std::string> &tenants, const std::string &tenant) {
     auto const next = std::lower_bound(tenants.begin(), tenants.end(), tenant);
     return next == tenants.end() ? SweptTo{} : SweptTo{*next, ""};

@@ -43,8 +43,7 @@ void WalkedLanes::discover(int lanes) {
 std::vector<Grant> WalkedLanes::draw(int jobs, const Room &room, const std::vector<int> &closed) {
     std::vector<Grant> grants;
     core::Schedule const known = schedule();
-    auto const busy =
-        std::count_if(closed.begin(), closed.end(), [&](int lane) { return known.contains(lane); });
+    auto const busy = std::count_if(closed.begin(), closed.end(), [&](int i) { return known.contains(i); });
     discover(jobs + static_cast<int>(busy));
     core::Schedule lanes = schedule();
     std::vector<core::Grant> const drawn_grants = core::draw(lanes, jobs, room);

@@ -21,8 +21,8 @@ struct RunRow {
 // tenant, name → id
 const pg::Statement kInsertRun{pg::Plan::pinned, "INSERT INTO @pipeline_runs (tenant_id, name) VALUES ($1, $2) RETURNING id", {TEXTOID, TEXTOID}};
 
-// run, tenants → status, stage, if all of them are its tenant; the stage cannot pass until this transaction ends. A run of
-// another tenant is neither locked nor waited for.
+// run, tenants → status, stage, if all of them are its tenant; the stage cannot pass until this transaction ends. A
+// run of another tenant is neither locked nor waited for.
 const pg::Statement kJoinRun{pg::Plan::pinned, R"(
 SELECT status, stage FROM @pipeline_runs WHERE id = $1 AND tenant_id = ALL ($2) FOR KEY SHARE)", {INT8OID, TEXTARRAYOID}};
 struct JoinedRun {
@@ -45,9 +45,9 @@ WITH free AS (
 SELECT r.id FROM unnest($1) AS a (id) JOIN @pipeline_runs r ON r.id = a.id WHERE r.id <> ALL (ARRAY(SELECT id FROM free)))", {INT8ARRAYOID}};
 
 // runs, a stage of each → the runs that may have no unfinished job there. If there is one that no transaction
-// is finishing, it is locked: the transaction that finishes it comes after this one, and looks in turn. The last job of a
-// stage is taken: it is found at once, and claimed last. FOR SHARE, because SKIP LOCKED does not skip but wait where a weaker lock follows a claim in progress to the
-// version that the same transaction has deleted.
+// is finishing, it is locked: the transaction that finishes it comes after this one, and looks in turn. The last job
+// of a stage is taken: it is found at once, and claimed last. FOR SHARE, because SKIP LOCKED does not skip but wait
+// where a weaker lock follows a claim in progress to the version that the same transaction has deleted.
 const pg::Statement kFinishedStages{pg::Plan::pinned, R"(
 SELECT a.run
   FROM unnest($1, $2) AS a (run, stage)
@@ -90,10 +90,10 @@ UPDATE @pipeline_runs r
  WHERE r.id = $1 AND first.stage IS DISTINCT FROM $2
 RETURNING first.stage)", {INT8OID, INT4OID, TIMESTAMPTZOID}};
 
-// run, up to which stage; behind which stage, priority, id; how many, now, error (NULL: promote, else cancel) → by the new
-// status, jobs, load-test jobs, tenants, first and last place. 
-// SKIP LOCKED: a transaction that cancels one of these jobs waits for the run, which this step has locked. If a job was
-// skipped, the next step begins where this one did.
+// run, up to which stage; behind which stage, priority, id; how many, now, error (NULL: promote, else cancel) → by
+// the new status, jobs, load-test jobs, tenants, first and last place.  SKIP LOCKED: a transaction that cancels one
+// of these jobs waits for the run, which this step has locked. If a job was skipped, the next step begins where this
+// one did.
 const pg::Statement kStep{pg::Plan::pinned, R"(
 WITH seen AS (
     SELECT stage, priority, id FROM @job_live

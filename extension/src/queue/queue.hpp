@@ -1,7 +1,8 @@
 // The whole product on one page: what can be done with the queue (limits.hpp: how it is limited; ticks/ticks.hpp: how
 // handlers run inside the database; metrics/metrics.hpp: what operators ask). One group of verbs a file, with
-// its SQL on top. Every function works in the schema that pg::use_schema() named, in the caller's transaction, and raises the
-// errors of pg/errors.hpp; nothing is half done. Times and lengths of time are microseconds, as in int64_t.
+// its SQL on top. Every function works in the schema that pg::use_schema() named, in the caller's transaction, and
+// raises the errors of pg/errors.hpp; nothing is half done. Times and lengths of time are microseconds, as in
+// int64_t.
 #pragma once
 
 #include "core/job_status.hpp"

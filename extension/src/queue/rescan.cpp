@@ -27,8 +27,8 @@ public:
     }
 
 private:
-    // Cuts a skip range open where it hides a job. Another claim may just be taking that job: then the cut was needless,
-    // and does no harm.
+    // Cuts a skip range open where it hides a job. Another claim may just be taking that job: then the cut was
+    // needless, and does no harm.
     void look_into_skip_ranges() {
         if (only_lanes_)
             at_.key = core::kLastKey;

@@ -12,8 +12,8 @@ namespace fairq::queue {
 // waited. Their jobs are in their lanes again; a worker that had them finds its token unknown, as after any lease that
 // has ended. The claim's housekeeping (promotions, reclaims, parked jobs) was due and is due again. After a crash no
 // session is left that a NOTIFY could have told, and shared memory is empty. A claim waits (needs_durable_commit) if
-// its loss could let two jobs run at the same time that must not, or could be seen outside. Nor may a tick's claim be lost: a job whose
-// handler brings down the server would never run out of attempts.
+// its loss could let two jobs run at the same time that must not, or could be seen outside. Nor may a tick's claim be
+// lost: a job whose handler brings down the server would never run out of attempts.
 Claim claim_for_worker(const ClaimRequest &request) {
     bool const alone = pg::async_commit::wrote_only_losable();
     Claim given = claim(request);

@@ -83,7 +83,8 @@ void register_handler(std::string_view job_type, Oid function) {
     pg::Value const values[] = {pg::of(job_type), pg::of(std::string_view(name.schema)),
                                 pg::of(std::string_view(name.name)), pg::of(std::string_view(role))};
     pg::with_spi([&] {
-        // Adding comes first: it waits for another session that adds the same type at this moment, and then finds its row.
+        // Adding comes first: it waits for another session that adds the same type at this moment, and then finds its
+        // row.
         std::string owner;
         as_owner([&] {
             pg::Rows const rows = pg::execute(kAddHandler, {values[0], values[1], values[2], values[3]});
