@@ -103,7 +103,7 @@ std::optional<LiveJob> find_live(int64 id) {
                    if_set(row, LiveRow::run_stage, row.int32_at(0, LiveRow::run_stage))};
 }
 
-// Judges one job as of the active snapshot; limits, keys and locks as they are a moment later.
+// Judges one job as of the active snapshot. Limits, keys and locks are read a moment later.
 class Inquiry {
 public:
     Inquiry(LiveJob job, bool of_all_tenants)

@@ -94,9 +94,9 @@ void fill_lanes(const NewJobs &common, const pg::Value &tenants, const Ids &ids,
     lanes_gained(std::move(jobs));
 }
 
-// Takes the keys for these ids; returns for each element the job that has its key (its own id where it has
-// none). A key that was there when ours was to be inserted may have been deleted before it is found: then it is
-// to be taken once more, or the job would believe in a key that it has not.
+// Takes the keys for these ids; returns for each element the id of the job that has its key (its own id if it has no
+// key). A key that another session had taken may be deleted between the failed insertion and the search: then the
+// insertion is tried again, or the job would not have its key.
 Ids take_keys(const BulkArrays &arrays, const Ids &ids) {
     tables::Elements const keys(arrays.keys, TEXTOID);
     return pg::until_it_holds("job_keys", [&]() -> std::optional<Ids> {
@@ -172,8 +172,7 @@ tables::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus s
             common.stage};
 }
 
-// Puts what each() adds into job_live below SQL. False: nothing was done, this has to go through the
-// executor.
+// Writes the rows that each() adds into job_live below SQL. False: nothing was written, the executor has to do it.
 template <class Each>
 bool insert_directly(const tables::NewRows &rows, Each &&each) {
     tables::LiveInsert live(pg::schema(), rows);

@@ -52,7 +52,8 @@ const pg::Statement kMakePartitions{pg::Plan::open, "SELECT @make_history_partit
 
 constexpr int64 kSweepInterval = core::kSecond;
 
-// A role that is bound to tenants has a clock of its own: its sweep leaves out other tenants, whose own sweeps it
+// True at most once in each interval: the session that gets it does the sweep. A role that is bound to tenants has a
+// clock of its own: its sweep leaves out other tenants, whose own sweeps it
 // must not delay.
 bool sweep_is_due(OnlyTenants only) {
     return only ? shared::queue_state::own_housekeeping_is_due(pg::now(), kSweepInterval)

@@ -56,7 +56,8 @@ SELECT a.run
  WHERE unfinished.id IS NULL
  ORDER BY a.run)", {INT8ARRAYOID, INT8ARRAYOID}};
 
-// run, now, error (NULL: the job has completed), now if the job was claimed. One after the other.
+// run, now, error (NULL: the job has completed), now if the job was claimed. Two ends of jobs of a run wait
+// for each other here.
 const pg::Statement kJobEnded{pg::Plan::pinned, R"(
 UPDATE @pipeline_runs
    SET status = CASE WHEN $3 IS NULL THEN 'running' ELSE 'failed' END, last_error = $3, advanced_at = $2,

@@ -51,8 +51,8 @@ SELECT $1, u.name, u.claimed, u.completed, u.failed
 
 // clang-format on
 
-constexpr int kLockTimeoutMs =
-    5000; // for the tick's own statements: they may wait for a lock of the caller, which waits for the tick
+// For the tick's own statements: they may wait for a lock of the caller, which waits for the tick.
+constexpr int kLockTimeoutMs = 5000;
 constexpr int64 kHeartbeat = 10 * core::kSecond;
 
 JobResult result_of(TickJob &job) {
