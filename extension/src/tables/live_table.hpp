@@ -6,11 +6,10 @@
 #include "core/job_types.hpp"
 #include "core/skip_ranges.hpp"
 #include "pg/batch_insert.hpp"
+#include "tables/key_locks.hpp"
 #include "tables/lane_reader.hpp"
-#include "tables/limit_lookups.hpp"
 #include "tables/live_columns.hpp"
 
-#include <set>
 #include <unordered_set>
 
 namespace fairq::tables {
@@ -20,23 +19,6 @@ struct ClaimStamp {
     std::string_view worker;
     int64 lock_token;
     TimestampTz at;
-};
-
-// Which concurrency keys a claim may take: one job a key.
-class KeyLocks {
-public:
-    enum class State { free, busy, unknown };
-    KeyLocks(Oid queue, LimitLookups &lookups) : queue_(queue), lookups_(lookups) {}
-    // free: no job runs with the key, and none can until this transaction ends. busy: a running job or another
-    // claim has the key. unknown: this claim has as many locks as it may.
-    State take(std::string_view tenant, std::string_view key);
-    bool any() const { return locks_ > 0; }
-
-private:
-    Oid queue_;
-    LimitLookups &lookups_;
-    int locks_ = 0;
-    std::set<std::string> busy_; // tenant, a zero byte, key; those that this claim has taken too
 };
 
 struct ClaimedJob {
