@@ -9,7 +9,7 @@ struct Row {
     int64 id;
     ItemPointerData place;
 };
-constexpr size_t kMost = 1000; // the further jobs of a larger claim are looked up
+constexpr size_t kMost = 1000; // a larger claim's further jobs are found by the primary key
 
 Oid table_of_claim = InvalidOid;
 int64 token_of_claim = 0;
