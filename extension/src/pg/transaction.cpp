@@ -69,7 +69,7 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
     ResourceOwner const owner = CurrentResourceOwner;
     int const timeout = LockTimeout;
     bool locked = false;
-    // A lock that cannot be had raises; only a subtransaction lets this one go on.
+    // A lock that is not granted in time raises. Only in a subtransaction can this transaction go on after that.
     call([] { BeginInternalSubTransaction(nullptr); });
     try {
         LockTimeout = milliseconds;
@@ -93,7 +93,7 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
         if (locked) {
             body(argument);
             UnlockRelationOid(
-                table, ShareLock); // while its owner, which the subtransaction left it to, is the current one
+                table, ShareLock); // while its resource owner, the subtransaction's parent, is still current
         }
         CurrentResourceOwner = owner;
     });

@@ -6,7 +6,7 @@
 
 namespace fairq::pg {
 
-// A parameter: a datum of the type that the statement declares, or NULL.
+// A parameter of a statement: a datum of the type that the statement declares, or NULL.
 struct Value {
     Datum datum = 0;
     bool null = true;
