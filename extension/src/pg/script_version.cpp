@@ -8,8 +8,8 @@ namespace fairq::pg {
 namespace {
 
 constexpr char kLibraryVersion[] = FAIRQ_VERSION;
-bool agree =
-    false; // the versions were the same, and no function has changed since: an update changes functions
+// The versions were the same, and no function has changed since: an update of the extension changes functions.
+bool agree = false;
 
 void forget(Datum, int, uint32) {
     agree = false;

@@ -38,9 +38,8 @@ class Rows {
 public:
     Rows(const Statement &statement, SPITupleTable *table, uint64 processed)
         : statement_(&statement), table_(table), processed_(processed) {}
-    size_t size() const {
-        return processed_;
-    } // rows returned; of a statement that returns none, rows changed
+    // The number of rows returned; of a statement that returns no rows, the number of rows changed.
+    size_t size() const { return processed_; }
     bool empty() const { return processed_ == 0; }
     bool is_null(size_t row, int column) const;
     Datum datum(size_t row, int column) const; // 0 for NULL

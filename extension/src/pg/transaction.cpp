@@ -92,8 +92,8 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
         MemoryContextSwitchTo(context);
         if (locked) {
             body(argument);
-            UnlockRelationOid(
-                table, ShareLock); // while its resource owner, the subtransaction's parent, is still current
+            // Before the owner changes: the lock belongs to the one that the subtransaction has handed it to.
+            UnlockRelationOid(table, ShareLock);
         }
         CurrentResourceOwner = owner;
     });

@@ -41,8 +41,8 @@ void as_role(Oid role, F &&body) {
 }
 
 // Waits at most `milliseconds` until all transactions that write the table have ended, then runs body while no other
-// can begin to write it. False when they did not end; then body did not run. The wait and body have to be short, because
-// every new writer waits for both.
+// can begin to write it. False when they did not end; then body did not run. The wait and body have to be short: every
+// new writer waits for both.
 bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *argument);
 
 // The caller of a SECURITY INVOKER function. (The outer role would be wrong where the session of a superuser runs

@@ -7,7 +7,7 @@ namespace fairq::tables {
 
 namespace {
 
-constexpr int kReadMore = 4; // each read of one lane fetches so many times as many entries as the one before
+constexpr int kReadMore = 4; // each further read of a lane fetches four times as many entries
 
 OffsetNumber first_of(Page page) {
     return P_FIRSTDATAKEY(BTPageGetOpaque(page));
@@ -337,8 +337,7 @@ text *LaneReader::first_tenant_behind(Datum tenant) {
     key_->nextkey = true;
     key_->scantid = nullptr;
     key_->scankeys[0].sk_argument = tenant;
-    hint_is_of_lane_ =
-        true; // the hint belongs to this lane or to the one before it, and is usable in both cases
+    hint_is_of_lane_ = true; // the hint is this lane's, or the lane's before it: both are usable
     Spot at = find();
     while (BufferIsValid(at.page) && at.item > PageGetMaxOffsetNumber(BufferGetPage(at.page)))
         step_right(index_, at);

@@ -53,8 +53,7 @@ private:
     struct Entry {
         core::LaneKey place;
         ItemPointerData row;
-        OffsetNumber
-            item; // InvalidOffsetNumber: from a posting list, in which one row alone cannot be marked
+        OffsetNumber item; // InvalidOffsetNumber: one row of a posting list, which cannot be marked alone
         bool behind_dead;
     };
     // Where the reader goes on: behind the entry with this key and row; or at the key, if the row is invalid.

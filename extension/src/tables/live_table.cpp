@@ -34,7 +34,7 @@ public:
         }
     }
 
-    // Passes over so many jobs, from `key` on, with all their entries. Returns the place right behind them.
+    // Passes over `count` jobs, from `key` on, with all their entries. Returns the key right behind them.
     core::LaneKey leave(int count, std::optional<core::LaneKey> &key) {
         core::LaneKey last = core::kFirstKey;
         for (; key && (count > 0 || *key == last); key = next()) {

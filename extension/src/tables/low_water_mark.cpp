@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kAlwaysLookedAt = 32; // entries that each look reads from the first one on: some microseconds
 constexpr int64 kLookAgain = USECS_PER_SEC, kLookAgainAtLast = 10 * USECS_PER_SEC;
-constexpr int64 kPartOfTime = 100; // the next full look comes after so many times what the last one took
+constexpr int64 kPartOfTime = 100; // a full look is repeated after 100 times the time that it took
 
 struct Index {
     const char *table, *name;

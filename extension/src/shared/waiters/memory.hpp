@@ -19,8 +19,8 @@ struct Slot {
     int32 queue;
     bool woken;  // and therefore in no list any more
     int32 bound; // to how many tenants the waiter is bound; 0: to none, it takes jobs of any tenant
-    uint64 tenants
-        [kTenants]; // their hashes; a waiter with more tenants is woken when jobs of any tenant come
+    // Their hashes; a waiter that is bound to more tenants is woken when jobs of any tenant come.
+    uint64 tenants[kTenants];
 };
 
 struct Queue {

@@ -17,11 +17,11 @@ using Jobs = std::unordered_map<uint64, int64>; // numbers of jobs, by the hash 
 struct Pending {
     Jobs at_commit;
     int64 at_abort = 0;
-    std::map<std::string, int64, std::less<>>
-        opened;               // tenants that may be served again; all are in at_commit
+    // Tenants that may be served again; all are in at_commit.
+    std::map<std::string, int64, std::less<>> opened;
     bool brings_jobs = false; // counts as news in any case
-    std::set<std::string, std::less<>>
-        held;                  // tenants that this transaction has locked; all are in the maps above
+    // Tenants that this transaction has locked; all are in the maps above.
+    std::set<std::string, std::less<>> held;
     uint64 news_when_held = 0; // the news when the claim began that got the first of them
     bool wakes_all = false;
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;

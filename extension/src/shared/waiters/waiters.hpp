@@ -23,9 +23,9 @@ bool available();
 
 // ------------------------------------------------------------------------------- what a transaction brings
 
-// When this transaction commits, so many jobs of the tenant can be claimed.
+// When this transaction commits, `jobs` jobs of the tenant can be claimed.
 void jobs_came(Oid table, std::string_view tenant, int64 jobs);
-// When this transaction, or a savepoint in it, rolls back, so many jobs can be claimed again.
+// When this transaction, or a savepoint in it, rolls back, `jobs` jobs can be claimed again.
 void jobs_come_back(Oid table, int64 jobs);
 // After this transaction the tenant may be served again: fewer jobs count for its cap, or its lock is free. Waiters
 // are woken if the tenant has jobs.
