@@ -99,8 +99,8 @@ LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, 
         reader_.open(table_, lane_, snapshot_);
         seen_ = table_slot_create(table_, nullptr);
         held_ = table_slot_create(table_, nullptr);
-        changed_ =
-            MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsHeapTuple); // keeps what is written
+        // A slot of this kind keeps the row that the update writes.
+        changed_ = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsHeapTuple);
     });
     direct_ = is_as_made(table_, kLiveShape);
 }

@@ -15,13 +15,15 @@ namespace fairq::tables {
 
 namespace {
 
+using shared::queue_state::MarkedIndex;
+
 constexpr int kAlwaysLookedAt = 32; // entries that each look reads from the first one on: some microseconds
 constexpr int64 kLookAgain = USECS_PER_SEC, kLookAgainAtLast = 10 * USECS_PER_SEC;
 constexpr int64 kPartOfTime = 100; // a full look is repeated after 100 times the time that it took
 
 struct Index {
     const char *table, *name;
-    shared::queue_state::MarkedIndex marked;
+    MarkedIndex marked;
 };
 
 class Look {
@@ -62,7 +64,7 @@ private:
 };
 
 // The look at an index that begins with many dead entries: from the low-water mark on, or a full look.
-void look_further(Look &look, Oid queue, shared::queue_state::MarkedIndex index) {
+void look_further(Look &look, Oid queue, MarkedIndex index) {
     shared::queue_state::LowWaterMark mark = shared::queue_state::low_water_mark(queue, index);
     TimestampTz const now = GetCurrentTimestamp();
     bool const again = now >= mark.look_again_at || mark.look_again_at > now + kLookAgainAtLast;
@@ -88,19 +90,15 @@ std::optional<TimestampTz> first(Oid schema, const Index &index, TimestampTz unt
 } // namespace
 
 std::optional<TimestampTz> first_due_job(Oid schema, TimestampTz until) {
-    return first(schema, {"job_live", "job_live_due", shared::queue_state::MarkedIndex::due_jobs}, until);
+    return first(schema, {"job_live", "job_live_due", MarkedIndex::due_jobs}, until);
 }
 
 std::optional<TimestampTz> first_advancing_run(Oid schema) {
-    return first(
-        schema,
-        {"pipeline_runs", "pipeline_runs_advancing", shared::queue_state::MarkedIndex::advancing_runs},
-        DT_NOEND);
+    return first(schema, {"pipeline_runs", "pipeline_runs_advancing", MarkedIndex::advancing_runs}, DT_NOEND);
 }
 
 std::optional<TimestampTz> first_lease(Oid schema, TimestampTz until) {
-    return first(schema, {"job_leases", "job_leases_locked_at", shared::queue_state::MarkedIndex::leases},
-                 until);
+    return first(schema, {"job_leases", "job_leases_locked_at", MarkedIndex::leases}, until);
 }
 
 } // namespace fairq::tables
