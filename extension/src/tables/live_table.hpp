@@ -85,9 +85,8 @@ public:
 private:
     // unavailable: another transaction has the job, or may have it; or the worker does not take its type.
     enum class Look { taken, passed, parked, unavailable };
-    static constexpr size_t kMostParked =
-        1000;                                 // by one claim, some 20 ms; beyond that, one more in each lane
-    static constexpr int kMostAtOnce = 10000; // entries, until the claim notes how far it came
+    static constexpr size_t kMostParked = 1000; // by one claim, some 20 ms; then one more in each lane
+    static constexpr int kMostAtOnce = 10000;   // entries, until the claim notes how far it came
 
     bool is_free();
     Look look(const std::string &tenant, bool capped);
@@ -122,8 +121,7 @@ private:
     std::optional<pg::Indexes> indexes_;
     bool direct_;
     std::vector<int64> to_park_;
-    std::unordered_set<int64>
-        only_locked_; // jobs that this claim has locked, and that SQL will park or claim
+    std::unordered_set<int64> only_locked_; // jobs that this claim has locked; SQL will park or claim them
 };
 
 // A value of the enum job_status.
