@@ -23,7 +23,8 @@ constexpr std::int64_t kSecond = 1000 * kMillisecond;
 constexpr std::int64_t kDay = 86400 * kSecond;
 constexpr std::int64_t kMaxTimeout = 7 * kDay;
 
-// For each job that it was asked for, a claim looks at so many lanes at most; the next claim goes on behind.
+// For each job that it was asked for, a claim looks at no more than this many lanes. The next claim goes on behind
+// the last of them.
 constexpr int kLanesPerJob = 20;
 
 } // namespace fairq::core

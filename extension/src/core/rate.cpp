@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kLongest = 2305843009213693952.0; // 2^61 microseconds: can be added to any date of our time
 
-// How many microseconds so many jobs take.
+// How many microseconds `jobs` jobs take at this rate.
 double span(const Rate &rate, int jobs) {
     return std::min(jobs * 1e6 / rate.per_second, kLongest);
 }
@@ -27,7 +27,7 @@ std::int64_t later(std::int64_t time, std::int64_t by) {
     return time > kLatest - by ? kLatest : time + by;
 }
 
-// How far the tat may be ahead of now for so many jobs to go. It is rounded down, so that admitted() and
+// How far the tat may be ahead of now while `jobs` jobs may go. It is rounded down, so that admitted() and
 // admits_at() agree to the microsecond.
 std::int64_t allowance(const Rate &rate, int jobs) {
     return static_cast<std::int64_t>(std::floor(span(rate, burst_of(rate) - jobs)));
@@ -48,7 +48,7 @@ int admitted(const Rate &rate, std::int64_t tat, std::int64_t now, int wanted) {
     int most = std::clamp(wanted, 0, burst_of(rate));
     if (ahead <= allowance(rate, most))
         return most;
-    int least = 0; // so many may go, and `most` may not
+    int least = 0; // this many jobs may go, and `most` jobs may not
     while (most - least > 1) {
         int const middle = least + (most - least) / 2;
         (ahead <= allowance(rate, middle) ? least : most) = middle;

@@ -25,7 +25,7 @@ struct Rate {
 // How many of `wanted` jobs may go now: 0 to wanted.
 int admitted(const Rate &rate, std::int64_t tat, std::int64_t now, int wanted);
 
-// The new tat after so many jobs went now. It is rounded up to whole microseconds, so that the rate is never
+// The new tat after `jobs` jobs went now. It is rounded up to whole microseconds, so that the rate is never
 // exceeded; above 10,000 a second, a claim should therefore charge several jobs at once, or the rate that it
 // reaches is more than one per cent too low.
 std::int64_t charged(const Rate &rate, std::int64_t tat, std::int64_t now, int jobs);

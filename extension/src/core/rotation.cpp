@@ -1,4 +1,4 @@
-// See rotation.hpp.
+// Where the next claim begins (see rotation.hpp).
 #include "core/rotation.hpp"
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 namespace fairq::core {
 
 // The lane behind which the next claim begins, as an index into `taken`: the jobs that this claim took from
-// each lane. It is the last lane that got one job more than others when the division was rounded, so that
+// each lane. It is the last lane that got one job more than other lanes when the division was rounded, so that
 // this job goes round between successive claims; if all lanes got the same, it is the last lane.
 std::size_t rotation_point(const std::vector<int> &taken);
 

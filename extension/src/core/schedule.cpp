@@ -181,7 +181,7 @@ void Schedule::join(int lane) {
     put(lane, LaneState::eligible);
 }
 
-// Moves the lanes whose time has come out of the heap of the waiting ones.
+// Moves the lanes that are due from the heap of waiting lanes to the heap of eligible ones.
 void Schedule::move_due() {
     while (state_.waiting != 0 && due(at(state_.waiting - 1))) {
         int const lane = state_.waiting - 1;

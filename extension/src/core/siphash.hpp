@@ -1,5 +1,5 @@
-// SipHash-2-4 (Aumasson and Bernstein): a hash of 64 bits by a secret key. Who does not know the key cannot
-// tell the hash of a name, nor find names whose hashes collide.
+// SipHash-2-4 (Aumasson and Bernstein): a hash of 64 bits by a secret key. A user without the key can neither compute
+// the hash of a name nor find names whose hashes collide.
 #pragma once
 
 #include <cstdint>

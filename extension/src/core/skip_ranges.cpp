@@ -1,4 +1,4 @@
-// See skip_ranges.hpp.
+// Adding, forgetting and stepping over skip ranges (see skip_ranges.hpp).
 #include "core/skip_ranges.hpp"
 
 #include <algorithm>
@@ -7,7 +7,7 @@ namespace fairq::core {
 
 namespace {
 
-constexpr std::uint64_t kNear = 1024; // positions: to walk over so many costs a claim as much as two descents
+constexpr std::uint64_t kNear = 1024; // positions: a walk over so many costs a claim as much as two descents
 
 std::uint64_t length(KeyRange range) {
     return static_cast<std::uint64_t>(range.to) - static_cast<std::uint64_t>(range.from);

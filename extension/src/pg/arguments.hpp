@@ -1,5 +1,5 @@
-// The arguments of an SQL function, unpacked and checked: each check names the argument, the value and its
-// limits (JQ007). Values point into the call's memory.
+// The arguments of an SQL function, unpacked and checked. The error of a failed check (JQ007) names the argument, the
+// value and its limits. The returned views point into memory of the function call.
 #pragma once
 
 #include "pg/errors.hpp"
@@ -24,7 +24,7 @@ public:
     std::optional<std::string_view> optional_name(int i, const char *name, size_t max_bytes) const;
     int32 int32_in(int i, const char *name, Range range) const;
     int64 positive(int i, const char *name) const; // bigint
-    // NULL is none.
+    // An empty optional stands for NULL.
     std::optional<int32> optional_int32(int i, const char *name, Range range) const;
     std::optional<int64> optional_int64(int i, const char *name, Range range) const;
     std::optional<double> optional_double(int i, const char *name, double most) const; // 0 … most

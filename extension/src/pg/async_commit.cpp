@@ -1,8 +1,8 @@
-// Asynchronous commits (see async_commit.hpp). Whatever a transaction writes that has to survive a crash moves
-// XactLastRecEnd, the end of its last WAL record. So it is enough to compare: the transaction has written
-// nothing when it has no record (and no xid) yet, and only what may be lost when its last record is still the
-// one at which may_be_lost() was called. When in doubt (a savepoint that was rolled back, a page that a query
-// pruned) the commit waits.
+// Asynchronous commits (see async_commit.hpp). Each write that has to survive a crash moves XactLastRecEnd, the end of
+// the transaction's last WAL record. So a comparison is enough: a transaction without a record (and without an xid)
+// has written nothing, and one whose last record is still the record at which may_be_lost() was called has written
+// only what may be lost. In cases of doubt (a savepoint that was rolled back, a page that a query pruned) the commit
+// waits for its WAL.
 #include "pg/async_commit.hpp"
 
 #include "pg/settings.hpp"
@@ -20,8 +20,8 @@ bool may_be_asynchronous() {
            synchronous_commit > SYNCHRONOUS_COMMIT_OFF;
 }
 
-// The settings of a transaction are undone only after its commit has looked at them. Before it an error may
-// still be raised, and nothing on the way needs a destructor.
+// The server undoes a transaction's settings only after the commit has read them. At before_commit an error may still
+// be raised, and no frame between here and the server needs a destructor.
 void at_end(TransactionEvent event) {
     if (event == TransactionEvent::before_commit && may_be_asynchronous())
         set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,

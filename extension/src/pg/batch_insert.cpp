@@ -9,7 +9,8 @@ bool is_operand(const void *node) {
     return IsA(node, Var) || IsA(node, Const);
 }
 
-// Whether the condition is of the kind that the extension's own indexes have. Any other one may call functions.
+// Whether the condition is of a kind that the extension's own indexes have. A condition of another kind may call a
+// function of a user.
 bool calls_only_postgres(const void *condition) {
     if (IsA(condition, NullTest))
         return is_operand(static_cast<NullTest const *>(condition)->arg);

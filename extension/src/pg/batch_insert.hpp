@@ -1,20 +1,20 @@
-// Rows written below SQL, many at a time: what an INSERT does without its executor, and with one record of
-// the log for each page instead of each row.
+// Rows written below SQL, many at a time: as an INSERT would, but without an executor, and with one WAL record for
+// each page instead of one for each row.
 #pragma once
 
 #include "pg/transaction.hpp"
 
 namespace fairq::pg {
 
-// The indexes of a table, to be given entries for its new rows.
+// The indexes of a table, which need entries for its new rows.
 class Indexes {
 public:
     explicit Indexes(Relation table); // opens them
     void close();
 
-    // Runs body, which calls add(), inside call() and in memory that goes with it. An index that a user has made
-    // may call functions with the extension's rights: names in them must not mean what the caller's search_path
-    // says.
+    // Runs body, which calls add(), inside call() and in memory that is freed afterwards. An index that a user has
+    // made may call functions, and they run with the extension's rights: so the caller's search_path must not decide
+    // what the names in these functions mean.
     template <class F>
     void write(F &&body) {
         auto const in_own_memory = [&] {
@@ -33,7 +33,7 @@ public:
 private:
     EState *executor_;
     ResultRelInfo *indexes_;
-    bool may_call_functions_; // other than PostgreSQL's own
+    bool may_call_functions_; // whether an index may call a function that is not PostgreSQL's own
 };
 
 // Use: construct, row + add for each, finish. After an error the transaction's abort releases what it holds.
@@ -41,12 +41,12 @@ class BatchInsert {
 public:
     BatchInsert(Relation table, CommandId command); // the table stays open and locked until finish()
 
-    // The next row, all NULL: the caller fills its tts_values and tts_isnull. Then add() copies the row, so that
-    // what the values point to may go.
+    // The next row, all NULL: the caller fills its tts_values and tts_isnull. Then add() copies the row, so that the
+    // caller may free what the values point to.
     TupleTableSlot *row();
     void add();
-    // Instead of both: adds a row as it stands on its page. Returns the copy that is going to be written, which
-    // the caller may change before the next row.
+    // In place of row() and add(): adds a copy of a row as it is on its page. Returns the copy, which the caller may
+    // change until it adds the next row.
     HeapTupleHeader add_copy(HeapTupleData row);
     void finish();
 

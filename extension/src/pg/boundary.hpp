@@ -8,10 +8,10 @@
 //             after the catch block, when no exception object is alive any more. SQLSTATE, detail, hint and
 //             context survive.
 //
-// Three places catch Error: entry(), try_transaction() and without_writers() (transaction.hpp), which end a
-// transaction or a subtransaction with it. Clean-up after an error is the abort's; destructors only restore
-// what belongs to this process, and never raise. The errors that a caller can act on are raised in
-// errors.cpp; what cannot happen unless the installation is broken is an elog() in place.
+// Three places catch Error: entry(), try_transaction() and without_writers() (transaction.hpp); the transaction or
+// subtransaction ends with it. The abort cleans up after an error; destructors only restore what belongs to this
+// process, and never raise. The errors that a caller can act on are raised in errors.cpp. An error that only a
+// broken installation can cause is an elog() where it is found.
 #pragma once
 
 #include "pg/pg.hpp"
@@ -21,7 +21,7 @@ namespace fairq::pg {
 // A Postgres error is pending on elog's own stack.
 struct Error {};
 
-// Puts back what a jump or an exception would leave pointing into frames that are gone.
+// Restores the pointers that a jump or an exception would leave pointing into stack frames that no longer exist.
 class ErrorHandlers {
 public:
     ErrorHandlers() = default;
@@ -47,10 +47,10 @@ auto call(F &&f) -> decltype(f()) {
         PG_exception_stack = &here;
         return f();
     }
-    // errfinish() zeroed these; a lock that is released while the stack unwinds would underflow them.
+    // errfinish() has set these counters to zero; an unwinding that releases a lock would make them negative.
     InterruptHoldoffCount = holdoff;
     QueryCancelHoldoffCount = cancel;
-    MemoryContextSwitchTo(context); // errfinish() left us in ErrorContext
+    MemoryContextSwitchTo(context); // errfinish() has switched to ErrorContext
     throw Error{};
 }
 
@@ -75,7 +75,7 @@ auto entry(F &&body) -> decltype(body()) {
     ereport(ERROR, (errcode(code), errmsg_internal("%s", text)));
 }
 
-// Gives way to a cancel or terminate request; to be called in every loop whose length the data decides.
+// Raises if a cancel or terminate request is pending; to be called in every loop whose length depends on the data.
 inline void check_interrupts() {
     if (unlikely(InterruptPending))
         call([] { ProcessInterrupts(); });

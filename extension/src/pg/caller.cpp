@@ -1,13 +1,13 @@
-// Callers (see caller.hpp). Everything here is restored while an exception unwinds; the transaction's abort
-// restores the user once more.
+// Callers (see caller.hpp). Destructors restore everything here while an exception unwinds; the abort of the
+// transaction restores the user once more.
 #include "pg/caller.hpp"
 
 namespace fairq::pg {
 
 namespace {
 
-// Caller and owner of the innermost API function. Inside of it, code of another user (a trigger's, say) is
-// recognized by the current user, which is not the owner then.
+// The caller and the owner of the innermost API function. If the current user is not that owner, code of another
+// user (for example of a trigger) is running inside the function.
 Oid caller = InvalidOid, callee_owner = InvalidOid;
 Oid acting = InvalidOid;
 

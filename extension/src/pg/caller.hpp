@@ -1,6 +1,6 @@
-// The caller of an API function, and the rights that it runs with. It runs with its owner's rights, but what it
-// may do depends on its caller, whom SECURITY DEFINER hides: GetUserId() is the owner then. So API functions are
-// SECURITY INVOKER to PostgreSQL and change to their owner here.
+// The caller of an API function, and the rights that the function runs with. A function runs with its owner's rights,
+// but what it allows depends on its caller. SECURITY DEFINER would hide the caller, because GetUserId() would be the
+// owner. So API functions are SECURITY INVOKER to PostgreSQL and change to their owner here.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -21,7 +21,7 @@ private:
     int context_;
 };
 
-// While it lives, the outer role is this one, whichever role the session has.
+// While an object of this class lives, its role is the outer role, whichever role the session has.
 class OuterRole {
 public:
     explicit OuterRole(Oid role);

@@ -1,5 +1,5 @@
-// Every difference between PostgreSQL 14 and 18 that we meet, one shim each, under the newest version's name.
-// Included by pg.hpp only.
+// Every difference between PostgreSQL 14 and 18 that the extension meets, one shim each, under the newest version's
+// name. Only pg.hpp includes this file.
 #pragma once
 
 #if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 190000
@@ -72,8 +72,8 @@ inline BTStack bt_search(Relation index, [[maybe_unused]] Relation table, BTScan
 #endif
 }
 
-// Whether an UPDATE or a DELETE is refused because a publication could not tell which row it means. 15 added row
-// filters and column lists.
+// Whether an UPDATE or a DELETE would be refused, because a publication of the table could not identify the changed
+// row. 15 added row filters and column lists.
 inline bool publications_refuse_changes(Relation table) {
     bool const identified =
         table->rd_rel->relreplident == REPLICA_IDENTITY_FULL || OidIsValid(RelationGetReplicaIndex(table));
@@ -162,8 +162,8 @@ inline ReturnSetInfo *materialize(FunctionCallInfo fcinfo) {
     return result;
 }
 
-// expression_tree_walker and _mutator: before 16 their callbacks are declared without parameters, which means
-// something else in C++.
+// expression_tree_walker and _mutator: before 16, C declares their callbacks without parameters, and C++ takes that to
+// mean no parameters at all.
 inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context) {
 #if PG_VERSION_NUM >= 160000
     return expression_tree_walker_impl(node, walker, context);

@@ -16,7 +16,7 @@ constexpr int kWorkerEnded = MAKE_SQLSTATE('J', 'Q', '0', '0', '9');
 constexpr int kUnknownRun = MAKE_SQLSTATE('J', 'Q', '0', '1', '0');
 constexpr int kRowSwallowed = MAKE_SQLSTATE('J', 'Q', '0', '1', '1');
 
-// Callers may hold C++ objects: the error leaves this frame as an exception.
+// The error leaves this frame as an exception, because callers may hold C++ objects.
 template <class F>
 [[noreturn]] void raise(F &&report) {
     call(report);
@@ -175,7 +175,7 @@ void raise_worker_ended() {
     });
 }
 
-// Raised for a run of another tenant as well: a tenant must not learn which runs others have.
+// Raised for a run of another tenant as well: a tenant must not learn which runs other tenants have.
 void raise_unknown_run(int64 run) {
     raise([&] {
         ereport(ERROR,

@@ -1,5 +1,5 @@
 // Every error that a caller can act on: one function each, with its SQLSTATE, the value that was wrong and a
-// hint. Class JQ is ours; what PostgreSQL already names keeps its own code. README lists the same table.
+// hint. Class JQ belongs to fairq; an error that PostgreSQL already has keeps its code. README has the same table.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -34,7 +34,7 @@ void refuse_read_only(const char *what);                                        
 // definition: what follows CREATE INDEX and its name.
 [[noreturn]] void raise_altered_index(const char *index, const char *definition); // 55000
 
-// For what cannot be: a statement did not give what we read of it.
+// A statement did not return the row or the value that its verb reads. Only a broken installation can cause it.
 [[noreturn]] void raise_no_value(const char *statement, size_t rows, size_t row, int column); // XX000
 
 // An error as plain data, so that it can cross a process boundary.
@@ -44,7 +44,7 @@ struct ErrorText {
     char detail[512] = "";
     char hint[512] = "";
 };
-extern const char *const kTimedOut; // as PostgreSQL says it
+extern const char *const kTimedOut; // PostgreSQL's own message
 bool is_lease_lost(const ErrorText &error);
 [[noreturn]] void raise_copied(const ErrorText &error);
 

@@ -24,7 +24,7 @@ struct ScanCondition {
 // what the scan holds: it has no destructor, which might raise.
 class IndexScan {
 public:
-    // Which rows a scan sees: those of the active snapshot; those of a new one, as a statement would take it;
+    // Which rows a scan sees: those of the active snapshot; those of a new snapshot, as a statement would take it;
     // those of this moment, whatever the isolation level; or those of transactions in progress as well.
     enum class Sees { active, statement, latest, uncommitted };
 
@@ -43,11 +43,11 @@ public:
     bool next();
     // The next entry of the index, whether a row is behind it or not.
     bool next_entry();
-    // The row behind that entry, into a slot of the table's; false when the scan sees none.
+    // Stores the row of that entry in a slot of the table; false when the scan sees no row.
     bool fetch(TupleTableSlot *row);
     void close();
 
-    // Of the entry; no column of our indexes is NULL.
+    // A column of the entry, which is never NULL in the extension's indexes.
     Datum entry(AttrNumber column) const;
     Value value(AttrNumber column) const; // of the row
     TupleTableSlot *slot() const { return slot_; }

@@ -1,4 +1,4 @@
-// NOTIFY (see notify.hpp). PostgreSQL itself refuses a bad channel name, with its own words.
+// NOTIFY (see notify.hpp). PostgreSQL itself refuses a bad channel name, with its own error.
 #include "pg/notify.hpp"
 
 namespace fairq::pg {

@@ -101,7 +101,8 @@ extern "C" {
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-bool pq_check_connection(void); // of libpq/libpq.h, which asks for the headers of GSSAPI and OpenSSL
+// Declared here, because libpq/libpq.h needs the headers of GSSAPI and OpenSSL.
+bool pq_check_connection(void);
 }
 
 #include "pg/compat.hpp"

@@ -1,5 +1,5 @@
-// Conditions of the calling query (see pushed_conditions.hpp), as its plan has them. Everything here runs
-// inside one call(): leaves, without C++ objects.
+// Conditions of the calling query (see pushed_conditions.hpp), taken from its plan. All functions here run inside one
+// call(), so they create no C++ objects with destructors.
 #include "pg/pushed_conditions.hpp"
 
 namespace fairq::pg {
@@ -30,7 +30,8 @@ FunctionScan *scan_in_children(Plan *plan, const Node *function) {
     }
 }
 
-// The scan whose rows this very call of the function makes; null when there is none, as in a SELECT list.
+// The function scan that this call of the function returns its rows to; null when the query calls the function
+// elsewhere, as in a SELECT list.
 FunctionScan *scan_in(Plan *plan, const Node *function) {
     check_stack_depth();
     if (plan == nullptr)
@@ -54,24 +55,25 @@ FunctionScan *scan_of(FunctionCallInfo call_info, PlannedStmt *query) {
     return found == nullptr ? scan_in_list(query->subplans, function) : found;
 }
 
-// To compare two values of an enum is to compare two numbers; PostgreSQL does not say so of its functions.
+// Whether the function reveals nothing about its arguments. The comparison of two enum values is that of two numbers,
+// but PostgreSQL does not mark it as leakproof.
 bool tells_nothing(Oid function) {
     return function < FirstNormalObjectId &&
            (get_func_leakproof(function) || function == F_ENUM_EQ || function == F_ENUM_NE);
 }
 
-// Of other types nobody knows what it calls to print a value.
+// To print a value of another type, the server may call a function of a user.
 bool is_known(Oid type) {
     Oid const element = get_element_type(type), scalar = OidIsValid(element) ? element : type;
     return scalar < FirstNormalObjectId || type_is_enum(scalar);
 }
 
-// Those of the columns are theirs here as well; any other would not be printed.
+// The columns have the same collations in the printed condition. Another collation would be lost in the text.
 bool is_usual(Oid collation) {
     return !OidIsValid(collation) || collation == DEFAULT_COLLATION_OID;
 }
 
-// Stops at what may not be pushed: for walk_expression.
+// For walk_expression: true, which ends the walk, at an expression that may not be pushed.
 bool stays_above(Node *node, void *context) {
     if (node == nullptr)
         return false;
@@ -130,14 +132,14 @@ Node *constant_of(Param *parameter, ParamListInfo given) {
                                               by_value));
 }
 
-// Parameters become the constants that they are in this run: for change_expression.
+// For change_expression: replaces parameters by the constants that the query was executed with.
 Node *with_constants(Node *node, void *context) {
     if (node != nullptr && IsA(node, Param))
         return constant_of(reinterpret_cast<Param *>(node), static_cast<ParamListInfo>(context));
     return compat::change_expression(node, with_constants, context);
 }
 
-// The columns become those of the one relation that is printed: for change_expression.
+// For change_expression: makes all columns those of relation 1, the only one when the condition is printed.
 Node *of_first_relation(Node *node, void *context) {
     if (node != nullptr && IsA(node, Var)) {
         auto const *const column = reinterpret_cast<Var *>(node);

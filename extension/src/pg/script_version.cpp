@@ -8,13 +8,14 @@ namespace fairq::pg {
 namespace {
 
 constexpr char kLibraryVersion[] = FAIRQ_VERSION;
-bool agree = false; // since functions last changed, as an update of the extension changes them
+// The versions were the same, and no function has changed since: an update of the extension changes functions.
+bool agree = false;
 
 void forget(Datum, int, uint32) {
     agree = false;
 }
 
-// The extension's version in this database; empty when functions were made without CREATE EXTENSION.
+// The extension's version in this database; empty when its functions were created without CREATE EXTENSION.
 std::string script_version() {
     char version[64] = "";
     call([&] {
@@ -46,7 +47,7 @@ void install_version_callbacks() {
 void check_script_version() {
     if (agree)
         return;
-    agree = true; // before the look: what changes meanwhile takes it back
+    agree = true; // before the lookup, so that forget() can take it back when a function changes meanwhile
     std::string const script = script_version();
     if (!script.empty() && script != kLibraryVersion) {
         agree = false;

@@ -1,5 +1,5 @@
-// How segments come about (see shared_memory.hpp): the postmaster asks for them, then makes them. Where
-// processes are not forked each of them attaches to what it finds.
+// How segments are made (see shared_memory.hpp): the postmaster requests their memory, then initializes them. Where
+// backends are not forked, each of them attaches to the existing segments.
 #include "pg/shared_memory.hpp"
 
 namespace fairq::pg::shared_memory {

@@ -1,4 +1,4 @@
-// Our part of the server's shared memory: segments that are there from its start to its end, each under a
+// The extension's part of the server's shared memory: segments that exist as long as the server runs, each under a
 // lock of its own.
 #pragma once
 
@@ -10,18 +10,18 @@ namespace shared_memory {
 
 struct Segment {
     const char *name, *tranche;
-    Size (*size)(); // 0: it is not wanted
+    Size (*size)(); // 0: the segment is not wanted
     void (*attach)(void *at);
-    void (*initialize)(LWLock *lock); // once, when it is attached
+    void (*initialize)(LWLock *lock); // by the process that creates the segment, after it has attached to it
 };
 
 constexpr size_t kSegments = 3;
-// By _PG_init, when preloaded, with all that there are.
+// By _PG_init, when preloaded, with all segments.
 void install_hooks(const std::array<const Segment *, kSegments> &segments);
 
 } // namespace shared_memory
 
-// Holds the lock of a segment. What is done meanwhile is a leaf: loads and stores, nothing that may raise.
+// Holds the lock of a segment. Code that holds it loads, stores and sets latches, and calls nothing that may raise.
 class LockScope {
 public:
     LockScope(LWLock *lock, LWLockMode mode) : lock_(lock) { LWLockAcquire(lock_, mode); }
@@ -33,7 +33,7 @@ private:
     LWLock *lock_;
 };
 
-// The queue's place in an array of such, by their `database` and `table`; or -1. The caller holds the lock.
+// The place of the current database's queue with that table in an array of queues; or -1. The caller holds the lock.
 template <class Queue, size_t n>
 int place_of_queue(const Queue (&queues)[n], Oid table) {
     for (size_t i = 0; i < n; ++i)

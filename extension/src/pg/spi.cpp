@@ -1,4 +1,4 @@
-// Prepared statements with plans that hold still (see spi.hpp).
+// Prepared statements, whose plans do not change with the tables' statistics (see spi.hpp).
 #include "pg/spi.hpp"
 
 #include "pg/errors.hpp"
@@ -17,8 +17,8 @@ constexpr double kAssumedRows = 1e6, kAssumedPages = 5e4, kAssumedIndexPages = 5
 bool assume_large = false;
 get_relation_info_hook_type previous_relation_info = nullptr;
 
-// To the planner of a pinned statement every table is large: a plan made while the queue is empty has to
-// serve the full one.
+// Tells the planner of a pinned statement that every table is large: a plan that is made while the queue is empty
+// has to serve the full queue too.
 void relation_info(PlannerInfo *root, Oid table, bool inheritance_parent, RelOptInfo *rel) {
     if (previous_relation_info)
         previous_relation_info(root, table, inheritance_parent, rel);
@@ -33,9 +33,10 @@ void relation_info(PlannerInfo *root, Oid table, bool inheritance_parent, RelOpt
     }
 }
 
-// Keeps the planner from choosing, by a table that is empty just now, what ruins the next million rows. A
-// sequential scan stays possible where nothing else is; then it must not be compiled for its fantastic cost.
-// A bitmap scan would never mark index entries as dead: each scan would walk over all of them until vacuum.
+// Keeps the planner from choosing, because a table is empty, a plan that would be too slow for a million rows. Where
+// nothing but a sequential scan is possible the planner still chooses it; jit is off, because the enormous cost of such
+// a plan would have it compiled. A bitmap scan never marks index entries as dead, so each scan would pass over all dead
+// entries until a vacuum.
 class PlannerPins {
 public:
     explicit PlannerPins(Plan plan)
@@ -102,8 +103,8 @@ Rows run(const Statement &statement, Datum *values, const char *nulls, bool read
             call([&] {
                 elog(ERROR, "could not run \"%s\": %s", statement.text, SPI_result_code_string(result));
             });
-        // A rule has left nothing of it. Such a plan depends on no table: nobody would tell us that the rule
-        // is gone.
+        // A rule has replaced the statement by nothing. Such a plan depends on no table, so the server would not
+        // invalidate it when the rule is dropped.
         if (result == SPI_OK_REWRITTEN)
             forget_plan(statement);
     });

@@ -1,7 +1,7 @@
 // Statements: SQL texts with bound parameters, prepared once per backend. In a text, `@` stands for the
-// extension's schema ("FROM @some_table"). A pinned statement's plan is made once, generic, and contains no
-// sequential scan, hash or merge join where an index serves: no ANALYZE at the worst moment turns the planner
-// on us.
+// extension's schema ("FROM @some_table"). The plan of a pinned statement is generic and made once. It contains no
+// sequential scan, hash or merge join where an index serves, so that an ANALYZE of an empty table cannot make the
+// planner choose a plan that is slow when the table is full.
 #pragma once
 
 #include "pg/errors.hpp"
@@ -12,7 +12,7 @@ namespace fairq::pg {
 constexpr int kMaxParameters = 16;
 constexpr int kOnlyColumn = 1; // of a statement that returns one
 
-// pinned: by indexes, for the hot path. open: the planner decides, for what reads whole tables.
+// pinned: by indexes, for the hot path. open: the planner decides, for statements that read whole tables.
 enum class Plan { pinned, open };
 
 // A text, the types of its parameters, and the plan that this process has made of it. It stands at the top of the
@@ -38,7 +38,8 @@ class Rows {
 public:
     Rows(const Statement &statement, SPITupleTable *table, uint64 processed)
         : statement_(&statement), table_(table), processed_(processed) {}
-    size_t size() const { return processed_; } // also of a statement that returns none: those it changed
+    // The number of rows returned; of a statement that returns no rows, the number of rows changed.
+    size_t size() const { return processed_; }
     bool empty() const { return processed_ == 0; }
     bool is_null(size_t row, int column) const;
     Datum datum(size_t row, int column) const; // 0 for NULL
@@ -47,7 +48,7 @@ public:
     int32 int32_at(size_t row, int column) const { return DatumGetInt32(datum(row, column)); }
     bool bool_at(size_t row, int column) const { return DatumGetBool(datum(row, column)); }
     TimestampTz time_at(size_t row, int column) const { return DatumGetTimestampTz(datum(row, column)); }
-    // Appends the row's first columns to a function's result, as many as that has.
+    // Appends the row's first columns to a function's result: as many columns as the result has.
     void put(size_t row, ReturnSetInfo *result) const;
     // text[], none for NULL
     std::vector<std::string> texts_at(size_t row, int column) const {
@@ -104,13 +105,13 @@ void commit_and_chain(); // commits, and begins a new transaction without a snap
 
 // Inside with_spi(): runs a statement with a fresh snapshot.
 Rows execute(const Statement &statement, std::initializer_list<Value> values = {});
-// The same for a statement that changes so many rows of the table. JQ011 when it did not: a trigger or a rule
-// of somebody's own swallowed one, and what the caller went on to say would not be true.
+// The same for a statement that has to change `rows` rows of the table. Raises JQ011 when it changed fewer: a user's
+// trigger or rule has swallowed a row, and the caller must not report it as written.
 void execute_all(const Statement &statement, const char *table, uint64 rows,
                  std::initializer_list<Value> values);
-// For two statements, the second of which looks for what the first one met: in between somebody may have
-// deleted it. attempt() returns an optional, none for "again". What goes on for ever is the work of a trigger
-// or rule: JQ011.
+// For two statements, the second of which looks for the row that the first one conflicted with: another transaction
+// may have deleted that row in between. attempt() returns an empty optional to be called again. If it never succeeds,
+// a trigger or a rule swallows the row: JQ011.
 template <class Attempt>
 auto until_it_holds(const char *table, Attempt &&attempt) {
     constexpr int kMostAttempts = 100;
@@ -121,7 +122,7 @@ auto until_it_holds(const char *table, Attempt &&attempt) {
     }
     raise_row_swallowed(table);
 }
-// As execute(), for a query that is to see what the active snapshot sees.
+// As execute(), but the query sees what the active snapshot sees.
 Rows read_as_of_snapshot(const Statement &statement, std::initializer_list<Value> values = {});
 // The same for a text that was made for this one call, with one parameter: its rows become the result of a
 // function, however many there are. The planner decides.

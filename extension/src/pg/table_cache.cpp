@@ -1,5 +1,5 @@
-// Generations of tables (see table_cache.hpp). The callback runs where nothing may raise, so the tables are a
-// fixed array; one that has lost its place comes back with a new generation, which costs a load.
+// Generations of tables (see table_cache.hpp). The callback runs where nothing may raise, so the array has a fixed
+// size. A table that has lost its place in it gets a new generation at its next use, which costs one load.
 #include "pg/table_cache.hpp"
 
 namespace fairq::pg::table_cache {
@@ -32,7 +32,7 @@ void install_callbacks() {
 }
 
 std::uint64_t generation(Oid relation) {
-    // A session that holds its locks already would not look for invalidations by itself.
+    // A session that already holds its locks does not process invalidations by itself.
     call([] { AcceptInvalidationMessages(); });
     for (Table const &table : tables)
         if (table.relation == relation)

@@ -1,6 +1,6 @@
-// A copy of a small table that lives in this process until the table changes: what every call has to know,
-// at the cost of a look at a number. A table takes part by the trigger fairq_table_changed, which tells its own
-// session of a change at once, and all others when it commits.
+// A copy of a small table that lives in this process until the table changes, so that a call that needs the table only
+// compares a number. Each such table has the trigger fairq_table_changed, which tells its own session of a change at
+// once, and all other sessions when the transaction commits.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -9,8 +9,8 @@ namespace fairq::pg::table_cache {
 
 void install_callbacks(); // by _PG_init
 
-// A number of this process that moves whenever the relation may have changed: all changes that were committed
-// before the call have moved it.
+// A number of this process that grows whenever the relation may have changed: each change that was committed before
+// the call has made it grow.
 std::uint64_t generation(Oid relation);
 // Tells all sessions that the relation has changed, once this transaction commits.
 void changed(Oid relation);
@@ -20,9 +20,8 @@ void changed_by_trigger(FunctionCallInfo call_info);
 void push_latest_snapshot();
 void pop_snapshot();
 
-// The copy itself, to be kept in a function's static variable. It never is older than an invalidation that
-// was processed before: the generation is read first, then the rows, with the latest snapshot. A load that
-// the table overtakes, or that an error ends, is simply done again.
+// The copy itself, to be kept in a function's static variable. The generation is read first, then the rows, with the
+// latest snapshot. So if the table changes during a load, or an error ends it, the next call loads again.
 template <class T>
 class Copy {
 public:

@@ -69,7 +69,7 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
     ResourceOwner const owner = CurrentResourceOwner;
     int const timeout = LockTimeout;
     bool locked = false;
-    // A lock that cannot be had raises; only a subtransaction lets this one go on.
+    // A lock that is not granted in time raises. Only in a subtransaction can this transaction go on after that.
     call([] { BeginInternalSubTransaction(nullptr); });
     try {
         LockTimeout = milliseconds;
@@ -92,8 +92,8 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
         MemoryContextSwitchTo(context);
         if (locked) {
             body(argument);
-            UnlockRelationOid(
-                table, ShareLock); // while its owner, which the subtransaction left it to, is the current one
+            // Before the owner changes: the lock belongs to the one that the subtransaction has handed it to.
+            UnlockRelationOid(table, ShareLock);
         }
         CurrentResourceOwner = owner;
     });

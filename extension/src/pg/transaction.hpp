@@ -7,8 +7,8 @@ namespace fairq::pg {
 
 void begin_transaction();  // with an active snapshot, so that values can be detoasted
 void commit_transaction(); // and reports statistics, which a background worker does not do by itself
-// Ends the failed transaction and takes the pending error off elog's stack. `thrown` is its message when it
-// was a C++ exception and nothing is pending there.
+// Ends the failed transaction and removes the pending error from elog's stack. `thrown` is the message of a C++
+// exception, for which no error is pending there.
 ErrorText abort_transaction(const char *thrown);
 
 // Runs body in a transaction of its own. An error, also one at commit, rolls it back and is returned. FATAL (a
@@ -28,8 +28,8 @@ std::optional<ErrorText> try_transaction(F &&body) {
     return abort_transaction(thrown[0] ? thrown : nullptr);
 }
 
-// Runs body with the rights of `role`, which it cannot leave by SET ROLE. An error leaves it to the abort to
-// restore.
+// Runs body with the rights of `role`; body cannot change to another role by SET ROLE. After an error, the abort
+// restores the rights.
 template <class F>
 void as_role(Oid role, F &&body) {
     Oid previous = InvalidOid;
@@ -40,12 +40,13 @@ void as_role(Oid role, F &&body) {
     SetUserIdAndSecContext(previous, context);
 }
 
-// Waits at most `milliseconds` for all writers of the table to end, then runs body while none can start.
-// False, and body did not run, when they did not end. Both have to be short: every new writer waits behind.
+// Waits at most `milliseconds` until all transactions that write the table have ended, then runs body while no other
+// can begin to write it. False when they did not end; then body did not run. The wait and body have to be short: every
+// new writer waits for both.
 bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *argument);
 
-// The caller of a SECURITY INVOKER function. (The outer role would be the superuser, wherever a superuser's
-// session runs another user's code.)
+// The caller of a SECURITY INVOKER function. (The outer role would be wrong where the session of a superuser runs
+// another user's code: it is the superuser.)
 Oid current_role();
 std::string role_name(Oid role);
 std::optional<Oid> role_by_name(const std::string &name);
@@ -57,12 +58,12 @@ bool may_become(Oid role, Oid target);
 struct UserSettings {
     std::string search_path, lock_timeout;
 };
-// Pins both for the extension's own statements in a background worker, which no SET clause of a function
-// protects. Returns the user's.
+// Sets both for the extension's own statements in a background worker, which no SET clause of a function protects.
+// Returns the user's settings.
 UserSettings pin_settings(int lock_timeout_ms);
 
-// Runs body with a session setting that ends with it; so does everything that body sets, also by a plain SET
-// (which only the rollback of the level takes back).
+// Runs body with a session setting, and restores it afterwards together with all settings that body has changed, even
+// by a plain SET (which only the rollback of a GUC nest level undoes).
 template <class F>
 void with_setting(const char *name, const char *value, F &&body) {
     int const level = NewGUCNestLevel();
@@ -72,7 +73,7 @@ void with_setting(const char *name, const char *value, F &&body) {
     call([&] { AtEOXact_GUC(false, level); });
 }
 
-// Runs body with the names that our statements rely on, whatever the caller's search_path is.
+// Runs body with the search_path that the extension's statements rely on, whatever the caller's search_path is.
 template <class F>
 void with_own_names(F &&body) {
     constexpr char kPath[] = "pg_catalog, pg_temp";
@@ -82,7 +83,7 @@ void with_own_names(F &&body) {
         with_setting("search_path", kPath, body);
 }
 
-// In a transaction that has done nothing yet, whatever the session's defaults are.
+// Whatever the session's default isolation level is. To be called before the transaction has done anything.
 void use_read_committed();
 
 } // namespace fairq::pg

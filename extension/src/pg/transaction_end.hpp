@@ -1,16 +1,16 @@
-// Pending changes: what a transaction collects while it runs, to tell other sessions when it ends. At its end
-// nothing may raise, and an allocation that fails would: so the list is complete before.
+// Pending changes: what a transaction collects while it runs, to publish it to other sessions when it ends. At the end
+// nothing may raise, as a failed allocation would, so the list is complete before.
 #pragma once
 
 #include "pg/boundary.hpp"
 
 namespace fairq::pg {
 
-// How a transaction, or a savepoint in it, ends for this session. A prepared one may yet end either way, in
-// any session. before_commit is the last moment for an error.
+// How a transaction, or a savepoint in it, ends for this session. A prepared transaction may later commit or roll back
+// in any session. before_commit is the last event at which an error may be raised.
 enum class TransactionEvent { before_commit, commit, abort, prepare, savepoint_commit, savepoint_abort };
 
-// The whole transaction: what was collected for its end is done with.
+// Whether the whole transaction has ended: then its pending changes are no longer needed.
 constexpr bool is_over(TransactionEvent event) {
     return event == TransactionEvent::commit || event == TransactionEvent::abort ||
            event == TransactionEvent::prepare;
@@ -50,8 +50,8 @@ void on_transaction_end() {
         nullptr);
 }
 
-// For a list of changes, each with the nesting level that it was made on, never less than the one's before:
-// how many of them the end of a savepoint leaves. Those that it commits are now on the level above.
+// changes: in the order of the nesting levels that they were made on. Returns how many of them remain after the end of
+// a savepoint, and moves the changes of a committed savepoint to the level above.
 template <class Change>
 size_t follow_savepoint(TransactionEvent event, Change *changes, size_t count) {
     int const nesting = GetCurrentTransactionNestLevel();
@@ -64,7 +64,7 @@ size_t follow_savepoint(TransactionEvent event, Change *changes, size_t count) {
     return count;
 }
 
-// Clearing a table costs as much as it once had room for.
+// Clearing a hash table costs time for each of its buckets, so a table with many is replaced by a new one.
 template <class Table>
 void clear_and_shrink(Table &table) {
     constexpr size_t kBucketsKept = 1024;
@@ -73,8 +73,8 @@ void clear_and_shrink(Table &table) {
     table.clear();
 }
 
-// Of one table: a database has the extension once. Made on first use and never destroyed: no constructor may
-// run when the library is loaded.
+// The pending changes of one queue, since a database has the extension once. They are allocated on first use and never
+// destroyed: no constructor may run when the library is loaded.
 template <class Content>
 class PendingChanges {
 public:

@@ -112,7 +112,7 @@ std::string json_time(TimestampTz time) {
 }
 
 int64 microseconds_of(const Interval &interval) {
-    // Saturates: every caller refuses what is far below this.
+    // The result saturates: every caller refuses values that are far below this one.
     auto const wide = static_cast<__int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY +
                       static_cast<__int128>(interval.day) * USECS_PER_DAY + interval.time;
     return static_cast<int64>(
@@ -134,7 +134,7 @@ std::string_view clip(std::string_view text, size_t max_bytes) {
     return text.substr(0, static_cast<size_t>(bytes));
 }
 
-// Drawn many at once: a call of the generator costs more than the bits.
+// Many numbers are drawn at once, because one call of the generator costs more than the bits that it returns.
 std::uint64_t random_bits() {
     static std::uint64_t drawn[32];
     static size_t left = 0;

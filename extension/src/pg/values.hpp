@@ -6,7 +6,7 @@
 
 namespace fairq::pg {
 
-// A parameter: a datum of the type that the statement declares, or NULL.
+// A parameter of a statement: a datum of the type that the statement declares, or NULL.
 struct Value {
     Datum datum = 0;
     bool null = true;
@@ -60,6 +60,6 @@ Interval interval_of(int64 microseconds);
 // The longest beginning of text with at most max_bytes bytes and whole characters, in the server's encoding.
 std::string_view clip(std::string_view text, size_t max_bytes);
 std::uint64_t random_bits(); // jitter
-int64 random_token(); // 1 … 2^63 - 1, from the strong generator: not to be guessed, not to be repeated
+int64 random_token();        // 1 … 2^63 - 1, from the strong generator, so that no role can guess it
 
 } // namespace fairq::pg

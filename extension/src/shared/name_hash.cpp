@@ -1,4 +1,4 @@
-// The key of this process (see name_hash.hpp).
+// Hashing of names, and the key of this process (see name_hash.hpp).
 #include "shared/name_hash.hpp"
 
 #include "pg/values.hpp"

@@ -1,4 +1,4 @@
-// Hashes of the names that users choose: each by a secret key, because otherwise a user could choose names that all go
+// Hashes of the names that users choose, each by a secret key: without the key a user could choose names that all go
 // into one bucket. Where the order of a walk must not depend on the key, a std::map keeps the names.
 #pragma once
 
@@ -9,10 +9,10 @@
 
 namespace fairq::shared {
 
-// A secret for a segment that is initialized just now.
+// A new random key, for a shared-memory segment that is being initialized.
 core::SipKey draw_key();
 
-// In this process's own memory: by a key of the process.
+// For hash tables in the memory of this process: by a key that only this process has.
 struct NameHash {
     size_t operator()(std::string_view name) const;
 };

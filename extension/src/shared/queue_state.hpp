@@ -23,12 +23,13 @@ bool available();
 std::optional<std::string> rotation(Oid table);
 void set_rotation(Oid table, std::string_view tenant);
 
-// True at most once in `interval` microseconds, for the one of all sessions that does the housekeeping.
+// True at most once in `interval` microseconds and in one session only: that session does the housekeeping.
 bool housekeeping_is_due(Oid table, TimestampTz now, int64 interval);
 bool own_housekeeping_is_due(TimestampTz now, int64 interval); // the same, for this session alone
-void hasten_housekeeping(Oid table); // it is due again at once, because the last one has left something
+void hasten_housekeeping(Oid table); // it is due again at once, because the last one has left work
 
-// Up to which time an index is empty, and when to look at all of it again (see tables/low_water_mark.cpp).
+// Up to which time an index has only dead entries, and when the next full look is due (see
+// tables/low_water_mark.cpp).
 enum class MarkedIndex { due_jobs, advancing_runs, leases, count };
 struct LowWaterMark {
     TimestampTz to = DT_NOBEGIN, look_again_at = 0;

@@ -9,7 +9,7 @@ struct Row {
     int64 id;
     ItemPointerData place;
 };
-constexpr size_t kMost = 1000; // the further jobs of a larger claim are looked up
+constexpr size_t kMost = 1000; // a larger claim's further jobs are found by the primary key
 
 Oid table_of_claim = InvalidOid;
 int64 token_of_claim = 0;
@@ -26,10 +26,8 @@ void remember(Oid table, int64 lock_token, const std::vector<ClaimedJob> &jobs) 
     table_of_claim = table;
     token_of_claim = lock_token;
     count = std::min(jobs.size(), kMost);
-    std::transform(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(count), rows,
-                   [](const ClaimedJob &job) {
-                       return Row{job.id, job.row};
-                   });
+    auto const row_of = [](const ClaimedJob &job) { return Row{job.id, job.row}; };
+    std::transform(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(count), rows, row_of);
     std::sort(rows, rows + count, [](const Row &a, const Row &b) { return a.id < b.id; });
 }
 

@@ -1,5 +1,5 @@
-// Moving jobs to history (see complete_rows.hpp). The order of locks is that of the SQL statement: tables, then
-// rows by their ids.
+// Moving jobs to history (see complete_rows.hpp). It takes its locks in the order of the SQL statement: tables
+// first, then rows by their ids.
 #include "tables/complete_rows.hpp"
 
 #include "pg/batch_insert.hpp"
@@ -36,7 +36,7 @@ constexpr TableShape kHistory = shape_of_history(RELKIND_PARTITIONED_TABLE);
 constexpr TableShape kPartition = shape_of_history(RELKIND_RELATION);
 constexpr uint64 kNear = 32;
 
-// The partition for rows of this moment; InvalidOid when there is none.
+// The partition of job_history that takes rows of this moment; InvalidOid when there is none.
 Oid partition_at(Relation history, TimestampTz now) {
     PartitionKey const key = RelationGetPartitionKey(history);
     PartitionDesc const partitions = RelationGetPartitionDesc(history, true);
@@ -53,8 +53,8 @@ Oid partition_at(Relation history, TimestampTz now) {
     return index >= 0 ? partitions->oids[index] : InvalidOid;
 }
 
-// Locks the partition as an INSERT would. Another one may come while this waits for the lock: then it looks
-// again.
+// Locks the partition as an INSERT would. While this session waits for the lock, another partition may take the
+// place of this one: so it looks again until nothing has changed.
 Relation open_partition(Relation history, TimestampTz now) {
     for (Oid found = partition_at(history, now); OidIsValid(found);) {
         LockRelationOid(found, RowExclusiveLock);
@@ -67,7 +67,8 @@ Relation open_partition(Relation history, TimestampTz now) {
     return nullptr;
 }
 
-// Ids so close together are looked up by one descent of the index: those between them cost less than another.
+// Ids that are so close together are found by one descent of the index: to pass over the entries between them costs
+// less than another descent.
 using Id = std::vector<int64>::const_iterator;
 Id end_of_near(Id first, Id end) {
     auto const far = [](int64 id, int64 next) {
@@ -84,7 +85,7 @@ public:
         pg::refuse_read_only("complete_jobs()");
         live_ = open_table(schema, "job_live", RowExclusiveLock);
         history_ = open_table(schema, "job_history", RowExclusiveLock);
-        completed_ = status_datum(schema, "completed"); // as it is under the lock
+        completed_ = status_datum(schema, "completed"); // looked up under the table's lock
         if (is_as_made(live_, kLiveShape) && is_as_made(history_, kHistory))
             partition_ = pg::call([&] { return open_partition(history_, now_); });
     }
@@ -140,7 +141,7 @@ private:
         });
     }
 
-    // Moves the job from where this session's claim has left it; false when it is not there any more.
+    // Moves the job from the place where this session's claim has left its row; false when it is elsewhere now.
     bool move_claimed(int64 id, pg::BatchInsert &batch, std::vector<CompletedJob> &completed) {
         ItemPointerData row = claimed_rows::find(RelationGetRelid(live_), token_, id, blocks_);
         bool const moved =
@@ -154,7 +155,7 @@ private:
         return moved;
     }
 
-    // One job may have several entries; one of them at most leads to a version that the snapshot sees.
+    // A job may have several entries; at most one of them leads to a version that the snapshot sees.
     void move(Id first, Id end, pg::BatchInsert &batch, std::vector<CompletedJob> &completed) {
         if (!scan_) {
             scan_.emplace(open_for_scan(schema_, "job_live", "job_live_pkey"), 2,
@@ -185,8 +186,8 @@ private:
         return !null && DatumGetInt64(token) == token_;
     }
 
-    // Deletes the version in job_. When another transaction has changed the row since the snapshot, it deletes
-    // the newest version, unless that has lost the lease.
+    // Deletes the version in job_. When another transaction has changed the row since the snapshot, this deletes the
+    // newest version, unless the lease does not hold the job any more.
     bool remove() {
         while (holds_token()) {
             ItemPointerData tid = job_->tts_tid;
@@ -221,9 +222,9 @@ private:
     }
     Datum value(Column column) const { return job_->tts_values[column - 1]; }
 
-    // The row as it stands on its page, up to the last of history's columns: a third of the price of taking
-    // it apart and putting it together. Only two columns change, which are of fixed length and never NULL. (A
-    // payload out of line belongs to job_live: the insertion brings it back and stores it again.)
+    // Copies the row as it is on its page, up to the last column of job_history, for a third of the price of taking
+    // it apart and putting it together. Only two columns change; they have a fixed length and are never NULL. (A
+    // payload that is stored out of line belongs to job_live; the insertion fetches it and stores it again.)
     void copy_into(pg::BatchInsert &batch) {
         Assert(job_->tts_nvalid == kHistoryColumns);
         HeapTupleData row = *ExecFetchSlotHeapTuple(job_, false, nullptr);
@@ -246,7 +247,7 @@ private:
     Relation live_, history_, partition_ = nullptr;
     Snapshot snapshot_;
     CommandId command_;
-    std::optional<pg::IndexScan> scan_; // once a job has to be looked up
+    std::optional<pg::IndexScan> scan_; // opened when a job has to be found by the primary key
     TupleTableSlot *job_;
     BlockNumber blocks_; // of the live table
 };

@@ -1,5 +1,5 @@
-// Completing jobs below SQL: from job_live to job_history, as DELETE and INSERT would, without planning and
-// executor.
+// Completing jobs below SQL: moves their rows from job_live to job_history as DELETE and INSERT would, but without
+// planning and without an executor.
 #pragma once
 
 #include "pg/values.hpp"
@@ -16,9 +16,9 @@ struct CompletedJob {
 };
 
 // Moves those of the jobs that hold the token, in the order of their ids, and returns them. Where another
-// transaction has one of them, it waits for that one's end, then looks again. None: nothing was done, because
-// one of the tables is not as the script made it, or because the transaction has one snapshot for all its
-// statements: the caller uses SQL.
+// transaction has locked one of them, it waits for the end of that transaction, then looks again. None: nothing was
+// done, because one of the tables is not as the script made it, because history has no partition for now, or because
+// the transaction has one snapshot for all its statements; then the caller uses SQL.
 std::optional<std::vector<CompletedJob>> complete_directly(Oid schema, const std::vector<int64> &sorted_ids,
                                                            int64 lock_token, TimestampTz now);
 

@@ -19,7 +19,7 @@ private:
     bool found_;
 };
 
-// What a handler is given.
+// What a handler is called with.
 struct HandledJob {
     Datum row; // of the type job_queue
     std::string type;

@@ -7,13 +7,13 @@ namespace fairq::tables {
 
 namespace {
 
-constexpr int kReadMore = 4; // times as many, whenever those before were not enough
+constexpr int kReadMore = 4; // each further read of a lane fetches four times as many entries
 
 OffsetNumber first_of(Page page) {
     return P_FIRSTDATAKEY(BTPageGetOpaque(page));
 }
 
-// Whether it is a leaf that is in use. A page that a hint names may be anything.
+// Whether the page is a leaf in use. The page that a hint names may have become something else since.
 bool is_leaf(Page page) {
     if (PageIsNew(page))
         return false;
@@ -86,7 +86,7 @@ void LaneReader::open(Relation table, Relation index, Snapshot snapshot) {
     rows_ = table_index_fetch_begin(table);
     pages_ = RelationGetNumberOfBlocks(index);
     key_ = _bt_mkscankey(index, nullptr);
-    // Made without a tuple, it has guessed what the index is, and its columns are all NULL.
+    // _bt_mkscankey() without a tuple guesses the version of the index, and takes all columns to be NULL.
     _bt_metaversion(index, &key_->heapkeyspace, &key_->allequalimage);
     for (int i = 0; i < kKeys; ++i)
         key_->scankeys[i].sk_flags &= ~SK_ISNULL;
@@ -138,7 +138,7 @@ bool LaneReader::fetch(TupleTableSlot *slot) {
     });
 }
 
-// As heapam_index_fetch_tuple() does it, which would prune the page first.
+// The same as heapam_index_fetch_tuple(), which would prune the page first.
 bool LaneReader::peek(TupleTableSlot *slot) {
     return pg::call([&] {
         ItemPointerData row = entries_[at_ - 1].row;
@@ -168,7 +168,7 @@ std::optional<std::string> LaneReader::next_lane(std::string_view after) {
 
 // The rest runs inside call().
 
-// Fills the entries from one page, the first that has any.
+// Reads entries from the first page, from the reader's position on, that has entries of the lane.
 void LaneReader::read() {
     count_ = at_ = 0;
     Spot at = find_position();
@@ -204,8 +204,8 @@ void LaneReader::set_hint(Spot at) {
     hint_is_of_lane_ = true;
 }
 
-// Looks on the page of the hint and on the next one, which spares the way down. No page when the position is
-// on neither.
+// Looks for the position on the page of the hint and on the next one, which spares the descent from the root.
+// Returns no page when the position is on neither.
 LaneReader::Spot LaneReader::find_at_hint() {
     Spot at{InvalidBuffer, InvalidOffsetNumber};
     if (hint_.page == 0 || hint_.page >= pages_ || (!hint_is_of_lane_ && !lanes_are_in_order_))
@@ -222,8 +222,8 @@ LaneReader::Spot LaneReader::find_at_hint() {
     return {InvalidBuffer, InvalidOffsetNumber};
 }
 
-// Whether what the key asks for starts on the page, or the one on its right: with an item that is less in
-// front of it, or no page there, nothing further left matters; with one that is not, nothing further right.
+// Whether the first item that is not less than the key is on this page or on the next one; `at` becomes its place.
+// It is not further left if a smaller item stands before it on this page, or if this page is the leftmost.
 bool LaneReader::starts_at(Spot &at) const {
     Page const page = BufferGetPage(at.page);
     if (!is_leaf(page))
@@ -241,8 +241,8 @@ bool LaneReader::starts_at(Spot &at) const {
     return BufferIsValid(at.page) && at.item <= PageGetMaxOffsetNumber(BufferGetPage(at.page));
 }
 
-// Where what the key asks for starts: the first item that is not less, or with nextkey the first that is
-// greater. No page when the index is empty.
+// The first item that is not less than the key; with nextkey, the first that is greater. No page when the index
+// is empty.
 LaneReader::Spot LaneReader::find() {
     Spot at = find_at_hint();
     if (BufferIsValid(at.page))
@@ -254,7 +254,7 @@ LaneReader::Spot LaneReader::find() {
     return at;
 }
 
-// Searches in growing steps from the guess on, then by halves.
+// The first such item of the page: searches in growing steps from the guess on, then by halves.
 OffsetNumber LaneReader::first_item(Page page, int guess) const {
     int const before = key_->nextkey ? 0 : 1;
     auto const is_before = [&](int item) { return compare(page, static_cast<OffsetNumber>(item)) >= before; };
@@ -277,8 +277,8 @@ OffsetNumber LaneReader::first_item(Page page, int guess) const {
     return static_cast<OffsetNumber>(low);
 }
 
-// As _bt_compare() does it, for a fifth of the price: nothing in a leaf's entry is NULL or cut off, and names
-// are in the order of their bytes. (One that came from a row that had to be made smaller is compressed.)
+// The same result as _bt_compare() for a fifth of the price: no column of a leaf's entry is NULL or truncated, and
+// names are in the order of their bytes. (The server may have compressed the tenant's name in a large entry.)
 int LaneReader::compare(Page page, OffsetNumber item) const {
     IndexTuple const tuple = item_at(page, item);
     if (VARATT_IS_COMPRESSED(tenant_of(tuple)))
@@ -315,7 +315,7 @@ bool LaneReader::is_of_lane(IndexTuple tuple) const {
            name_of(DatumGetPointer(behind_.tenant));
 }
 
-// The reader may have stopped in the middle of an item that has several rows.
+// The reader may have read a part of a posting list: then the rows up to behind_.row are left out.
 void LaneReader::add(IndexTuple tuple, OffsetNumber item) {
     auto const [priority, position] = place_of(tuple);
     bool const list = BTreeTupleIsPosting(tuple);
@@ -337,7 +337,7 @@ text *LaneReader::first_tenant_behind(Datum tenant) {
     key_->nextkey = true;
     key_->scantid = nullptr;
     key_->scankeys[0].sk_argument = tenant;
-    hint_is_of_lane_ = true; // the hint is of this lane, or of the one in front of it
+    hint_is_of_lane_ = true; // the hint is this lane's, or the lane's before it: both are usable
     Spot at = find();
     while (BufferIsValid(at.page) && at.item > PageGetMaxOffsetNumber(BufferGetPage(at.page)))
         step_right(index_, at);
@@ -355,8 +355,8 @@ void LaneReader::note(bool dead) {
         dead_items_[dead_++] = item;
 }
 
-// Spares later scans a look at these entries. As long as the page's LSN is the same, nothing has moved on it,
-// so the items still are the ones that were read (_bt_killitems() does the same).
+// Marks entries as dead, so that later scans pass over them. As long as the page's LSN is the same, no item of the
+// page has moved, so the items still are the ones that were read (_bt_killitems() does the same).
 void LaneReader::mark_dead() {
     if (dead_ == 0)
         return;

@@ -1,10 +1,10 @@
 // The entries of the lane index, read straight from its leaf pages, a few at a time. An index scan would read
 // whole pages and compare each of their entries with its keys: a claim that wants one job of each of fifty
-// lanes would look at ten thousand entries for them.
+// lanes would look at ten thousand entries.
 //
-// What it relies on is what README and nbtree.h of PostgreSQL's nbtree say: entries stand in the order of
-// their keys and then of their rows, a page that was split has its right half to its right, and under an
-// MVCC snapshot a scan need not pin the page that it has read entries from.
+// The reader relies on what PostgreSQL documents in nbtree's README and nbtree.h: entries are in the order of
+// their keys, then of their rows; the right half of a page that was split is to its right; and a scan with an
+// MVCC snapshot need not pin a page after it has read the page's entries.
 #pragma once
 
 #include "core/page_hint.hpp"
@@ -15,26 +15,26 @@ namespace fairq::tables {
 
 class LaneReader {
 public:
-    // Whether the index is one that a LaneReader can read. Runs inside call().
+    // Whether a LaneReader can read the index: a btree with the definition of job_live_lane. Runs inside call().
     static bool reads(Relation index, Relation table);
     // Table and index have to stay open and locked until finish(). Runs inside call().
     void open(Relation table, Relation index, Snapshot snapshot);
     void finish();
 
-    // Begins at that place of the lane. dead_too: dead entries count as well, behind which no snapshot sees a
-    // row. expected: how many entries the caller is likely to look at. hint: where that place may be.
+    // Begins at the key `from` of the tenant's lane. dead_too: next() also returns dead entries, whose rows no
+    // snapshot sees. expected: how many entries the caller will probably look at. hint: where `from` may be.
     void start(std::string_view tenant, core::LaneKey from, int expected, bool dead_too,
                core::PageHint hint = {});
-    // The place of the next entry; a job may have several. None at the end of the lane.
+    // The key of the next entry; a job may have several entries. None at the end of the lane.
     std::optional<core::LaneKey> next();
-    // Whether dead entries were left out right in front of it.
+    // Whether next() left out dead entries right in front of the entry that it returned last.
     bool is_behind_dead() const { return entries_[at_ - 1].behind_dead; }
-    // The row of the entry, into the slot; false when the snapshot sees none. (When no snapshot sees one, the
-    // entry is marked as dead.)
+    // Stores the entry's row in the slot; false when the snapshot sees no row. (When no snapshot sees one, the
+    // reader marks the entry as dead.)
     bool fetch(TupleTableSlot *slot);
     // The same, without pruning the row's page.
     bool peek(TupleTableSlot *slot);
-    // Where the last search ended.
+    // The page and item at which the last search ended.
     core::PageHint hint() const { return hint_; }
 
     // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none. Then hint() is
@@ -53,10 +53,10 @@ private:
     struct Entry {
         core::LaneKey place;
         ItemPointerData row;
-        OffsetNumber item; // InvalidOffsetNumber: of a posting list, whose rows cannot be marked alone
+        OffsetNumber item; // InvalidOffsetNumber: one row of a posting list, which cannot be marked alone
         bool behind_dead;
     };
-    // The entry behind which to go on: its key and its row; without a row, the reader goes on at the key.
+    // Where the reader goes on: behind the entry with this key and row; or at the key, if the row is invalid.
     struct Position {
         Datum tenant;
         int16 priority;
@@ -83,16 +83,16 @@ private:
     Snapshot snapshot_;
     IndexFetchTableData *rows_;
     BTScanInsert key_;
-    BlockNumber pages_; // the index has at least so many
+    BlockNumber pages_; // of the index when it was opened; it may have grown since
 
     core::PageHint hint_{};
-    bool hint_is_of_lane_;           // else of the lane that was read before it
-    bool lanes_are_in_order_ = true; // a lane without a hint begins where the last one ended
+    bool hint_is_of_lane_;           // false: the hint belongs to the lane that was read before this one
+    bool lanes_are_in_order_ = true; // lanes without a page hint have begun near where the last search ended
     Position behind_{};
     bool dead_too_, ended_;
-    bool skipped_; // dead entries, since the last one
+    bool skipped_; // dead entries were left out since the last entry that was read
     int wanted_, count_ = 0, at_ = 0, dead_ = 0;
-    BlockNumber page_; // where the entries were read, and its state then
+    BlockNumber page_; // that the entries were read from, and the page's LSN at that moment
     XLogRecPtr page_lsn_;
     Entry entries_[kMost];
     OffsetNumber dead_items_[kMost];

@@ -19,8 +19,8 @@ constexpr ShapeColumn kColumnsOfLeases[kLeaseColumns] = {
 };
 constexpr TableShape kLeases{RELKIND_RELATION, kColumnsOfLeases, kLeaseColumns, nullptr, 0, false};
 
-// How many jobs were claimed under the lease. The ids of a large claim are compressed: only the array's header
-// is unpacked, since a worker that completes the jobs one by one asks here for each. Runs inside call().
+// How many jobs were claimed under the lease. The ids of a large claim are compressed: this unpacks only the array's
+// header, because a worker that completes its jobs one by one reads the lease for each. Runs inside call().
 int64 jobs_of(TupleTableSlot *lease) {
     bool null = false;
     constexpr int32 kHeader = ARR_OVERHEAD_NONULLS(1) - VARHDRSZ;
@@ -29,8 +29,8 @@ int64 jobs_of(TupleTableSlot *lease) {
     return ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids));
 }
 
-// As end_lease() tells. It waits for no lock on the row: leases are locked before jobs, and here the jobs are
-// locked already. Runs inside call().
+// See end_lease(). It waits for no lock on the row: a transaction locks leases before jobs, and here it has locked
+// the jobs already. Runs inside call().
 bool end_in(Relation table, TupleTableSlot *lease, int64 jobs) {
     if (jobs_of(lease) != jobs)
         return true;

@@ -1,4 +1,4 @@
-// Lookups by index (see limit_lookups.hpp). A snapshot costs a microsecond, a lookup two.
+// Lookups by index (see limit_lookups.hpp). Taking a snapshot costs about a microsecond, a lookup two.
 #include "tables/limit_lookups.hpp"
 
 #include "tables/live_columns.hpp"

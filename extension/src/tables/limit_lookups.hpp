@@ -1,6 +1,6 @@
-// What the limits of a tenant are judged by, read below SQL. A claim that has just got the tenant's lock has to
-// see all that the lock's last holder did: it reads with a new snapshot each time. A claim without the lock
-// need not pay for that.
+// What a claim compares with a tenant's limits (running jobs, key holders, the rate), read below SQL. A claim that has
+// just got the tenant's lock has to see all that the transaction before it did under the lock, so it takes a new
+// snapshot for each lookup. A claim without the lock need not pay for that.
 #pragma once
 
 #include "pg/index_scan.hpp"
@@ -10,13 +10,13 @@ namespace fairq::tables {
 // Use: construct, ask, finish. A table is opened by the first question that needs it.
 class LimitLookups {
 public:
-    // recent: a snapshot that these lookups have taken before will do.
+    // recent: a snapshot that an earlier lookup of this object has taken is good enough.
     enum class Freshness { latest, recent };
     explicit LimitLookups(Oid schema) : schema_(schema) {}
 
-    // How many jobs of the tenant are running under its cap; counts up to `most`.
+    // How many running jobs of the tenant count for its cap; the lookup stops at `most`.
     int running(std::string_view tenant, int most, Freshness freshness);
-    // Whether a locked job holds the key: then its id.
+    // The id of the locked job that holds the key; none if there is no such job.
     std::optional<int64> key_holder(std::string_view tenant, std::string_view key);
     // When the tenant's next claim is due by its rate (GCRA's arrival time); none: never claimed.
     std::optional<TimestampTz> claim_due_at(std::string_view tenant, Freshness freshness = Freshness::latest);

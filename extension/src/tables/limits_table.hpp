@@ -1,12 +1,12 @@
-// tenant_limits below SQL: one tenant's row by one index descent, without planning or an executor. A claim
-// that visits a thousand tenants has no time for more.
+// tenant_limits below SQL: one tenant's row by one index descent, without planning or an executor, because a claim
+// may visit a thousand tenants.
 #pragma once
 
 #include "pg/index_scan.hpp"
 
 namespace fairq::tables {
 
-// A row of tenant_limits. A column that is NULL there is none here: no limit.
+// A row of tenant_limits. An empty optional stands for NULL: no limit.
 struct LimitsRow {
     int32 weight;
     std::optional<int32> max_concurrency;
@@ -16,16 +16,16 @@ struct LimitsRow {
     bool paused;
     std::optional<double> enqueue_rate_per_second;
     std::optional<int32> enqueue_burst;
-    bool cap_pending; // whether it is not NULL
+    bool cap_pending; // whether the column of that name is not NULL
 };
 
-// A look at the table by one of its indexes, at the rows of this moment, whatever the transaction's isolation
+// Reads the table by one of its indexes, and sees the rows of this moment, whatever the transaction's isolation
 // level. Use: construct, find or any as often as needed, finish.
 class LimitsTable {
 public:
     LimitsTable(Oid schema, const char *index);
     std::optional<LimitsRow> find(std::string_view tenant);
-    bool any(); // whether the index leads to a row
+    bool any(); // whether the index leads to any row
     void finish() { scan_.close(); }
 
 private:

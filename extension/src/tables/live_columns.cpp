@@ -1,4 +1,4 @@
-// Names, looked up once (see live_columns.hpp).
+// Oids of relations and of the enum, looked up once (see live_columns.hpp).
 #include "tables/live_columns.hpp"
 
 #include "pg/errors.hpp"
@@ -8,8 +8,8 @@ namespace fairq::tables {
 
 namespace {
 
-// What names stand for, remembered until the catalog may have changed: a call looks up some twenty of them.
-// Plain data, because it is emptied where nothing may raise.
+// The oid of each name, remembered until the catalog may have changed: a call looks up some twenty names. Plain
+// data, because a callback in which nothing may raise empties it.
 struct Known {
     Oid schema, oid;
     char name[NAMEDATALEN];
@@ -24,7 +24,8 @@ void forget(Datum, int, uint32) {
     ++changes;
 }
 
-// load() returns the oid, or InvalidOid, which is not remembered. No relation has the name of a status.
+// load() returns the oid, or InvalidOid, which is not remembered. Relations and statuses share the list, because no
+// relation has the name of a status.
 template <class Load>
 Oid oid_of(Oid schema, const char *name, Load &&load) {
     for (int i = 0; i < known_count; ++i)

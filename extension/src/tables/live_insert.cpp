@@ -19,7 +19,7 @@ Elements::Elements(const pg::Value &array, Oid type) {
 LiveInsert::LiveInsert(Oid schema, const NewRows &common)
     : common_(common), type_(pg::of(common.type).datum), empty_(pg::of_jsonb("{}").datum),
       table_(open_table(schema, "job_live", RowExclusiveLock)),
-      status_(status_datum(schema, common.status)) { // as it is under the lock
+      status_(status_datum(schema, common.status)) { // looked up under the table's lock
     possible_ = is_as_made(table_, kLiveShape);
     if (possible_)
         batch_.emplace(table_, pg::call([] { return GetCurrentCommandId(true); }));

@@ -6,7 +6,7 @@
 
 namespace fairq::tables {
 
-// What all jobs of one call have in common.
+// What is the same for all jobs of one call.
 struct NewRows {
     std::string_view type;
     const char *status;
@@ -18,7 +18,7 @@ struct NewRows {
     std::optional<int32> stage;
 };
 
-// The elements of an array; none of them for no array.
+// The elements of an array argument; no elements when the argument is NULL.
 class Elements {
 public:
     Elements(const pg::Value &array, Oid type);
@@ -31,7 +31,7 @@ private:
 
 struct NewRow {
     int64 id;
-    pg::Value tenant, payload, key, concurrency_key; // no payload: an empty object
+    pg::Value tenant, payload, key, concurrency_key; // NULL payload: an empty object
 };
 
 // Use: construct; if possible(), add each and finish(); close().

@@ -1,5 +1,5 @@
-// Walk and claim on job_live (see live_table.hpp). A claim locks the table, then rows; it takes no tenant's lock
-// here, and holds no page across a wait.
+// Walk and claim on job_live (see live_table.hpp). A claim locks the table, then a row, then that row's concurrency
+// key. It takes no tenant's lock here, waits for no lock of a row or a key, and keeps no page locked between entries.
 #include "tables/live_table.hpp"
 
 #include "pg/errors.hpp"
@@ -34,7 +34,7 @@ public:
         }
     }
 
-    // Passes over so many jobs, from `key` on, with all their entries. Returns the place right behind them.
+    // Passes over `count` jobs, from `key` on, with all their entries. Returns the key right behind them.
     core::LaneKey leave(int count, std::optional<core::LaneKey> &key) {
         core::LaneKey last = core::kFirstKey;
         for (; key && (count > 0 || *key == last); key = next()) {
@@ -52,9 +52,9 @@ private:
     bool dead_too_ = false;
 };
 
-// Whether no transaction has locked or changed this version, not even this one in an earlier command: to update
-// a version that an earlier command has replaced, and that the snapshot still sees, is an error. (With
-// assertions heap_update() always wants to wait.)
+// Whether no transaction, this one included, has locked or updated this version: its xmax is invalid. Only then
+// may an update go without a row lock: it is an error to update a version that an earlier command of this
+// transaction has replaced. (With assertions, heap_update() has to be told to wait: so the answer is no.)
 bool untouched(TupleTableSlot *slot) {
 #ifdef USE_ASSERT_CHECKING
     return false;
@@ -63,7 +63,7 @@ bool untouched(TupleTableSlot *slot) {
     return (header->t_infomask & HEAP_XMAX_INVALID) != 0;
 }
 
-// Whether no transaction in progress has this version, and none that committed has replaced it.
+// Whether no transaction in progress has locked or changed this version, and no committed one has replaced it.
 bool is_unclaimed(TupleTableSlot *slot) {
     HeapTupleHeader const header = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->base.tuple->t_data;
     if (is_held(slot))
@@ -73,8 +73,8 @@ bool is_unclaimed(TupleTableSlot *slot) {
            pg::call([&] { return !TransactionIdDidCommit(HeapTupleHeaderGetRawXmax(header)); });
 }
 
-// Adds the row that was written from the slot to the result, as a row of job_queue, whose columns are the first
-// ones of job_live: the values behind them may stay, only the row must not count them. Runs inside call().
+// Adds the row that was written from the slot to the result, as a row of job_queue. Its columns are the first ones
+// of job_live, so it is enough to lower the row's number of columns. Runs inside call().
 void put_version(TupleTableSlot *written, ReturnSetInfo *result) {
     HeapTuple const row = ExecFetchSlotHeapTuple(written, false, nullptr);
     HeapTupleHeaderSetNatts(row->t_data, result->setDesc->natts);
@@ -99,8 +99,8 @@ LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, 
         reader_.open(table_, lane_, snapshot_);
         seen_ = table_slot_create(table_, nullptr);
         held_ = table_slot_create(table_, nullptr);
-        changed_ =
-            MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsHeapTuple); // keeps what is written
+        // A slot of this kind keeps the row that the update writes.
+        changed_ = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsHeapTuple);
     });
     direct_ = is_as_made(table_, kLiveShape);
 }
@@ -132,9 +132,10 @@ ScanResult LiveTable::take(const ScanRequest &wanted, std::vector<ClaimedJob> &t
         pg::check_interrupts();
         if (reader_.is_behind_dead())
             scanned.over_dead();
-        // Not between the entries of one job: the last one may be the one that counts.
+        // A job may have several entries with one key, and only the last may lead to a row that the snapshot
+        // sees. So a walk does not stop between them.
         if (result.looked_at >= kMostAtOnce && *key != last) {
-            result.next = core::range_of(last).to; // so that its range and the next one meet
+            result.next = core::range_of(last).to; // so that the range scanned so far meets the next one
             scanned.end();
             return result;
         }
@@ -144,7 +145,7 @@ ScanResult LiveTable::take(const ScanRequest &wanted, std::vector<ClaimedJob> &t
         if (seen == Look::taken)
             taken.push_back(claimed(wanted.lane));
         note(seen, *key, scanned, result);
-        // A lane with nothing to park is not held up by those that have filled what a claim may park.
+        // Once a claim has parked its maximum, it leaves a lane after the next job that it parks there.
         if (result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may())) {
             result.empty = false; // the entries behind it were not looked at
             scanned.end();
@@ -167,7 +168,7 @@ void LiveTable::note(Look seen, core::LaneKey key, core::ScannedRanges &scanned,
     }
 }
 
-// Decides what is to be done with the job in seen_, and does it.
+// Takes the job in seen_, marks it to be parked, passes over it or leaves it to another transaction.
 LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
     pg::call([&] { slot_getallattrs(seen_); });
     if (value(kStatus) != queued_ || (!only_locked_.empty() && only_locked_.count(id()) > 0))
@@ -177,7 +178,7 @@ LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
     if (!types_.any()) {
         std::string_view const type = pg::text_of(value(kType));
         paused = types_.pauses(type);
-        // A job of a paused type that has a key is not parked, so it need not be locked either.
+        // A job with a key is not parked when its type is paused, so this claim does not lock it.
         if (paused ? has_key : !types_.accepts(type))
             return Look::unavailable;
     }
@@ -193,7 +194,7 @@ LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
             return key;
     if (direct_)
         return update(capped, true) == TM_Ok ? Look::taken : Look::unavailable;
-    only_locked_.insert(id()); // a second look at the lane would see it again
+    only_locked_.insert(id()); // until SQL updates the job, a second walk along the lane would see it again
     return Look::taken;
 }
 
@@ -227,7 +228,7 @@ bool LiveTable::lock() {
 core::LaneKey LiveTable::look_into(const std::string &tenant, const core::SkipRanges &skip_ranges,
                                    core::LaneKey key, int &entries, std::vector<core::LaneKey> &found) {
     key = skip_ranges.next(key);
-    auto const start = [&] { // dead entries count as well: thousands may stand in a row
+    auto const start = [&] { // dead entries count as looked at, because thousands may stand in a row
         reader_.start(tenant, key, entries, true);
     };
     start();
@@ -236,7 +237,7 @@ core::LaneKey LiveTable::look_into(const std::string &tenant, const core::SkipRa
         std::optional<core::LaneKey> const entry = reader_.next();
         if (!entry)
             key = core::kLastKey;
-        else if (entries <= 0 && *entry != seen) // a job may have several
+        else if (entries <= 0 && *entry != seen) // never between the entries of one job
             return *entry;
         else if (key = skip_ranges.next(*entry); key != *entry)
             start();
@@ -253,7 +254,7 @@ bool LiveTable::is_free() {
     return pg::call([&] { return slot_getattr(seen_, kStatus, &null); }) == queued_ && is_unclaimed(seen_);
 }
 
-// Updates the version in seen_. wait: false when no transaction has it, not even this one.
+// Updates the version in seen_. wait: false when no transaction, this one included, has locked it.
 TM_Result LiveTable::update(bool capped, bool wait) {
     pg::compat::TU_UpdateIndexes indexes = pg::compat::TU_None;
     TM_Result const updated = pg::call([&] {
@@ -284,17 +285,16 @@ void LiveTable::fill_changed(bool capped) {
     ExecStoreVirtualTuple(changed_);
 }
 
-// An index finds the job as running from now on, so this is no HOT update. The job leaves its lane while it
-// runs, which saves it a new entry there.
+// The index job_live_running gets an entry for the job, so this update is not HOT. Therefore the job leaves its
+// lane while it runs, or the update would add an entry to the lane index too.
 void LiveTable::fill_running() {
     change(kRunningSince, TimestampTzGetDatum(stamp_.at), false);
     change(kRunningPosition, value(kPosition), is_null(kPosition));
     change(kPosition, 0, true);
 }
 
-// After an update that was not HOT, because the page had no room for the new version or an index finds the row
-// by what has changed: each index that has the row needs an entry. (After a HOT update only those that
-// summarize do.)
+// An update is not HOT when the page had no room for the new version, or when an indexed column has changed. Then
+// each index that covers the row needs an entry. (After a HOT update only summarizing indexes do.)
 void LiveTable::add_index_entries(bool only_summarizing) {
     if (!indexes_)
         indexes_.emplace(table_);

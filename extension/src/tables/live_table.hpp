@@ -1,16 +1,14 @@
-// job_live below SQL: the walk over its lane index, and the claim of a row. This is what SQL cannot do: skip
-// from tenant to tenant by one index descent each, and update a tuple that is locked already without
-// planning, without an executor.
+// job_live below SQL: the walk over its lane index, and the claim of a row. SQL cannot skip from tenant to tenant
+// by one index descent each, nor update a row that is already locked without planning and without an executor.
 #pragma once
 
 #include "core/job_types.hpp"
 #include "core/skip_ranges.hpp"
 #include "pg/batch_insert.hpp"
+#include "tables/key_locks.hpp"
 #include "tables/lane_reader.hpp"
-#include "tables/limit_lookups.hpp"
 #include "tables/live_columns.hpp"
 
-#include <set>
 #include <unordered_set>
 
 namespace fairq::tables {
@@ -22,33 +20,16 @@ struct ClaimStamp {
     TimestampTz at;
 };
 
-// Which concurrency keys a claim may take: one job a key.
-class KeyLocks {
-public:
-    enum class State { free, busy, unknown };
-    KeyLocks(Oid queue, LimitLookups &lookups) : queue_(queue), lookups_(lookups) {}
-    // free: no job runs with the key, and none can until this transaction ends. busy: a running job or another
-    // claim has the key. unknown: this claim has as many locks as it may.
-    State take(std::string_view tenant, std::string_view key);
-    bool any() const { return locks_ > 0; }
-
-private:
-    Oid queue_;
-    LimitLookups &lookups_;
-    int locks_ = 0;
-    std::set<std::string> busy_; // tenant, a zero byte, key; those that this claim has taken too
-};
-
 struct ClaimedJob {
     int64 id;
     bool load_test;
     int lane;            // which of the claim's lanes it came from
     TimestampTz since;   // when it came into its lane
     int64 run;           // of a pipeline; 0: none
-    ItemPointerData row; // as the claim wrote it; invalid when the executor does
+    ItemPointerData row; // where the claim wrote it; invalid when an SQL statement will write it
 };
 
-// What is asked of a lane.
+// What a claim asks of one lane.
 struct ScanRequest {
     const std::string &tenant;
     int lane; // its number in the claim
@@ -56,8 +37,8 @@ struct ScanRequest {
     bool capped;                         // the jobs count for the tenant's cap
     const core::SkipRanges &skip_ranges; // to step over
     core::LaneKey from, to;              // where to look; to: not included
-    int ahead;           // entries to leave to other claims, which are about to take those jobs
-    core::PageHint hint; // where the last walk began
+    int ahead;           // how many jobs at the start to leave to other claims, which have drawn them
+    core::PageHint hint; // where the last walk along the lane began
 };
 
 // What a lane gave. empty: the claim's snapshot sees no other job in it that could be claimed.
@@ -65,16 +46,16 @@ struct ScanResult {
     int jobs = 0;
     bool empty = true;
     int looked_at = 0;                     // entries
-    core::LaneKey began = core::kFirstKey; // behind those that it left to other claims
-    std::optional<core::LaneKey> next =
-        {}; // where to ask again: it stopped, so that the claim can note how far it came
+    core::LaneKey began = core::kFirstKey; // behind the jobs that the walk left to other claims
+    // Where the claim goes on, if the walk stopped so that the claim can note how far it came.
+    std::optional<core::LaneKey> next = {};
     std::vector<core::KeyRange> scanned = {}; // where the claim has left nothing to claim
-    core::DirtyRanges own = {};               // where it has taken jobs, or will park them
+    core::DirtyRanges own = {};               // where the claim has taken jobs, or will park them
     core::PageHint hint = {};                 // where the walk began
 };
 
-// A claim in progress. Use: construct, next_lane/take as often as needed, finish. After an error the
-// transaction's abort releases what it holds; nothing here has a destructor to do it.
+// A claim in progress. Use: construct, next_lane/take as often as needed, finish. After an error the abort of
+// the transaction releases what the claim holds; a destructor must not, because it might raise.
 class LiveTable {
 public:
     LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows);
@@ -83,7 +64,7 @@ public:
     // Then hint() is where its lane begins.
     std::optional<std::string> next_lane(std::string_view after) { return reader_.next_lane(after); }
     core::PageHint hint() const { return reader_.hint(); }
-    // The last tenant that has one; or none.
+    // The last tenant that has an entry in the lane index; or none.
     std::optional<std::string> last_lane();
     // Takes queued jobs of the tenant, by priority, then position; skips rows that other transactions have
     // locked. Appends the jobs to `taken` and their rows to the tuplestore (when there is one).
@@ -94,7 +75,7 @@ public:
                             int &entries, std::vector<core::LaneKey> &found);
     void finish();
 
-    // Jobs whose key is busy or whose type is paused: this claim has locked them, and they are to be parked.
+    // Jobs whose key is busy or whose type is paused. This claim has locked them, and its caller parks them.
     const std::vector<int64> &to_park() const { return to_park_; }
     bool parks_all_it_may() const { return to_park_.size() >= kMostParked; }
 
@@ -104,7 +85,7 @@ public:
 private:
     // unavailable: another transaction has the job, or may have it; or the worker does not take its type.
     enum class Look { taken, passed, parked, unavailable };
-    static constexpr size_t kMostParked = 1000; // by one claim, and one a lane: some 20 ms
+    static constexpr size_t kMostParked = 1000; // by one claim, some 20 ms; then one more in each lane
     static constexpr int kMostAtOnce = 10000;   // entries, until the claim notes how far it came
 
     bool is_free();
@@ -133,20 +114,20 @@ private:
     ReturnSetInfo *rows_;
     Datum worker_;
     Relation table_, lane_;
-    Datum queued_, locked_; // as they are under the table's lock
+    Datum queued_, locked_; // values of job_status, looked up under the table's lock
     Snapshot snapshot_;
     LaneReader reader_;
     TupleTableSlot *seen_, *held_, *changed_;
     std::optional<pg::Indexes> indexes_;
     bool direct_;
     std::vector<int64> to_park_;
-    std::unordered_set<int64> only_locked_; // by this claim, and not updated yet: parked, or for the executor
+    std::unordered_set<int64> only_locked_; // jobs that this claim has locked; SQL will park or claim them
 };
 
 // A value of the enum job_status.
 Datum status_datum(Oid schema, const char *label);
 
-// Identity of the queue: its table. Raises when the extension's tables are gone.
+// job_live, whose oid identifies the queue. Raises when the extension's tables are gone.
 Oid live_table_oid(Oid schema);
 
 } // namespace fairq::tables

@@ -1,11 +1,11 @@
-// The low-water mark of an index (see low_water_mark.hpp). A dirty snapshot costs nothing, and tells what
-// matters: an entry that it does not show belongs to a row that a commit, or this transaction, moved away, or
-// that a rollback took back. Such an entry is dead for good, unless this transaction rolls back. As soon as no
-// snapshot sees the row, the entry is marked as dead and scans pass it. But while a transaction holds an old
-// snapshot, dead entries pile up. Then the time behind them is remembered as the low-water mark, and the next
-// look starts there: each entry is passed once. That hides nothing for long, because the entries below the mark
-// are looked at again and again. What came late (a job that was due before its row was written, one that a
-// rollback gave back, a clock that was set back) is found by that look, and its time becomes the new mark.
+// The low-water mark of an index (see low_water_mark.hpp). A look reads the index with a dirty snapshot. An entry
+// whose row that snapshot does not see is dead for good, unless this transaction rolls back: a commit or this
+// transaction has changed or deleted the row, or a rollback has undone it. Once no snapshot sees the row, a scan marks
+// the entry and later scans pass over it. But while a transaction holds an old snapshot, unmarked dead entries pile
+// up. Then the time behind them is stored as the low-water mark, and the next look starts there. This hides no row
+// for long: after one to ten seconds a full look reads the index from its first entry again. It finds a row that came
+// below the mark (a job that was due before its row was written or that a rollback gave back, or any row after the
+// clock was set back), and the time of that row becomes the new mark.
 #include "tables/low_water_mark.hpp"
 
 #include "tables/live_table.hpp"
@@ -15,13 +15,15 @@ namespace fairq::tables {
 
 namespace {
 
-constexpr int kAlwaysLookedAt = 32; // entries: some microseconds
+using shared::queue_state::MarkedIndex;
+
+constexpr int kAlwaysLookedAt = 32; // entries that each look reads from the first one on: some microseconds
 constexpr int64 kLookAgain = USECS_PER_SEC, kLookAgainAtLast = 10 * USECS_PER_SEC;
-constexpr int64 kPartOfTime = 100; // of the time, a hundredth goes into looking again
+constexpr int64 kPartOfTime = 100; // a full look is repeated after 100 times the time that it took
 
 struct Index {
     const char *table, *name;
-    shared::queue_state::MarkedIndex marked;
+    MarkedIndex marked;
 };
 
 class Look {
@@ -32,8 +34,8 @@ public:
         scan_.want_entries(); // the time is read from the entry, since a dead row has none
     }
 
-    // Passes dead entries from that time on, up to `most` of them. True when it came to a row, or to the last
-    // entry.
+    // Passes dead entries from the time `from` on, at most `most` of them. True when the look has found a row or
+    // has passed the last entry.
     bool run(TimestampTz from, int64 most) {
         passed_to_ = from;
         scan_.start({{1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from)},
@@ -61,8 +63,8 @@ private:
     std::optional<TimestampTz> found_;
 };
 
-// For an index that begins with many dead entries.
-void look_further(Look &look, Oid queue, shared::queue_state::MarkedIndex index) {
+// The look at an index that begins with many dead entries: from the low-water mark on, or a full look.
+void look_further(Look &look, Oid queue, MarkedIndex index) {
     shared::queue_state::LowWaterMark mark = shared::queue_state::low_water_mark(queue, index);
     TimestampTz const now = GetCurrentTimestamp();
     bool const again = now >= mark.look_again_at || mark.look_again_at > now + kLookAgainAtLast;
@@ -88,19 +90,15 @@ std::optional<TimestampTz> first(Oid schema, const Index &index, TimestampTz unt
 } // namespace
 
 std::optional<TimestampTz> first_due_job(Oid schema, TimestampTz until) {
-    return first(schema, {"job_live", "job_live_due", shared::queue_state::MarkedIndex::due_jobs}, until);
+    return first(schema, {"job_live", "job_live_due", MarkedIndex::due_jobs}, until);
 }
 
 std::optional<TimestampTz> first_advancing_run(Oid schema) {
-    return first(
-        schema,
-        {"pipeline_runs", "pipeline_runs_advancing", shared::queue_state::MarkedIndex::advancing_runs},
-        DT_NOEND);
+    return first(schema, {"pipeline_runs", "pipeline_runs_advancing", MarkedIndex::advancing_runs}, DT_NOEND);
 }
 
 std::optional<TimestampTz> first_lease(Oid schema, TimestampTz until) {
-    return first(schema, {"job_leases", "job_leases_locked_at", shared::queue_state::MarkedIndex::leases},
-                 until);
+    return first(schema, {"job_leases", "job_leases_locked_at", MarkedIndex::leases}, until);
 }
 
 } // namespace fairq::tables

@@ -21,7 +21,7 @@ public:
           scan_(open_for_scan(schema, "job_live", index), conditions, pg::IndexScan::Sees::statement),
           queued_(status_datum(schema, "queued")) {}
 
-    // A time of the first queued job among the next `most` ones. ended: whether there were fewer.
+    // The column `time` of the first queued job among the next `most` jobs. ended: whether there were fewer jobs.
     std::optional<TimestampTz> first_queued(Column time, int64 most, bool &ended) {
         ended = false;
         for (int64 looked_at = 0; looked_at < most; ++looked_at) {
@@ -54,11 +54,11 @@ private:
 
     bool load_test_only_;
     pg::IndexScan scan_;
-    Datum queued_; // as it is under the table's lock
+    Datum queued_; // looked up under the table's lock
 };
 
-// The oldest of the lanes' first queued jobs: within a lane they stand by priority, then by the time they
-// came.
+// The oldest of the lanes' first queued jobs. A lane is in the order of priorities, then of positions, so its first
+// job is mostly its oldest.
 std::optional<TimestampTz> oldest_by_lanes(Oid schema, bool load_test_only) {
     Reader reader(schema, "job_live_lane", 1, load_test_only);
     std::optional<TimestampTz> oldest;

@@ -5,9 +5,9 @@
 
 namespace fairq::tables {
 
-// created_at of the oldest queued job (only of the type load_test, if asked), or none. Jobs are read by id, the
-// order in which they were enqueued. When the first 10,000 are not queued, the answer is the oldest of the first
-// queued jobs of 1,000 lanes.
+// created_at of the oldest queued job (load_test_only: of the type load_test), or none. Jobs are read by id, that is
+// in the order in which they were enqueued. When none of the first 10,000 is queued, the answer is the oldest among
+// the first queued jobs of 1,000 lanes.
 std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only);
 
 // Since when the first queued job of each lane can be claimed. running: about how many running jobs stand in

@@ -1,4 +1,4 @@
-// Look, lock, look again (see open_relation.hpp), as RangeVarGetRelidExtended() does.
+// Looks a name up, locks the relation and looks again (see open_relation.hpp), as RangeVarGetRelidExtended() does.
 #include "tables/open_relation.hpp"
 
 #include "tables/live_columns.hpp"

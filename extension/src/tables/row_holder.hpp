@@ -1,4 +1,4 @@
-// Which transaction has a row just now, told without taking a lock.
+// Which transaction holds a row at this moment, found out without taking a lock.
 #pragma once
 
 #include "pg/boundary.hpp"
@@ -6,9 +6,10 @@
 namespace fairq::tables {
 
 // Whether another transaction in progress has locked or changed this version, or this transaction has changed
-// it. The row's header tells, which saves a claim most of the tries to lock rows that another claim is taking.
-// What the header does not tell, the lock does. A row that this transaction has only locked is not held (a claim
-// has locked the jobs that it promoted and reclaimed), nor is one that others only reference (FOR KEY SHARE).
+// it. It reads only the row's header, which saves a claim most attempts to lock rows that another claim is taking.
+// False does not mean free: with several lockers in a multixact only an attempt to lock the row decides. A row that
+// this transaction has only locked is not held (a claim has locked the jobs that it promoted and reclaimed), nor is a
+// row that other transactions only reference (FOR KEY SHARE).
 bool is_held(TupleTableSlot *slot);
 
 // The process whose transaction holds an unfinished job, as the active snapshot sees it; 0 when it is no process

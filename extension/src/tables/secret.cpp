@@ -1,4 +1,4 @@
-// Reading queue_secret (see secret.hpp): below SQL, because claims ask for it in the midst of their own work.
+// Reading queue_secret (see secret.hpp): below SQL, because a claim needs it while it walks below SQL itself.
 #include "tables/secret.hpp"
 
 #include "pg/errors.hpp"
@@ -10,7 +10,7 @@ namespace fairq::tables {
 
 namespace {
 
-// The first row's. Runs inside call().
+// Reads the key from the first row; false when there is none or it has another length. Runs inside call().
 bool read_first(Relation table, core::SipKey *key) {
     TupleTableSlot *const row = table_slot_create(table, nullptr);
     TableScanDesc const scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);

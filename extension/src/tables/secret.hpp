@@ -1,5 +1,5 @@
-// The secret that locks of tenants and keys are hashed with: one a database, in the table queue_secret. All
-// sessions have the same one, or their locks would mean nothing to each other.
+// The secret that locks of tenants and keys are hashed with. The database's table queue_secret holds it, so that all
+// sessions make the same lock from the same name.
 #pragma once
 
 #include "core/siphash.hpp"

@@ -1,5 +1,5 @@
-// Comparing tables with what the script made (see table_shape.hpp). Everything is in the relation cache, but for
-// the text of an expression, which the server prints.
+// Comparing tables with what the script made (see table_shape.hpp). All that it compares is in the relation cache,
+// except the texts of expressions, which the server prints.
 #include "tables/table_shape.hpp"
 
 #include "pg/spi.hpp"
@@ -22,7 +22,7 @@ constexpr int kMostAnswers = 8; // job_live, job_leases, job_history, and the pa
 Answer answers[kMostAnswers];
 int next_place = 0;
 
-// `@` stands for the schema. The names in what the server prints are qualified, by a pinned search_path.
+// `@` stands for the schema. The pinned search_path makes the server qualify all names in the text that it prints.
 std::string with_schema(std::string_view text) {
     std::string all;
     for (char const c : text)
@@ -108,7 +108,7 @@ bool is_as_made(Relation table, const TableShape &expected) {
         answer = &answers[next_place++ % kMostAnswers];
     else if (answer->generation == generation)
         return answer->as_made;
-    *answer = {InvalidOid, 0, false}; // should the comparison raise
+    *answer = {InvalidOid, 0, false}; // so that no answer remains if the comparison raises
     *answer = {oid, generation, compare(table, expected)};
     return answer->as_made;
 }

@@ -1,13 +1,13 @@
-// Whether a table still is as the script made it. Only then is writing its rows below SQL all that a statement
-// would do; else the statement itself is run. Indexes need no comparison: what is written below SQL gets its
-// entries in all of them.
+// Whether a table still is as the script made it. Only then do rows written below SQL have all the effects that a
+// statement would have; otherwise the caller runs the statement. Indexes need no comparison, because a row that is
+// written below SQL gets its entries in all of them.
 #pragma once
 
 #include "pg/values.hpp"
 
 namespace fairq::tables {
 
-constexpr Oid kJobStatus = InvalidOid; // as the type of a column: the extension's own
+constexpr Oid kJobStatus = InvalidOid; // as the type of a column: the extension's enum job_status
 
 struct ShapeColumn {
     const char *name;
@@ -24,7 +24,7 @@ struct TableShape {
     int column_count;
     const char *const *checks; // as the server prints them, with `@` for the schema
     int check_count;
-    bool insert_only; // else no publication may refuse an UPDATE or a DELETE either
+    bool insert_only; // false: rows are changed too, so no publication may refuse an UPDATE or a DELETE
 };
 
 // Remembered until the table changes.

@@ -1,10 +1,9 @@
-// Tenant locks (see tenant_lock.hpp): advisory lock tags that no SQL function can make (field 4 is 1 or 2
-// there), on a hash of 64 bits. Two names with one hash only keep each other waiting; but nobody without the
-// secret finds two such, nor what another one's lock is.
+// Locks of tenants and of keys (see tenant_lock.hpp): advisory locks whose tags no SQL function can make (there
+// field 4 is 1 or 2), on a hash of 64 bits. Two names that share a hash only delay each other. Without the secret
+// no role can find such names, nor the lock of another tenant.
 #include "tables/tenant_lock.hpp"
 
 #include "pg/spi.hpp"
-#include "tables/live_table.hpp"
 #include "tables/secret.hpp"
 
 namespace fairq::tables {
@@ -12,9 +11,8 @@ namespace fairq::tables {
 namespace {
 
 constexpr uint16 kLockKind = 3;
-constexpr int kMostKeyLocks = 256; // of one claim: the server's lock table is everybody's
 
-// By the secret of the database. Names have no zero byte, so that no tenant's text is one of a key.
+// Hashed with the secret of the database. A name contains no zero byte, so a tenant's text never equals a key's.
 uint64 hash_of(Oid queue, std::string_view tenant, std::optional<std::string_view> key = std::nullopt) {
     std::string text(reinterpret_cast<const char *>(&queue), sizeof queue);
     text.append(tenant);
@@ -37,12 +35,12 @@ bool try_lock(uint64 hash) {
     });
 }
 
-bool others_have(uint64 hash) {
+bool is_locked(uint64 hash) {
     return pg::call([&] {
         LOCKTAG const tag = tag_of(hash);
-        int others = 0;
-        GetLockConflicts(&tag, ExclusiveLock, &others);
-        return others > 0;
+        int holders = 0;
+        GetLockConflicts(&tag, ExclusiveLock, &holders);
+        return holders > 0;
     });
 }
 
@@ -50,7 +48,7 @@ bool others_have(uint64 hash) {
 
 bool try_lock_tenant(Oid queue, std::string_view tenant) {
 #ifdef FAIRQ_TEST_WITHOUT_TENANT_LOCK
-    return true; // of a library that only tests load: their hammer has to find what this lets through
+    return true; // only tests load this library: they have to see that a cap is exceeded without the lock
 #endif
     return try_lock(hash_of(queue, tenant));
 }
@@ -60,24 +58,11 @@ bool try_lock_key(Oid queue, std::string_view tenant, std::string_view key) {
 }
 
 bool tenant_is_locked(Oid queue, std::string_view tenant) {
-    return others_have(hash_of(queue, tenant));
+    return is_locked(hash_of(queue, tenant));
 }
 
 bool key_is_locked(Oid queue, std::string_view tenant, std::string_view key) {
-    return others_have(hash_of(queue, tenant, key));
-}
-
-KeyLocks::State KeyLocks::take(std::string_view tenant, std::string_view key) {
-    std::string name(tenant);
-    name.append(1, '\0').append(key);
-    if (busy_.count(name) > 0)
-        return State::busy;
-    if (locks_ == kMostKeyLocks)
-        return State::unknown;
-    bool const locked = try_lock_key(queue_, tenant, key);
-    locks_ += locked ? 1 : 0;
-    busy_.insert(std::move(name));
-    return locked && !lookups_.key_holder(tenant, key) ? State::free : State::busy;
+    return is_locked(hash_of(queue, tenant, key));
 }
 
 } // namespace fairq::tables

@@ -1,6 +1,6 @@
-// Claim slots: so many claims of a queue work at once, and any other claim waits for a moment (see Ring). If
-// there were more claims than a lane has room for skip ranges, claims would walk over the jobs of other
-// claims, page by page, and a server with more sessions than processors would do little else.
+// Claim slots: only kAtOnce claims of a queue work at the same time, and each further claim waits for a moment (see
+// Ring). More claims than that would split a lane into more skip ranges than it has room for: then claims would walk
+// over jobs that other claims are taking, page by page, and a busy server would do little else.
 #include "shared/ring/memory.hpp"
 #include "shared/ring/ring.hpp"
 

@@ -244,7 +244,7 @@ void make_skip_ranges(int place, const std::vector<core::KeyRange> &scanned, uin
     Lane &lane = memory->lane[place];
     Queue const &queue = memory->queues[lane.queue];
     if (queue.clock - since > kChanges)
-        return; // too many changes since to remember them all
+        return; // more changes since then than the queue remembers
     for (core::KeyRange const &range : scanned)
         lane.skip_ranges.add(range);
     for (uint64 change = since + 1; change <= queue.clock; ++change)

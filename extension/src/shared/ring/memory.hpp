@@ -80,7 +80,7 @@ struct Memory {
     LWLock *lock;
     core::SipKey key; // of the tenants' hashes
     uint64 clock;
-    uint64 openings; // counts when a tenant may run more: a job came, or one that counted for its cap ended
+    uint64 openings; // counts openings: a job entered a lane, or one that counted for its tenant's cap ended
     int32 capacity;  // how many elements bucket, scheduled and lane have
     int32 used;      // lanes from this index on were never used
     int32 free;      // first in the list of free lanes; index + 1
@@ -112,9 +112,9 @@ void prefetch_lane(int queue, std::string_view tenant, bool lane);
 void enter(int queue, std::string_view tenant, core::KeyRange where);
 void open(int queue, std::string_view tenant); // the tenant may run more jobs than before
 int known_cap(int place, TimestampTz now);     // the cap at which the tenant is known to be; or 0
-// Makes skip ranges of what a claim has scanned, except where the lane has changed after change `since`.
+// Makes skip ranges of what a claim has scanned, except where the lane has changed after the change number `since`.
 void make_skip_ranges(int place, const std::vector<core::KeyRange> &scanned, uint64 since);
-void forget_skip_ranges(int queue); // claims that are at work do not make any either
+void forget_skip_ranges(int queue); // what claims at work have scanned makes no skip ranges either
 core::Schedule schedule_of(int queue);
 void install_draw_callbacks();
 void begin_minute(int queue, TimestampTz now); // to be called before the schedule moves on

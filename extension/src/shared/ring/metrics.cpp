@@ -152,7 +152,7 @@ Figures figures(Oid table) {
 }
 
 std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant) {
-    std::vector<core::ScheduledLane> lanes; // a copy, so that the lock is not held while we count
+    std::vector<core::ScheduledLane> lanes; // a copy, so that this session counts without the lock
     core::ScheduleState state;
     int own = -1;
     if (memory == nullptr)

@@ -15,7 +15,7 @@ using ring::memory;
 using ring::Queue;
 
 constexpr size_t kAddAtOnce = 256; // changes, while the lock is held once
-constexpr size_t kShort = 4096;    // changes: a list of so many need not be shortened
+constexpr size_t kShort = 4096;    // changes: a list that is not longer is not worth shortening
 
 struct Change {
     int nesting;
@@ -29,7 +29,7 @@ struct Changes {
 };
 pg::PendingChanges<Changes> pending;
 
-// The same for all changes of one tenant on one nesting level.
+// One key for all changes of one tenant on one nesting level.
 std::string key_of(const Change &change) {
     return std::to_string(change.nesting) + ' ' + change.tenant;
 }

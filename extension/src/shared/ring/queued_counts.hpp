@@ -14,7 +14,7 @@ using QueuedCounts = shared::NameMap<int64>;
 
 void install_callbacks(); // by _PG_init, when preloaded, after those of the counters
 
-// So many jobs of the tenant became queued; a negative number: so many are not queued any more.
+// `jobs` jobs of the tenant became queued; a negative number: that many are not queued any more.
 void changed(Oid table, std::string_view tenant, int64 jobs);
 // Adds to `counts` what this transaction has changed and not committed yet.
 void add_pending(QueuedCounts &counts);

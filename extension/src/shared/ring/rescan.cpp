@@ -10,12 +10,12 @@ constexpr int kMostRescanned = 1000;   // lanes, by one claim
 constexpr int kRescannedWhenNew = 200; // lanes, by each claim after a restart: 0.3 ms
 constexpr int64 kLaneEvery = 1000;     // microseconds
 constexpr int64 kEntryEvery = 50;      // microseconds: 20,000 a second, 2 to 3 % of a core
-constexpr int kWorthALane = 100;       // entries: a walk over so many is remembered, if need be in a new lane
+constexpr int kWorthALane = 100;       // entries: for a walk over so many, skip ranges are worth a new lane
 constexpr int kMostEntries = 10000;    // by one claim: some milliseconds
 
 } // namespace
 
-// Our queue's entry, or -1 when another queue has got it.
+// The entry of this ring's queue, or -1 when another queue has got it.
 int Ring::own_queue() const {
     return queue_ >= 0 && memory->queues[queue_].table == table_ ? queue_ : -1;
 }
@@ -26,7 +26,7 @@ void Ring::remember(Grant *first, size_t count) const {
     Exclusive const lock;
     if (own_queue() < 0)
         return;
-    for (bool const lane : {false, true}) // else each lane would be a wait for memory of its own
+    for (bool const lane : {false, true}) // all buckets, then all lanes: so the cache misses overlap
         for (Grant const *grant = first; count > 1 && grant != first + count; ++grant)
             prefetch_lane(queue_, grant->tenant, lane);
     for (Grant *grant = first; grant != first + count; ++grant) {
@@ -44,7 +44,7 @@ void Ring::remember(Grant *first, size_t count) const {
     }
 }
 
-// By the time now, not by when the claim began: it may have waited for a claim slot.
+// It reads the clock anew, because the claim may have waited for a claim slot since it began.
 Ring::Rescan Ring::next_rescan() const {
     TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;

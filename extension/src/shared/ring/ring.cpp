@@ -87,13 +87,13 @@ Ring::Ring(Oid table) : table_(table) {
 }
 
 std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const {
-    bool const knows_caps = !has_pending_changes(); // our own changes are not in them yet
+    bool const knows_caps = !has_pending_changes(); // known caps leave out this transaction's changes
     std::vector<Grant> grants;
     if (drawn == nullptr)
         drawn = new std::vector<Drawn>;
     Exclusive const lock;
     if (memory->queues[queue_].table != table_)
-        return grants; // another queue has got our queue's entry
+        return grants; // another queue has got this queue's entry
     core::Schedule schedule = schedule_of(queue_);
     std::vector<core::Grant> const drawn_grants = core::draw(schedule, jobs, room);
     grants.reserve(drawn_grants.size());
@@ -109,7 +109,7 @@ std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, Tim
     return grants;
 }
 
-// All charges are taken back first, because record() reads the clock, which goes back with them.
+// All lanes give their unused charges back first, because that sets the clock back, and record() reads the clock.
 void Ring::settle(const std::vector<Grant> &grants, TimestampTz at) const {
     Exclusive const lock;
     return_drawn();

@@ -8,7 +8,7 @@
 //   - until a rescan has seen the whole lane index, after a restart or when the ring was full, the ring is
 //     not complete(), and claims walk over the index;
 //   - claims rescan the lane index, a lane each millisecond, and so find jobs that were written directly to
-//     the tables or of which a change was lost.
+//     the tables, or lanes whose entry into the ring was lost.
 //
 // For each lane the ring also remembers its skip ranges, where claims found nothing to claim but finished and
 // locked jobs: the next claims step over them. While an old snapshot exists, vacuum leaves the entries of

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kEnterAtOnce = 256; // lanes, while the lock is held once
 
-// By their names: the order in which lanes enter the ring is nobody's secret, and nobody's choice.
+// In the order of names: the order in which lanes enter the ring must not depend on the secret key of a hash.
 using Lanes = std::map<std::string, core::DirtyRanges, std::less<>>;
 
 // The lanes to enter when this nesting level of the transaction is rolled back.
@@ -52,7 +52,7 @@ void enter_all(const Lanes &lanes) {
         Exclusive const lock;
         int const queue = find_queue(pending.table());
         for (int i = 0; i < kEnterAtOnce && lane != lanes.end(); ++i, ++lane)
-            if (queue >= 0) // else no session has claimed yet, and the rescan is still to come
+            if (queue >= 0) // otherwise no session has claimed yet, and the rescan is still to come
                 enter_at(queue, lane->first, lane->second);
     }
 }
@@ -92,8 +92,8 @@ Level &level_of(Oid table) {
     return levels.back();
 }
 
-// Enters the lanes of the levels that are rolled back; `left` levels stay. Their lanes must not enter: claims
-// would look at them for nothing at each rollback of a savepoint, and may look at so many lanes only.
+// Enters the lanes of the levels that are rolled back. The lanes of the `left` outer levels must not enter: at each
+// rollback of a savepoint, claims would look at them for nothing, and a claim looks at a limited number of lanes.
 void roll_back(size_t left) {
     for (std::vector<Level> &levels = pending->at_abort; levels.size() > left; levels.pop_back()) {
         enter_all(levels.back().lanes);
@@ -135,7 +135,7 @@ void install_callbacks() {
 
 namespace {
 
-// Those of one call come in the order of their names.
+// A call adds its lanes in the order of their names, mostly behind all lanes that are there.
 void add(Lanes &lanes, std::string_view tenant, core::KeyRange where) {
     auto found = lanes.find(tenant);
     if (found == lanes.end())

@@ -17,9 +17,10 @@ struct Slot {
     int32 next;   // in the queue's list, towards waiters that came later, or in that of free slots; index + 1
     int32 previous;
     int32 queue;
-    bool woken;               // and therefore in no list any more
-    int32 bound;              // to how many tenants the waiter is bound; 0: to none, any job will do
-    uint64 tenants[kTenants]; // their hashes; a waiter that is bound to more tenants is always woken
+    bool woken;  // and therefore in no list any more
+    int32 bound; // to how many tenants the waiter is bound; 0: to none, it takes jobs of any tenant
+    // Their hashes; a waiter that is bound to more tenants is woken when jobs of any tenant come.
+    uint64 tenants[kTenants];
 };
 
 struct Queue {
@@ -31,7 +32,7 @@ struct Queue {
     TimestampTz opens_at; // when a rate lets the next job through; DT_NOEND: none is known to hold one
 };
 
-// What can be read without the lock. Sessions of queues that share a bucket look for jobs once too often.
+// What can be read without the lock. Queues may share a bucket; then their sessions sometimes look for jobs in vain.
 struct Bucket {
     pg_atomic_uint64 news;    // counts transactions that brought something to claim
     pg_atomic_uint32 waiting; // waiters that were not woken
@@ -68,8 +69,8 @@ void wake_leader(int queue);
 // job: it does not count, and if the unbound waiters do not suffice, all bound ones are woken.
 void wake_any(int queue, int64 jobs);
 
-// Without the lock: at the end of each transaction of this process. If an error ends it after this process
-// was woken as a waiter, another waiter is woken.
+// To be called without the lock, at the end of each transaction of this process. If an error ends the transaction
+// after this process was woken as a waiter, another waiter is woken.
 void end_with_transaction(bool error);
 
 } // namespace fairq::shared::waiters

@@ -17,11 +17,12 @@ using Jobs = std::unordered_map<uint64, int64>; // numbers of jobs, by the hash 
 struct Pending {
     Jobs at_commit;
     int64 at_abort = 0;
-    std::map<std::string, int64, std::less<>>
-        opened;                              // tenants that may be served again; all are in at_commit
-    bool brings_jobs = false;                // counts as news in any case
-    std::set<std::string, std::less<>> held; // tenants whose locks we hold; all are in the maps above
-    uint64 news_when_held = 0;               // the news when the claim began that got the first of them
+    // Tenants that may be served again; all are in at_commit.
+    std::map<std::string, int64, std::less<>> opened;
+    bool brings_jobs = false; // counts as news in any case
+    // Tenants that this transaction has locked; all are in the maps above.
+    std::set<std::string, std::less<>> held;
+    uint64 news_when_held = 0; // the news when the claim began that got the first of them
     bool wakes_all = false;
     TimestampTz due_at = DT_NOEND, opens_at = DT_NOEND;
 
@@ -40,8 +41,8 @@ pg::PendingChanges<Pending> pending;
 enum class Ended { nothing, commit, abort, savepoint };
 Ended ended = Ended::nothing; // what has ended without having woken waiters yet
 
-// Waiters that are bound to tenants are woken first, since they can take only jobs of these. What jobs are
-// left wake the other waiters.
+// Waiters that are bound to tenants are woken first, since they can take only jobs of these tenants. The jobs that
+// are left wake the other waiters.
 void wake_for(int queue, Jobs &jobs, int64 left) {
     for (int link = memory->queues[queue].last; link != 0;) {
         int const slot = link - 1;
@@ -73,7 +74,7 @@ bool has_waiters() {
     return pg_atomic_read_u32(&bucket_of(pending.table()).waiting) > 0;
 }
 
-// The news changes before we look for waiters, just as a waiter registers before it looks at the news.
+// A commit changes the news before it looks for waiters, just as a waiter registers before it looks at the news.
 void add_news() {
     pg_atomic_fetch_add_u64(&bucket_of(pending.table()).news, 1);
 }
@@ -108,8 +109,8 @@ void publish_times() {
         wake_leader(queue);
 }
 
-// If the news has changed since our claim looked, jobs may have come for a tenant whose lock we hold, and
-// other claims passed over them: then the tenant opens when our transaction ends.
+// If the news has changed since this transaction's claim looked, jobs may have come for a tenant whose lock the
+// transaction holds, and other claims have passed over them: then the tenant opens when the transaction ends.
 bool open_held() {
     bool const opens = !pending->held.empty() && news(pending.table()) != pending->news_when_held;
     for (auto entry = pending->opened.begin(); opens && entry != pending->opened.end(); ++entry)
@@ -144,8 +145,8 @@ void at_abort() {
         wake_any(queue, pending->at_abort);
 }
 
-// Savepoints have no lists of their own: a waiter that is woken for nothing costs one look. What a prepared
-// transaction brings is found by the next claim.
+// Changes of savepoints that were rolled back stay in the lists, because a needless wake-up costs only one claim. The
+// next claim finds what a prepared transaction brings.
 void at_end(pg::TransactionEvent event) {
     if (event == pg::TransactionEvent::commit || event == pg::TransactionEvent::abort)
         end_with_transaction(event == pg::TransactionEvent::abort);
@@ -162,7 +163,8 @@ void at_end(pg::TransactionEvent event) {
 }
 
 // A transaction's locks outlive its changes by a moment. A waiter that is woken in between, or sees the news,
-// would claim at once, find a tenant locked, and then wait for a wake-up that never comes. So locks go first.
+// would claim at once, find a tenant locked, and then wait for a wake-up that never comes. So waiters are woken only
+// after the locks are released.
 void after_locks(ResourceReleasePhase phase, bool, bool, void *) {
     if (phase != RESOURCE_RELEASE_AFTER_LOCKS || ended == Ended::nothing)
         return;

@@ -1,4 +1,4 @@
-// What a session does that waits, and what its claims have seen (see waiters.hpp).
+// What a waiting session does, and what its claims have seen (see waiters.hpp).
 #include "shared/waiters/waiters.hpp"
 
 #include "shared/waiters/memory.hpp"
@@ -15,7 +15,7 @@ struct Seen {
     Oid table;
     std::uint64_t news;
     Saw saw;
-    int visited; // lanes, by claims that stopped and went on one behind the other
+    int visited; // lanes, by successive claims that stopped early, each of which began where the last one stopped
 };
 Seen last_claim = {InvalidOid, 0, Saw::more, 0};
 
@@ -82,7 +82,8 @@ Watch watch() {
     return {slot.woken, queue.first == own + 1, queue.due_at, queue.opens_at};
 }
 
-// The look sees the jobs that are committed before; those committed from here on set due_at if it is earlier.
+// The look sees the jobs that were committed before it. A job that is committed from here on sets due_at if it is
+// due earlier.
 void begin_look() {
     Exclusive const lock;
     memory->queues[memory->slots[own].queue].due_at = DT_NOEND;

@@ -23,14 +23,15 @@ bool available();
 
 // ------------------------------------------------------------------------------- what a transaction brings
 
-// When this transaction commits, so many jobs of the tenant can be claimed.
+// When this transaction commits, `jobs` jobs of the tenant can be claimed.
 void jobs_came(Oid table, std::string_view tenant, int64 jobs);
-// When this transaction, or a savepoint in it, rolls back, so many jobs can be claimed again.
+// When this transaction, or a savepoint in it, rolls back, `jobs` jobs can be claimed again.
 void jobs_come_back(Oid table, int64 jobs);
-// The tenant may be served again if it has jobs: fewer jobs count for its cap, or its lock is free.
+// After this transaction the tenant may be served again: fewer jobs count for its cap, or its lock is free. Waiters
+// are woken if the tenant has jobs.
 void tenant_opens(Oid table, std::string_view tenant);
-// The same, if the queue's news has changed from `news` by the end of this transaction: it has the tenant's
-// lock until then, so that claims passed over what came meanwhile.
+// The same, if the queue's news differs from `news` at the end of this transaction: the transaction has the tenant's
+// lock until then, and other claims have passed over the jobs that came meanwhile.
 void tenant_held(Oid table, std::string_view tenant, std::uint64_t news);
 // The limits of a tenant or of the queue have changed: all waiters are woken.
 void rules_changed(Oid table);
@@ -40,11 +41,11 @@ void rate_opens(Oid table, TimestampTz at); // a rate lets the next job through 
 // ------------------------------------------------------------------------------------------ what a claim saw
 
 std::uint64_t news(Oid table); // to be read before the claim's snapshot is taken
-// all: the claim saw all that it could claim. more: there may be more. stopped: it looked only at `visited`
-// of `lanes` lanes.
+// all: the claim saw all that it could claim. more: the claim may have left jobs that a session could claim.
+// stopped: it looked only at `visited` of `lanes` lanes.
 enum class Saw { all, more, stopped };
 void claimed(Oid table, std::uint64_t news, Saw saw, int visited = 0, int lanes = 0);
-// A claim for all tenants and types has seen what this transaction brought: no waiter need be woken for that.
+// A claim for all tenants and types has seen the jobs that this transaction brought, so they need not wake a waiter.
 void own_jobs_seen();
 
 // ------------------------------------------------------------------------------------------ waiting
