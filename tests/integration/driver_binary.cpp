@@ -21,8 +21,8 @@ using namespace fairq::test;
 
 namespace {
 
-constexpr Milliseconds kShort{20'000};
-constexpr Milliseconds kLong{60'000};
+constexpr Milliseconds kShort{60'000}; // patience: on a busy machine initdb alone takes half of it
+constexpr Milliseconds kLong{180'000};
 
 std::string plan_path(const std::string &name) {
     return std::string(FAIRQ_TEST_PLANS) + "/" + name + ".toml";
