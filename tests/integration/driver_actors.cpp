@@ -119,14 +119,10 @@ TEST_F(Actors, a_worker_that_is_slower_than_its_lease_is_refused_and_nothing_is_
                      "current_database()); END $d$");
     plan::Plan plan = test_plan("actors", "sound", {{"rate", "10/s"}, {"batch", "1"}});
     plan.phases[0].at_rest = Milliseconds(20'000);
-    plan.phases[0].external[0].work = Milliseconds(3000); // ten leases
-    plan.phases[0].external.push_back(plan.phases[0].external[0]);
-    plan.phases[0].external[1].name = "quick";
-    plan.phases[0].external[1].work = Milliseconds(1);
-    plan.phases[0].external[1].workers =
-        1; // so that the slow ones get some of the jobs, however busy the machine is
+    // Five leases. While one worker claims again, the leases of the others are stale, and its claim takes them back.
+    plan.phases[0].external[0].work = Milliseconds(1500);
     const engine::RunResult run = run_quietly(plan, conninfo());
-    EXPECT_EQ(run.ledger.completed, 10) << report::text_report(run, {});
+    EXPECT_EQ(run.ledger.completed + run.ledger.dead, 10) << report::text_report(run, {});
     EXPECT_EQ(run.ledger.duplicated, 0);
     EXPECT_GT(figures_of(run, "hands").numbers.at("stale_completions"), 0);
     EXPECT_GT(run.ledger.executed_again, 0);
