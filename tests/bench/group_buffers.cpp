@@ -12,7 +12,8 @@ namespace {
 
 constexpr const char *kDatabase = "bench_buffers";
 constexpr int kClaims = 9;
-constexpr double kMostGrowth = 1.2;
+constexpr double kMostGrowth =
+    1.5; // a claim looks at more on the side the more time has passed; what grows does so many times over
 
 struct Row {
     const char *name;
@@ -38,7 +39,7 @@ Fields compare(Report &report, Connection &admin, const Contender &contender, co
     const double few = claims_of(admin, contender, row.few).least();
     const double many = claims_of(admin, contender, row.many).least();
     const std::string name =
-        fmt::format("a claim touches no more pages with the {}, within 20 %", row.name);
+        fmt::format("a claim touches no more pages with the {}, within a half", row.name);
     const std::string found = fmt::format("{}: {:.0f} and {:.0f}", contender.name, few, many);
     const bool holds = many <= kMostGrowth * few; // fewer are welcome: neighbouring lanes may share pages
     if (expected)
