@@ -130,6 +130,10 @@ bool left_something(const ClaimRequest &request, const Claim &claim) {
            claim.parked > 0;
 }
 
+bool has_cap(std::string_view tenant) {
+    return limits_are_used() && limits_of(tenant).max_concurrency;
+}
+
 int lanes_of(const ClaimRequest &request) {
     return request.only_tenants ? static_cast<int>(request.only_tenants->size())
                                 : shared::ring::lanes(own_queue()).value_or(INT_MAX);
@@ -164,10 +168,15 @@ void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t n
 }
 
 void slot_freed(std::string_view tenant) {
-    if (!limits_are_used() || !limits_of(tenant).max_concurrency)
+    if (!has_cap(tenant))
         return;
     shared::ring::open_at_commit(own_queue(), tenant);
     shared::waiters::tenant_opens(own_queue(), tenant);
+}
+
+void slot_freed_for_itself(std::string_view tenant) {
+    if (has_cap(tenant))
+        shared::ring::open_at_commit(own_queue(), tenant);
 }
 
 void job_due(TimestampTz at) {
