@@ -11,9 +11,11 @@ namespace fairq::bench {
 namespace {
 
 constexpr long long kJobsPerTenant = 2'000;
-constexpr int kClaims = 200, kPickups = 100, kEmptyClaims = 100; // a round
-constexpr int kWarmUp = 1'200;                                   // claims: then each held lane was looked at
-constexpr double kMostGrowth = 1.5;                              // as for the group buffers
+constexpr int kClaims = 200, kPickups = 100; // a round
+constexpr int kWarmUp = 1'200;               // claims: then each held lane was looked at
+// As for the group buffers; and some lanes that a claim rescans, the more the slower the machine is. A claim that looks at
+// those that are held back touches thousands of pages.
+constexpr double kMostGrowth = 1.5, kRescanned = 300;
 
 // A rate that lets the next job through in a day. One job of each capped tenant is locked, by a lease that does not end.
 constexpr const char *kHeldBack = R"(
@@ -134,7 +136,8 @@ void check(Report &report, const Case &one) {
     const auto grows = [&](const std::string &before) {
         const long long without = pages_of_a_claim(one.without, ""),
                         with = pages_of_a_claim(one.with, before);
-        return std::make_pair(static_cast<double>(with) <= kMostGrowth * static_cast<double>(without),
+        return std::make_pair(static_cast<double>(with) <=
+                                  kMostGrowth * static_cast<double>(without) + kRescanned,
                               fmt::format("{} with them, {} without", with, without));
     };
     const auto [holds, found] = grows("");

@@ -35,7 +35,7 @@ bool Holds::hold(int lane, HoldReason reason, std::int64_t until, std::uint64_t 
     ++state_.lanes;
     if (until != kUntilEvent)
         ByTime(lanes_, state_.due).insert(lane);
-    schedule_.hold(lane);
+    schedule_.set_aside(lane);
     return true;
 }
 

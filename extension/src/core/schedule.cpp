@@ -263,6 +263,12 @@ void Schedule::hold(int lane) {
     put(lane, LaneState::held);
 }
 
+void Schedule::set_aside(int lane) {
+    hold(lane);
+    if (at(lane).state == LaneState::held)
+        at(lane).start = std::max(at(lane).start, 0.0);
+}
+
 void Schedule::resume(int lane) {
     ScheduledLane &resumed = at(lane);
     if (resumed.state == LaneState::holding)

@@ -22,7 +22,7 @@ public:
         if (missing() > 0 && reopen_busy())
             take_round();
         claim_.visited += visited_;
-        claim_.stopped = visits_left_ <= 0 || has_looked_enough(1);
+        claim_.stopped = visits_left_ <= 0 || has_looked_enough(2);
         claim_.busy = std::any_of(known_.begin(), known_.end(), [](auto &lane) { return lane.second.busy; });
     }
 
@@ -175,6 +175,7 @@ private:
             lanes_.remember(grant);
             if (has_looked_enough(1)) { // what is left of the lane was not looked at
                 grant.result.empty = paused = false;
+                claim_.left_lane = true;
                 return began;
             }
             look.from = *taken.next;
