@@ -386,6 +386,8 @@ FAIRQ_API_FUNCTION(fairq_read_my_jobs) {
 
 // After any change of a table whose rows sessions keep a copy of.
 FAIRQ_FUNCTION(fairq_table_changed) {
-    pg::table_cache::changed_by_trigger(fcinfo);
+    Oid const table = pg::table_cache::changed_by_trigger(fcinfo);
+    pg::use_schema(pg::call([&] { return get_func_namespace(fcinfo->flinfo->fn_oid); }));
+    queue::rules_written(table);
     PG_RETURN_POINTER(nullptr);
 }

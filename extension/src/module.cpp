@@ -22,8 +22,10 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 
 void _PG_init(void) {
-    if (process_shared_preload_libraries_in_progress)
+    if (process_shared_preload_libraries_in_progress) {
+        fairq::pg::shared_memory::define_settings();
         fairq::shared::ring::define_settings();
+    }
     fairq::pg::settings::define();
     if (IsBinaryUpgrade)
         return;

@@ -37,5 +37,6 @@ void compare_enqueue(Report &report, const Size &size);
 void measure_ticks(Report &report, const Size &size);
 void measure_pickup(Report &report, const Size &size);
 void measure_limits(Report &report, const Size &size);
+void measure_held_back(Report &report, const Size &size);
 
 } // namespace fairq::bench

@@ -72,7 +72,8 @@ constexpr Group kGroups[] = {
     {"enqueue", "against INSERT and COPY", compare_enqueue},
     {"ticks", "against external workers", measure_ticks},
     {"pickup", "from enqueue to claim, with waiting workers", measure_pickup},
-    {"limits", "what limits cost tenants that have them, and other tenants", measure_limits}};
+    {"limits", "what limits cost tenants that have them, and other tenants", measure_limits},
+    {"held-back", "beside tenants that cannot run, by their number", measure_held_back}};
 
 struct Options {
     bool quick = false;

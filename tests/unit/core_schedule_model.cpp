@@ -67,6 +67,13 @@ public:
         stopped.behind = stopped.start - clock_;
     }
 
+    void set_aside(int lane) {
+        hold(lane);
+        ModelLane &stopped = at(lane);
+        if (stopped.held && !stopped.counted)
+            stopped.behind = std::max(stopped.behind, 0.0L);
+    }
+
     void resume(int lane) {
         ModelLane &resumed = at(lane);
         if (!resumed.held)
@@ -182,7 +189,7 @@ private:
 // Does one random step, in the schedule and in the model.
 void step(Lanes &lanes, Model &model, int lane, std::mt19937_64 &random) {
     int const weight = number_in(random, 0, 3) == 0 ? number_in(random, 1, 1000) : number_in(random, 1, 8);
-    switch (number_in(random, 0, 13)) {
+    switch (number_in(random, 0, 14)) {
     case 0:
         lanes.schedule.enter(lane, weight);
         return model.enter(lane, weight);
@@ -207,6 +214,9 @@ void step(Lanes &lanes, Model &model, int lane, std::mt19937_64 &random) {
     case 7:
         lanes.schedule.served(lane);
         return model.served(lane);
+    case 8:
+        lanes.schedule.set_aside(lane);
+        return model.set_aside(lane);
     default:
         auto const before = lanes.all(); // a copy
         int const picked = lanes.schedule.pick();

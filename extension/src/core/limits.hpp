@@ -26,5 +26,9 @@ constexpr std::int64_t kMaxTimeout = 7 * kDay;
 // For each job that it was asked for, a claim looks at no more than this many lanes. The next claim goes on behind
 // the last of them.
 constexpr int kLanesPerJob = 20;
+// And at this many lanes besides, which then leave the schedule, because they are empty or held. Each of them costs
+// claims one look only, so a claim may have more of them: some milliseconds. Otherwise claims of one job would come back
+// empty for long when many tenants have been paused at once.
+constexpr int kLeavingLanes = 1000;
 
 } // namespace fairq::core

@@ -1,85 +1,14 @@
 // Earliest eligible virtual deadline first, on two intrusive pairing heaps.
 #include "core/schedule.hpp"
 
+#include "core/pairing_heap.hpp"
+
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace fairq::core {
 
 namespace {
-
-// A pairing heap (Fredman, Sedgewick, Sleator & Tarjan, 1986) of lanes. Links are index + 1. It does not
-// recurse, because all lanes can be children of one.
-template <class Before>
-class Heap {
-public:
-    Heap(ScheduledLane *lanes, std::int32_t &root) : lanes_(lanes), root_(root) {}
-
-    void insert(int lane) { root_ = meld(root_, lane + 1); }
-
-    void remove(int lane) {
-        std::int32_t const link = lane + 1;
-        ScheduledLane &gone = at(link);
-        std::int32_t const below = merge(gone.child);
-        if (link == root_) {
-            root_ = below;
-        } else {
-            ScheduledLane &previous = at(gone.previous); // its parent, or the child before it
-            (previous.child == link ? previous.child : previous.next) = gone.next;
-            if (gone.next != 0)
-                at(gone.next).previous = gone.previous;
-            root_ = meld(root_, below);
-        }
-        gone.child = gone.next = gone.previous = 0;
-    }
-
-private:
-    ScheduledLane &at(std::int32_t link) const { return lanes_[link - 1]; }
-
-    // Of two roots, the later one becomes the first child of the other.
-    std::int32_t meld(std::int32_t a, std::int32_t b) {
-        if (a == 0 || b == 0)
-            return a + b;
-        if (Before{}(at(b), at(a)))
-            std::swap(a, b);
-        ScheduledLane &parent = at(a);
-        ScheduledLane &child = at(b);
-        child.previous = a;
-        child.next = parent.child;
-        if (parent.child != 0)
-            at(parent.child).previous = b;
-        parent.child = b;
-        return a;
-    }
-
-    // Makes one heap of a row of siblings: melds them in pairs from the left, then the pairs from the right.
-    std::int32_t merge(std::int32_t first) {
-        std::int32_t pairs = 0;
-        while (first != 0) {
-            std::int32_t const second = at(first).next;
-            std::int32_t const remaining = second == 0 ? 0 : at(second).next;
-            at(first).next = at(first).previous = 0;
-            if (second != 0)
-                at(second).next = at(second).previous = 0;
-            std::int32_t const pair = meld(first, second);
-            at(pair).next = pairs; // `next` links a stack here, which no other function sees
-            pairs = pair;
-            first = remaining;
-        }
-        std::int32_t root = 0;
-        while (pairs != 0) {
-            std::int32_t const pair = pairs;
-            pairs = at(pair).next;
-            at(pair).next = 0;
-            root = meld(root, pair);
-        }
-        return root;
-    }
-
-    ScheduledLane *lanes_;
-    std::int32_t &root_;
-};
 
 struct EarlierStart {
     bool operator()(const ScheduledLane &a, const ScheduledLane &b) const {
@@ -96,8 +25,8 @@ struct EarlierDeadline {
     }
 };
 
-using Waiting = Heap<EarlierStart>;
-using Eligible = Heap<EarlierDeadline>;
+using Waiting = PairingHeap<ScheduledLane, EarlierStart>;
+using Eligible = PairingHeap<ScheduledLane, EarlierDeadline>;
 
 // Whether the lane's weight is part of the sum of weights, and its start part of their mean.
 bool counts(LaneState state) {
@@ -332,6 +261,12 @@ void Schedule::hold(int lane) {
         discount(lane);
     stopped.start -= state_.now;
     put(lane, LaneState::held);
+}
+
+void Schedule::set_aside(int lane) {
+    hold(lane);
+    if (at(lane).state == LaneState::held)
+        at(lane).start = std::max(at(lane).start, 0.0);
 }
 
 void Schedule::resume(int lane) {

@@ -80,6 +80,8 @@ public:
     // that it neither gains nor loses.
     void hold(int lane);
     void resume(int lane);
+    // As hold(), for a lane that could not have been served: what it is behind its share, it loses.
+    void set_aside(int lane);
 
     bool contains(int lane) const;
     int lanes() const { return state_.lanes; }

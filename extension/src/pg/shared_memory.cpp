@@ -8,6 +8,7 @@ namespace {
 
 std::array<const Segment *, kSegments> all;
 shmem_startup_hook_type previous_startup = nullptr;
+int databases = 64; // the setting fairq.max_databases
 
 void request() {
     for (Segment const *const segment : all) {
@@ -34,6 +35,18 @@ void startup() {
 }
 
 } // namespace
+
+void define_settings() {
+    DefineCustomIntVariable(
+        "fairq.max_databases",
+        "For how many databases with the extension shared memory has room; in further ones, "
+        "claims walk over the index.",
+        nullptr, &databases, databases, 1, 10000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+}
+
+int max_databases() {
+    return databases;
+}
 
 void install_hooks(const std::array<const Segment *, kSegments> &segments) {
     all = segments;

@@ -16,6 +16,8 @@ struct Segment {
 };
 
 constexpr size_t kSegments = 3;
+void define_settings(); // by _PG_init, when preloaded, before install_hooks()
+int max_databases();    // for how many databases each segment has room; valid once the server starts
 // By _PG_init, when preloaded, with all segments.
 void install_hooks(const std::array<const Segment *, kSegments> &segments);
 
@@ -33,12 +35,13 @@ private:
     LWLock *lock_;
 };
 
-// The place of the current database's queue with that table in an array of queues; or -1. The caller holds the lock.
-template <class Queue, size_t n>
-int place_of_queue(const Queue (&queues)[n], Oid table) {
-    for (size_t i = 0; i < n; ++i)
+// The place of the current database's queue with that table in an array of `count` queues; or -1. The caller holds the
+// lock. Another queue may get the place as soon as the lock is free: a session that comes back asks again.
+template <class Queue>
+int place_of_queue(const Queue *queues, int count, Oid table) {
+    for (int i = 0; i < count; ++i)
         if (queues[i].table == table && queues[i].database == MyDatabaseId)
-            return static_cast<int>(i);
+            return i;
     return -1;
 }
 

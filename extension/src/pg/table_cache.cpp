@@ -46,12 +46,13 @@ void changed(Oid relation) {
     call([&] { CacheInvalidateRelcacheByRelid(relation); });
 }
 
-void changed_by_trigger(FunctionCallInfo call_info) {
-    call([&] {
+Oid changed_by_trigger(FunctionCallInfo call_info) {
+    return call([&] {
         if (!CALLED_AS_TRIGGER(call_info))
             elog(ERROR, "fairq_table_changed was not called by a trigger");
         auto const *const data = reinterpret_cast<TriggerData *>(call_info->context);
         CacheInvalidateRelcache(data->tg_relation);
+        return RelationGetRelid(data->tg_relation);
     });
 }
 

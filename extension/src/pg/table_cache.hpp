@@ -14,8 +14,8 @@ void install_callbacks(); // by _PG_init
 std::uint64_t generation(Oid relation);
 // Tells all sessions that the relation has changed, once this transaction commits.
 void changed(Oid relation);
-// The same for the table that a trigger was called for; raises when called in another way.
-void changed_by_trigger(FunctionCallInfo call_info);
+// The same for the table that a trigger was called for, which it returns; raises when called in another way.
+Oid changed_by_trigger(FunctionCallInfo call_info);
 
 void push_latest_snapshot();
 void pop_snapshot();

@@ -149,21 +149,28 @@ void mark_newly_capped(const tables::ClaimStamp &stamp, const Claim &claim) {
         pg::execute(kMarkOwn, {pg::of(ids_of(claim)), pg::of(stamp.lock_token), pg::of(tenants)});
 }
 
+core::JobTypes types_of(const ClaimRequest &request) {
+    core::JobTypes types = request.types;
+    types.pause(paused_types());
+    return types;
+}
+
 // What a claim needs, in the order in which it has to be made: the claim reads the ring's clock (ring_) before it
-// takes its snapshot (lookups_, see Ring::settle).
+// learns which types are paused and takes its snapshot (types_, lookups_; see core/holds.hpp and Ring::settle).
 class Attempt {
 public:
-    Attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, const core::JobTypes &types)
+    Attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp)
         : request_(request), stamp_(stamp), queue_(tables::live_table_oid(pg::schema())), ring_(queue_),
-          lookups_(pg::schema()), keys_(queue_, lookups_),
-          table_(pg::schema(), stamp, types, keys_, request.rows), limit_check_(lookups_, queue_, stamp.at) {}
+          types_(types_of(request)), lookups_(pg::schema()), keys_(queue_, lookups_),
+          table_(pg::schema(), stamp, types_, keys_, request.rows), limit_check_(lookups_, queue_, stamp.at) {
+    }
 
     // True: the claim got no job and parked as many as it may. Try again, there may be claimable jobs behind them.
     bool run(Claim &claim) {
         divide(claim);
         shared::ring::release_claim_slot();
         if (ring_.available())
-            rescan(ring_, table_);
+            rescan(ring_, table_, limit_check_);
         bool again = claim.jobs.empty() && table_.parks_all_it_may();
         Ids const to_park = table_.to_park();
         claim.parked += static_cast<int>(to_park.size());
@@ -171,7 +178,7 @@ public:
         claim.needs_durable_commit = claim.needs_durable_commit || !updated || keys_.any();
         table_.finish();
         lookups_.finish();
-        claim.opens_at = std::min(claim.opens_at, limit_check_.opens_at());
+        claim.opens_at = std::min({claim.opens_at, limit_check_.opens_at(), ring_.next_opening()});
         pg::with_spi([&] {
             if (!updated && !claim.jobs.empty())
                 update_by_executor(request_, stamp_, claim);
@@ -191,22 +198,26 @@ private:
         if (request_.only_tenants != nullptr) {
             WalkedLanes lanes(ring_, Walk(*request_.only_tenants));
             queue::divide(request_, table_, limit_check_, lanes, claim);
-        } else if (ring_.complete()) {
+            return;
+        }
+        if (ring_.complete()) {
             RingLanes lanes(ring_, stamp_.at);
             queue::divide(request_, table_, limit_check_, lanes, claim);
-        } else {
-            Rotation const rotation(queue_);
-            WalkedLanes lanes(ring_,
-                              Walk(table_, rotation.start(table_), core::kLanesPerJob * request_.max_jobs));
-            queue::divide(request_, table_, limit_check_, lanes, claim);
-            rotation.stop(lanes.stopped_at());
+            if (!claim.jobs.empty() || !ring_.is_lost())
+                return;
         }
+        Rotation const rotation(queue_);
+        WalkedLanes lanes(ring_,
+                          Walk(table_, rotation.start(table_), core::kLanesPerJob * request_.max_jobs));
+        queue::divide(request_, table_, limit_check_, lanes, claim);
+        rotation.stop(lanes.stopped_at());
     }
 
     const ClaimRequest &request_;
     tables::ClaimStamp const stamp_;
     Oid const queue_;
     shared::ring::Ring const ring_;
+    core::JobTypes const types_;
     tables::LimitLookups lookups_;
     tables::KeyLocks keys_;
     tables::LiveTable table_;
@@ -224,12 +235,10 @@ Claim claim(const ClaimRequest &request) {
     std::uint64_t const news = shared::waiters::news(tables::live_table_oid(pg::schema()));
     bool const swept = housekeeping({request.max_jobs, request.only_tenants}).swept;
     shared::ring::activate_own();
-    core::JobTypes types = request.types;
-    types.pause(paused_types());
     tables::ClaimStamp const stamp{request.worker, pg::random_token(), pg::now()};
     Claim claim;
     claim.lock_token = stamp.lock_token;
-    while (Attempt(request, stamp, types).run(claim))
+    while (Attempt(request, stamp).run(claim))
         claim.lanes.clear(), claim.capped.clear();
     tables::claimed_rows::remember(tables::live_table_oid(pg::schema()), claim.lock_token, claim.jobs);
     claim_seen(request, claim, news);

@@ -6,21 +6,23 @@ namespace fairq::queue {
 namespace {
 
 constexpr int kEnough = 100000; // entries: some 50 milliseconds
+constexpr int kLookOn = 1000;   // entries of each further lane
 
 class Division {
 public:
     Division(const ClaimRequest &request, tables::LiveTable &table, LimitCheck &limit_check, Lanes &lanes,
              Claim &claim)
         : request_(request), table_(table), limit_check_(limit_check), lanes_(lanes), claim_(claim),
-          queue_(tables::live_table_oid(pg::schema())), visits_left_(core::kLanesPerJob * request.max_jobs) {}
+          queue_(tables::live_table_oid(pg::schema())), visits_left_(core::kLanesPerJob * request.max_jobs),
+          leaving_left_(core::kLeavingLanes) {}
 
     void run() {
         take_round();
         // Ask once more the tenants whose lock another session had.
         if (missing() > 0 && reopen_busy())
             take_round();
-        claim_.visited += core::kLanesPerJob * request_.max_jobs - visits_left_;
-        claim_.stopped = visits_left_ <= 0 || has_looked_enough();
+        claim_.visited += visited_;
+        claim_.stopped = visits_left_ <= 0 || has_looked_enough(2);
         claim_.busy = std::any_of(known_.begin(), known_.end(), [](auto &lane) { return lane.second.busy; });
     }
 
@@ -31,6 +33,7 @@ private:
         int number = -1;  // in the claim, once it gave a job
         int allowed = -1; // by its limits; -1: not judged yet
         int taken = 0;
+        TimestampTz opens_at = DT_NOEND; // when the tenant's rate lets the next job through
         bool closed = false, busy = false;
     };
 
@@ -48,7 +51,7 @@ private:
     }
 
     void take_round() {
-        while (missing() > 0 && visits_left_ > 0 && !has_looked_enough()) {
+        while (missing() > 0 && visits_left_ > 0 && !has_looked_enough(2)) {
             std::vector<Grant> grants = lanes_.draw(
                 std::min(missing(), visits_left_), [this](int lane) { return room(lane); }, closed_);
             if (grants.empty())
@@ -78,20 +81,20 @@ private:
             if (limits[i].cap_pending && !limits[i].paused)
                 cap_pending.push_back(grants[i].tenant);
         limit_check_.prepare(cap_pending);
-        for (size_t i = 0; i < grants.size() && !has_looked_enough(); ++i)
+        for (size_t i = 0; i < grants.size() && !has_looked_enough(2); ++i)
             ask(grants[i], limits[i]);
     }
 
     // After a restart there are no skip ranges, so a claim may walk over many entries of finished jobs. Once it has
-    // a job, it does not make its worker wait for the rest: the next claim goes on from there.
-    bool has_looked_enough() const { return looked_at_ > kEnough && !claim_.jobs.empty(); }
+    // a job, it does not make its worker wait for the rest: the next claim goes on from there. This one looks at the
+    // first entries of other lanes (times = 1), but not for much longer (2).
+    bool has_looked_enough(int times) const { return looked_at_ > times * kEnough && !claim_.jobs.empty(); }
 
     void ask(Grant &grant, const TenantLimits &limits) {
-        --visits_left_;
         Known &lane = known_[grant.lane];
         if (lane.tenant.empty())
             lane.tenant = grant.tenant;
-        judge(lane, limits, grant);
+        judge(lane, limits);
         int const wanted = std::min(grant.jobs, lane.allowed - lane.taken);
         if (wanted > 0)
             take(grant, lane, wanted, limits);
@@ -102,20 +105,28 @@ private:
             lane.closed = true;
             closed_.push_back(grant.lane);
         }
+        if (!grant.result.hold && !lane.busy && lane.taken >= lane.allowed && is_settled(limits))
+            grant.result.hold = {core::HoldReason::limits, lane.opens_at};
+        count_visit(grant.result);
     }
 
-    void judge(Known &lane, const TenantLimits &limits, Grant &grant) {
+    void count_visit(const shared::ring::GrantResult &result) {
+        ++visited_;
+        bool const leaves = result.hold || result.empty;
+        --(leaves && leaving_left_ > 0 ? leaving_left_ : visits_left_);
+    }
+
+    // While the tenant's cap is pending, jobs may end that do not count for it yet, and are not told to the ring.
+    static bool is_settled(const TenantLimits &limits) { return limits.paused || !limits.cap_pending; }
+
+    void judge(Known &lane, const TenantLimits &limits) {
         if (lane.allowed >= 0)
             return;
-        if (grant.known_cap > 0 && grant.known_cap == limits.max_concurrency && !limits.cap_pending) {
-            lane.allowed = 0;
-            return;
-        }
         Verdict const verdict = limit_check_.acquire(lane.tenant, limits);
-        if (verdict.reason == Verdict::Reason::at_cap && !limits.cap_pending)
-            grant.result.found_cap = *limits.max_concurrency;
         lane.busy = verdict.reason == Verdict::Reason::busy;
         lane.allowed = std::max(verdict.jobs, 0);
+        if (verdict.reason == Verdict::Reason::out_of_tokens)
+            lane.opens_at = verdict.admits_at;
     }
 
     void take(Grant &grant, Known &lane, int wanted, const TenantLimits &limits) {
@@ -127,36 +138,46 @@ private:
         claim_.needs_durable_commit = claim_.needs_durable_commit || limits.max_concurrency || limits.rate;
         bool const capped = limits.max_concurrency.has_value();
         grant.result.empty = true;
+        bool paused = true;
         // First skip the `ahead` jobs that other claims have drawn; if too few follow, take from these too.
         tables::ScanRequest look{lane.tenant,     lane.number,    wanted,      capped,    grant.skip_ranges,
                                  core::kFirstKey, core::kLastKey, grant.ahead, grant.hint};
-        look.to = take_between(look, grant);
+        look.to = take_between(look, grant, paused);
         look.jobs = wanted - grant.result.got;
         look.ahead = 0;
         if (look.jobs > 0 && look.to != core::kFirstKey)
-            take_between(look, grant);
+            take_between(look, grant, paused);
+        if (paused && !grant.result.empty)
+            grant.result.hold = {core::HoldReason::jobs, core::kUntilEvent};
         if (grant.result.empty) // even if it took none: a rollback may bring jobs back
             shared::ring::activate_at_abort(queue_, lane.tenant, {});
         lane.taken += grant.result.got;
         grant.result.since.reserve(grant.result.since.size() + static_cast<size_t>(grant.result.got));
         for (auto job = claim_.jobs.end() - grant.result.got; job != claim_.jobs.end(); ++job)
             grant.result.since.push_back(job->since);
-        limit_check_.record(lane.tenant, limits, grant.result.got);
+        lane.opens_at = limit_check_.record(lane.tenant, limits, grant.result.got);
     }
 
-    // Returns the place in the lane at which it began.
-    core::LaneKey take_between(tables::ScanRequest look, Grant &grant) {
+    // Returns the place in the lane at which it began. paused: becomes false if more than jobs of paused types is left.
+    core::LaneKey take_between(tables::ScanRequest look, Grant &grant, bool &paused) {
         core::LaneKey began = look.from;
         for (bool first = true;; first = false) {
+            look.entries = has_looked_enough(1) ? kLookOn : tables::kMostAtOnce;
             tables::ScanResult taken = table_.take(look, claim_.jobs);
             if (first) {
                 began = taken.began;
                 grant.hint = taken.hint;
             }
             note(taken, look.tenant, grant);
+            paused = paused && taken.paused;
             if (!taken.next)
                 return began;
             lanes_.remember(grant);
+            if (has_looked_enough(1)) { // what is left of the lane was not looked at
+                grant.result.empty = paused = false;
+                claim_.left_lane = true;
+                return began;
+            }
             look.from = *taken.next;
             look.jobs -= taken.jobs;
             look.ahead = 0;
@@ -196,7 +217,8 @@ private:
     Lanes &lanes_;
     Claim &claim_;
     Oid const queue_;
-    int visits_left_, looked_at_ = 0; // looked_at_: entries of the index
+    int visits_left_, leaving_left_, visited_ = 0;
+    int looked_at_ = 0; // entries of the index
     std::unordered_map<int, Known> known_;
     std::vector<int> closed_; // lanes
 };

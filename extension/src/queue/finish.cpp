@@ -295,6 +295,8 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
         pg::Rows const moved = pg::execute(kRelease, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now),
                                                       later ? pg::of_time(*run_at) : pg::Value{}});
         int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved);
+        for (size_t row = 0; !later && row < moved.size(); ++row)
+            slot_freed_for_itself(moved.text_at(row, Release::tenant));
         FreedKeys keys;
         for (size_t row = 0; later && row < moved.size(); ++row) { // else it is itself the next of its key
             slot_freed(moved.text_at(row, Release::tenant));

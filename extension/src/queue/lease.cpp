@@ -195,6 +195,7 @@ Outcome put_back(const Lease &lease, int most) {
     for (HeldJob const &job : jobs) {
         if (!job.out_of_attempts) { // back in its lane, and claimable with its concurrency key
             lane_gained(job.tenant, 1, core::range_of(job.place));
+            slot_freed_for_itself(job.tenant);
             continue;
         }
         slot_freed(job.tenant);

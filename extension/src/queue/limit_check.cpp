@@ -161,17 +161,19 @@ Verdict LimitCheck::remember_opening(const Verdict &verdict) {
     return verdict;
 }
 
-void LimitCheck::record(const std::string &tenant, const TenantLimits &limits, int jobs) {
+TimestampTz LimitCheck::record(const std::string &tenant, const TenantLimits &limits, int jobs) {
     if (!limits.rate || jobs == 0)
-        return;
+        return DT_NOEND;
     auto known = arrivals_.find(tenant);
     if (known == arrivals_.end()) // it had no rate when it was judged
         known = arrivals_.emplace(tenant, arrival_of(lookups_.claim_due_at(tenant))).first;
     TimestampTz const due = core::charged(*limits.rate, known->second, now_, jobs);
     known->second = due_[tenant] = due;
     TimestampTz const admits_at = core::admits_at(*limits.rate, due, now_, 1);
-    if (admits_at > now_)
-        opens_at_ = std::min(opens_at_, admits_at);
+    if (admits_at <= now_)
+        return DT_NOEND;
+    opens_at_ = std::min(opens_at_, admits_at);
+    return admits_at;
 }
 
 void LimitCheck::finish() {

@@ -36,8 +36,9 @@ public:
     // The same as peek() for a claim: under the tenant's lock, so that it stays true until this transaction
     // ends. busy: another session has the lock, or this claim has as many locks as it may.
     Verdict acquire(const std::string &tenant, const TenantLimits &limits);
-    // The claim has taken so many jobs of the tenant.
-    void record(const std::string &tenant, const TenantLimits &limits, int jobs);
+    // The claim has taken so many jobs of the tenant. Returns when the tenant's rate lets the next one through; DT_NOEND:
+    // it does so now, or there is none.
+    TimestampTz record(const std::string &tenant, const TenantLimits &limits, int jobs);
     // Writes down what the claim took by rate.
     void finish();
     // When a rate that it met lets the next job through; DT_NOEND: no rate keeps a job back.

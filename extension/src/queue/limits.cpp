@@ -156,7 +156,39 @@ void refuse_burst_alone(const std::string &side, std::optional<int32> burst, boo
                                "Give " + side + "rate_per_second as well.");
 }
 
+// While a verb writes to tenant_limits or paused_job_types: the verb tells the ring whom its change concerns.
+class ToldByVerb {
+public:
+    ToldByVerb() { ++depth; }
+    ~ToldByVerb() { --depth; }
+    ToldByVerb(const ToldByVerb &) = delete;
+    ToldByVerb &operator=(const ToldByVerb &) = delete;
+    static bool any() { return depth > 0; }
+
+private:
+    inline static int depth = 0;
+};
+
+void tell_rules_changed() {
+    Oid const queue = tables::live_table_oid(pg::schema());
+    shared::ring::rules_changed(queue);
+    shared::waiters::rules_changed(queue);
+}
+
 } // namespace
+
+void rules_written(std::uint32_t table) {
+    if (ToldByVerb::any())
+        return;
+    Oid const queue = tables::live_table_oid(pg::schema());
+    if (table == tables::relation_in(pg::schema(), "tenant_limits"))
+        shared::ring::open_all_at_commit(queue, core::HoldReason::limits);
+    else if (table == tables::relation_in(pg::schema(), "paused_job_types"))
+        shared::ring::open_all_at_commit(queue, core::HoldReason::jobs);
+    else
+        return;
+    tell_rules_changed();
+}
 
 const TenantLimits &limits_of(std::string_view tenant) {
     return known_limits().of(tenant);
@@ -173,9 +205,9 @@ bool pending_is_used() {
 void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
     if (changes.weight)
         shared::ring::weigh_at_commit(tables::live_table_oid(pg::schema()), tenant, *changes.weight);
-    if (changes.max_concurrency) // without a cap, the ends of jobs are not told to the ring
-        shared::ring::open_at_commit(tables::live_table_oid(pg::schema()), tenant);
-    shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
+    shared::ring::open_at_commit(tables::live_table_oid(pg::schema()), tenant);
+    tell_rules_changed();
+    ToldByVerb const told;
     pg::with_spi([&] {
         pg::Value const name = pg::of(tenant);
         pg::Rows const set = pg::execute(
@@ -199,6 +231,8 @@ void set_tenant_limits(std::string_view tenant, const LimitChanges &changes) {
 }
 
 bool pause_job_type(std::string_view job_type) {
+    shared::ring::rules_changed(tables::live_table_oid(pg::schema()));
+    ToldByVerb const told;
     return pg::with_spi([&] {
         return pg::until_it_holds("paused_job_types", [&]() -> std::optional<bool> {
             if (!pg::execute(kPauseType, {pg::of(job_type)}).empty())
@@ -209,13 +243,15 @@ bool pause_job_type(std::string_view job_type) {
 }
 
 bool resume_job_type(std::string_view job_type) {
+    shared::ring::open_all_at_commit(tables::live_table_oid(pg::schema()), core::HoldReason::jobs);
+    tell_rules_changed();
+    ToldByVerb const told;
     return pg::with_spi([&] {
         bool const resumed = pg::until_it_holds("paused_job_types", [&]() -> std::optional<bool> {
             if (!pg::execute(kResumeType, {pg::of(job_type)}).empty())
                 return true;
             return is_paused(job_type) ? std::nullopt : std::optional(false); // paused meanwhile?
         });
-        shared::waiters::rules_changed(tables::live_table_oid(pg::schema()));
         unpark_type(job_type); // the first of its jobs; housekeeping does the rest
         return resumed;
     });

@@ -33,6 +33,9 @@ struct LimitChanges {
 void set_tenant_limits(std::string_view tenant, const LimitChanges &changes);
 bool pause_job_type(std::string_view job_type);  // false: it was paused already
 bool resume_job_type(std::string_view job_type); // false: it was not paused
+// A statement has changed this table, which may be tenant_limits or paused_job_types: tells the ring, unless a verb that
+// wrote to the table does.
+void rules_written(std::uint32_t table);
 
 // ------------------------------------------------------------------------------------------ pending.cpp
 

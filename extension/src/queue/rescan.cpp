@@ -7,8 +7,10 @@ namespace {
 
 class Step {
 public:
-    Step(const shared::ring::Ring &ring, tables::LiveTable &table, shared::ring::Ring::Rescan at)
-        : ring_(ring), table_(table), at_(std::move(at)), only_lanes_(at_.entries == 0) {}
+    Step(const shared::ring::Ring &ring, tables::LiveTable &table, const LimitCheck &limit_check,
+         shared::ring::Ring::Rescan at)
+        : ring_(ring), table_(table), limit_check_(limit_check), at_(std::move(at)),
+          only_lanes_(at_.entries == 0) {}
 
     void run() {
         look_into_skip_ranges();
@@ -23,7 +25,9 @@ public:
             lanes_.push_back(*std::move(lane));
             look_into_skip_ranges();
         }
-        ring_.rescanned(lanes_, end, at_.key);
+        for (size_t const held : ring_.rescanned(lanes_, end, at_.key))
+            if (limit_check_.peek(lanes_[held], limits_of(lanes_[held])).reason == Verdict::Reason::open)
+                ring_.end_hold(lanes_[held]);
     }
 
 private:
@@ -44,6 +48,7 @@ private:
 
     const shared::ring::Ring &ring_;
     tables::LiveTable &table_;
+    const LimitCheck &limit_check_;
     shared::ring::Ring::Rescan at_;
     bool only_lanes_;
     std::vector<std::string> lanes_;
@@ -51,9 +56,9 @@ private:
 
 } // namespace
 
-void rescan(const shared::ring::Ring &ring, tables::LiveTable &table) {
+void rescan(const shared::ring::Ring &ring, tables::LiveTable &table, const LimitCheck &limit_check) {
     if (shared::ring::Ring::Rescan at = ring.next_rescan(); at.lanes > 0)
-        Step(ring, table, std::move(at)).run();
+        Step(ring, table, limit_check, std::move(at)).run();
 }
 
 } // namespace fairq::queue

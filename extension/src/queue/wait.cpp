@@ -117,8 +117,8 @@ bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) 
 namespace {
 
 // Whether the claim may have left jobs that another claim would get at once: because it got all that it asked
-// for, because it came to a bound (the jobs of one tenant, or locks), or because it parked jobs that stood before
-// others.
+// for, because it came to a bound (the jobs of one tenant, or locks), because it parked jobs that stood before
+// others, or because it left a lane in the middle.
 bool left_something(const ClaimRequest &request, const Claim &claim) {
     constexpr size_t kLocksOfClaim = 64;
     std::vector<int> from_lane(claim.lanes.size());
@@ -127,7 +127,11 @@ bool left_something(const ClaimRequest &request, const Claim &claim) {
     bool const capped =
         std::any_of(from_lane.begin(), from_lane.end(), [&](int jobs) { return jobs == request.tenant_cap; });
     return claim.jobs.size() >= std::min(kLocksOfClaim, static_cast<size_t>(request.max_jobs)) || capped ||
-           claim.parked > 0;
+           claim.parked > 0 || claim.left_lane;
+}
+
+bool has_cap(std::string_view tenant) {
+    return limits_are_used() && limits_of(tenant).max_concurrency;
 }
 
 int lanes_of(const ClaimRequest &request) {
@@ -164,10 +168,15 @@ void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t n
 }
 
 void slot_freed(std::string_view tenant) {
-    if (!limits_are_used() || !limits_of(tenant).max_concurrency)
+    if (!has_cap(tenant))
         return;
     shared::ring::open_at_commit(own_queue(), tenant);
     shared::waiters::tenant_opens(own_queue(), tenant);
+}
+
+void slot_freed_for_itself(std::string_view tenant) {
+    if (has_cap(tenant))
+        shared::ring::open_at_commit(own_queue(), tenant);
 }
 
 void job_due(TimestampTz at) {

@@ -6,7 +6,6 @@ namespace fairq::shared::queue_state {
 
 namespace {
 
-constexpr int kSlots = 64;
 constexpr int kTenantBytes = 256;
 constexpr int64 kCountPatience = 60 * USECS_PER_SEC; // the session of a count that takes longer has died
 
@@ -28,7 +27,8 @@ struct State {
     LWLock *lock;
     uint64 clock;
     uint64 generation;
-    Slot slots[kSlots];
+    int32 count;
+    Slot slots[FLEXIBLE_ARRAY_MEMBER];
 };
 static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
 
@@ -36,7 +36,7 @@ State *state = nullptr;
 TimestampTz own_housekeeping = 0; // when this session last did the housekeeping for itself
 
 Size size_of_state() {
-    return sizeof(State);
+    return offsetof(State, slots) + static_cast<Size>(pg::shared_memory::max_databases()) * sizeof(Slot);
 }
 
 void attach(void *memory) {
@@ -44,13 +44,14 @@ void attach(void *memory) {
 }
 
 void initialize(LWLock *lock) {
-    memset(static_cast<void *>(state), 0, sizeof(State));
+    memset(static_cast<void *>(state), 0, size_of_state());
     state->lock = lock;
+    state->count = pg::shared_memory::max_databases();
 }
 
 // The queue's slot, or null. The caller holds the lock.
 Slot *find(Oid table) {
-    int const place = pg::place_of_queue(state->slots, table);
+    int const place = pg::place_of_queue(state->slots, state->count, table);
     return place < 0 ? nullptr : &state->slots[place];
 }
 
@@ -58,7 +59,7 @@ Slot *find(Oid table) {
 Slot &find_or_make(Oid table) {
     Slot *slot = find(table);
     if (slot == nullptr) {
-        slot = std::min_element(std::begin(state->slots), std::end(state->slots),
+        slot = std::min_element(state->slots, state->slots + state->count,
                                 [](const Slot &a, const Slot &b) { return a.used < b.used; });
         *slot = Slot{};
         slot->database = MyDatabaseId;

@@ -134,7 +134,7 @@ ScanResult LiveTable::take(const ScanRequest &wanted, std::vector<ClaimedJob> &t
             scanned.over_dead();
         // A job may have several entries with one key, and only the last may lead to a row that the snapshot
         // sees. So a walk does not stop between them.
-        if (result.looked_at >= kMostAtOnce && *key != last) {
+        if (result.looked_at >= wanted.entries && *key != last) {
             result.next = core::range_of(last).to; // so that the range scanned so far meets the next one
             scanned.end();
             return result;
@@ -147,7 +147,7 @@ ScanResult LiveTable::take(const ScanRequest &wanted, std::vector<ClaimedJob> &t
         note(seen, *key, scanned, result);
         // Once a claim has parked its maximum, it leaves a lane after the next job that it parks there.
         if (result.jobs == wanted.jobs || (seen == Look::parked && parks_all_it_may())) {
-            result.empty = false; // the entries behind it were not looked at
+            result.empty = result.paused = false; // the entries behind it were not looked at
             scanned.end();
             return result;
         }
@@ -160,9 +160,10 @@ void LiveTable::note(Look seen, core::LaneKey key, core::ScannedRanges &scanned,
     result.jobs += seen == Look::taken ? 1 : 0;
     if (seen == Look::taken || seen == Look::parked)
         result.own.add(core::range_of(key));
-    if (seen == Look::unavailable) {
+    if (seen == Look::unavailable || seen == Look::paused) {
         scanned.leave_out(core::range_of(key));
         result.empty = false;
+        result.paused = result.paused && seen == Look::paused;
     } else {
         scanned.over(key);
     }
@@ -179,8 +180,10 @@ LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
         std::string_view const type = pg::text_of(value(kType));
         paused = types_.pauses(type);
         // A job with a key is not parked when its type is paused, so this claim does not lock it.
-        if (paused ? has_key : !types_.accepts(type))
+        if (!paused && !types_.accepts(type))
             return Look::unavailable;
+        if (paused && has_key)
+            return Look::paused;
     }
     if (direct_ && !paused && !has_key && untouched(seen_))
         if (TM_Result const updated = update(capped, false); updated != TM_BeingModified)

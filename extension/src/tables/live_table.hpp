@@ -29,6 +29,8 @@ struct ClaimedJob {
     ItemPointerData row; // where the claim wrote it; invalid when an SQL statement will write it
 };
 
+constexpr int kMostAtOnce = 10000; // entries that a claim looks at in one lane until it notes how far it came
+
 // What a claim asks of one lane.
 struct ScanRequest {
     const std::string &tenant;
@@ -39,12 +41,14 @@ struct ScanRequest {
     core::LaneKey from, to;              // where to look; to: not included
     int ahead;           // how many jobs at the start to leave to other claims, which have drawn them
     core::PageHint hint; // where the last walk along the lane began
+    int entries = kMostAtOnce;
 };
 
-// What a lane gave. empty: the claim's snapshot sees no other job in it that could be claimed.
+// What a lane gave. empty: the claim's snapshot sees no other job in it that could be claimed. paused: it sees none but
+// jobs whose types are paused.
 struct ScanResult {
     int jobs = 0;
-    bool empty = true;
+    bool empty = true, paused = true;
     int looked_at = 0;                     // entries
     core::LaneKey began = core::kFirstKey; // behind the jobs that the walk left to other claims
     // Where the claim goes on, if the walk stopped so that the claim can note how far it came.
@@ -83,10 +87,10 @@ public:
     bool direct() const { return direct_; }
 
 private:
-    // unavailable: another transaction has the job, or may have it; or the worker does not take its type.
-    enum class Look { taken, passed, parked, unavailable };
+    // unavailable: another transaction has the job, or may have it; or the worker does not take its type. paused: its
+    // type is paused, and it stays in its lane.
+    enum class Look { taken, passed, parked, paused, unavailable };
     static constexpr size_t kMostParked = 1000; // by one claim, some 20 ms; then one more in each lane
-    static constexpr int kMostAtOnce = 10000;   // entries, until the claim notes how far it came
 
     bool is_free();
     Look look(const std::string &tenant, bool capped);

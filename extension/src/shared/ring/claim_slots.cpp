@@ -11,22 +11,24 @@ namespace {
 constexpr int kAtOnce = core::SkipRanges::kMost / 2; // each claim at work can split a skip range in two
 constexpr long kPatience = 100; // milliseconds; then the claim goes ahead: a session with a slot may be stuck
 
-int held_slot = -1; // the queue of which this session's claim holds a slot; -1: none
+int held_slot = -1; // the place of the queue of which this session's claim holds a slot; -1: none
 
-// False when all slots are taken.
+// False when all slots are taken. A queue without a place has no slots, and no skip ranges that would need them.
 bool try_to_acquire(Oid table, bool at_once, int &queue) {
     Exclusive const lock;
     queue = find_or_make_queue(table);
-    if (!at_once && memory->claiming[queue] >= kAtOnce)
+    if (queue < 0)
+        return true;
+    if (!at_once && memory->claim_slots[queue].claiming >= kAtOnce)
         return false;
-    ++memory->claiming[queue];
+    ++memory->claim_slots[queue].claiming;
     held_slot = queue;
     return true;
 }
 
 // Runs inside call().
 void wait_for_claim_slot(Oid table, int queue) {
-    ConditionVariable *const free = &memory->claim_slot_free[queue];
+    ConditionVariable *const free = &memory->claim_slots[queue].one_is_free;
     ConditionVariablePrepareToSleep(free);
     for (bool late = false; !try_to_acquire(table, late, queue);)
         late = ConditionVariableTimedSleep(free, kPatience, PG_WAIT_EXTENSION);
@@ -46,9 +48,9 @@ void release_claim_slot() {
         return;
     {
         Exclusive const lock;
-        --memory->claiming[held_slot];
+        --memory->claim_slots[held_slot].claiming;
     }
-    ConditionVariableSignal(&memory->claim_slot_free[held_slot]);
+    ConditionVariableSignal(&memory->claim_slots[held_slot].one_is_free);
     held_slot = -1;
 }
 

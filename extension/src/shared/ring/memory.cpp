@@ -12,27 +12,37 @@ Memory *memory = nullptr;
 namespace {
 
 constexpr int kLooksForLane = 256; // lanes that are looked at to find one that is not in the schedule
-constexpr int64 kIdle = 10 * USECS_PER_SEC, kCapKnownFor = USECS_PER_SEC;
+constexpr int64 kIdle = 10 * USECS_PER_SEC;
+constexpr int kEndedAtOnce = 256; // lanes that are looked at, while the lock is held once
 
-int capacity = 65536; // the setting fairq.ring_lanes
+int capacity = 131072; // the setting fairq.ring_lanes
 
 Size size_of_memory() {
     auto const lanes = static_cast<Size>(capacity);
     if (lanes == 0)
         return 0;
-    return MAXALIGN(sizeof(Memory)) + MAXALIGN(lanes * sizeof(int32)) +
-           MAXALIGN(lanes * sizeof(core::ScheduledLane)) + MAXALIGN(lanes * sizeof(Lane));
+    auto const queues = static_cast<Size>(pg::shared_memory::max_databases());
+    return MAXALIGN(sizeof(Memory)) + MAXALIGN(queues * sizeof(Queue)) +
+           MAXALIGN(queues * sizeof(ClaimSlots)) + MAXALIGN(lanes * sizeof(int32)) +
+           MAXALIGN(lanes * sizeof(core::ScheduledLane)) + MAXALIGN(lanes * sizeof(core::HeldLane)) +
+           MAXALIGN(lanes * sizeof(Lane));
 }
 
-// The arrays stand behind the head, in this order. Only the buckets are initialised before they are used.
-void lay_out() {
+template <class Element>
+void lay_out(Element *&array, int count, char *&at) {
+    array = reinterpret_cast<Element *>(at);
+    at += MAXALIGN(static_cast<Size>(count) * sizeof(Element));
+}
+
+// The arrays stand behind the head. What is there for each lane is initialised when the lane is used, but the buckets.
+void lay_out_arrays() {
     char *at = reinterpret_cast<char *>(memory) + MAXALIGN(sizeof(Memory));
-    auto const lanes = static_cast<Size>(capacity);
-    memory->bucket = reinterpret_cast<int32 *>(at);
-    at += MAXALIGN(lanes * sizeof(int32));
-    memory->scheduled = reinterpret_cast<core::ScheduledLane *>(at);
-    at += MAXALIGN(lanes * sizeof(core::ScheduledLane));
-    memory->lane = reinterpret_cast<Lane *>(at);
+    lay_out(memory->queues, memory->queue_count, at);
+    lay_out(memory->claim_slots, memory->queue_count, at);
+    lay_out(memory->bucket, memory->capacity, at);
+    lay_out(memory->scheduled, memory->capacity, at);
+    lay_out(memory->held, memory->capacity, at);
+    lay_out(memory->lane, memory->capacity, at);
 }
 
 void attach(void *at) {
@@ -43,10 +53,14 @@ void initialize(LWLock *lock) {
     *memory = Memory{};
     memory->lock = lock;
     memory->key = draw_key();
+    memory->queue_count = pg::shared_memory::max_databases();
     memory->capacity = capacity;
-    for (ConditionVariable &free : memory->claim_slot_free)
-        ConditionVariableInit(&free);
-    lay_out();
+    lay_out_arrays();
+    for (int queue = 0; queue < memory->queue_count; ++queue) {
+        memory->queues[queue] = Queue{};
+        memory->claim_slots[queue].claiming = 0;
+        ConditionVariableInit(&memory->claim_slots[queue].one_is_free);
+    }
     memset(memory->bucket, 0, static_cast<Size>(capacity) * sizeof(int32));
 }
 
@@ -61,6 +75,7 @@ int32 &bucket_of(uint32 hash) {
 
 void drop(int place) {
     Lane &lane = memory->lane[place];
+    holds_of(lane.queue).end(place);
     schedule_of(lane.queue).leave(place);
     Queue &queue = memory->queues[lane.queue];
     if (lane.queued != 0 && lane.count_generation == queue.count_generation)
@@ -87,15 +102,17 @@ void forget_queue(int queue) {
 // use since: its database may have been dropped, which the ring is not told. If the queue is used again, its
 // claims walk over the index until they know its lanes.
 void forget_idle_queue(int but) {
+    Queue *const queues = memory->queues, *const end = queues + memory->queue_count;
     auto const longer_idle = [](const Queue &a, const Queue &b) { return a.claimed_at < b.claimed_at; };
-    auto const after = std::max_element(std::begin(memory->queues), std::end(memory->queues), longer_idle);
+    Queue const *const last_used = std::max_element(queues, end, longer_idle);
     Queue *idle = nullptr;
-    for (Queue &queue : memory->queues)
-        if (OidIsValid(queue.table) && &queue != &memory->queues[but] &&
-            after->claimed_at - queue.claimed_at > kIdle && (idle == nullptr || longer_idle(queue, *idle)))
-            idle = &queue;
+    for (Queue *queue = queues; queue != end; ++queue)
+        if (OidIsValid(queue->table) && queue != queues + but &&
+            last_used->claimed_at - queue->claimed_at > kIdle &&
+            (idle == nullptr || longer_idle(*queue, *idle)))
+            idle = queue;
     if (idle != nullptr)
-        forget_queue(static_cast<int>(idle - memory->queues));
+        forget_queue(static_cast<int>(idle - queues));
 }
 
 // A free lane; if there is none, that of a tenant that is not in the schedule, of which only how far it was
@@ -125,12 +142,14 @@ int make_lane(int queue, std::string_view tenant) {
     Lane &lane = memory->lane[place];
     uint32 const generation = lane.generation + 1;
     memory->scheduled[place] = core::ScheduledLane{};
+    memory->held[place] = core::HeldLane{};
     lane = Lane{};
     lane.generation = generation;
     lane.queue = static_cast<int16>(queue);
     lane.length = static_cast<int16>(tenant.size());
     memcpy(lane.tenant, tenant.data(), tenant.size());
     lane.hash = hash_of(queue, tenant);
+    lane.changed_at = memory->queues[queue].clock; // an earlier lane of the tenant may have changed until now
     lane.next = bucket_of(lane.hash);
     bucket_of(lane.hash) = place + 1;
     return place;
@@ -152,22 +171,31 @@ core::Schedule schedule_of(int queue) {
     return core::Schedule(memory->scheduled, memory->queues[queue].schedule);
 }
 
-int find_queue(Oid table) {
-    return pg::place_of_queue(memory->queues, table);
+core::Holds holds_of(int queue) {
+    return core::Holds(memory->held, memory->queues[queue].holds, schedule_of(queue));
 }
 
+int find_queue(Oid table) {
+    return pg::place_of_queue(memory->queues, memory->queue_count, table);
+}
+
+// If more queues than there are places were in use, and took each other's, each claim would begin with an empty ring.
 int find_or_make_queue(Oid table) {
+    TimestampTz const now = GetCurrentTimestamp();
     int queue = find_queue(table);
     if (queue < 0) {
-        auto const *const oldest =
-            std::min_element(std::begin(memory->queues), std::end(memory->queues),
-                             [](const Queue &a, const Queue &b) { return a.used < b.used; });
-        queue = static_cast<int>(oldest - memory->queues);
+        Queue *const queues = memory->queues;
+        auto const idle_longer = [](const Queue &a, const Queue &b) { return a.used_at < b.used_at; };
+        Queue const *const idlest = std::min_element(queues, queues + memory->queue_count, idle_longer);
+        if (OidIsValid(idlest->table) && std::abs(now - idlest->used_at) < kIdle)
+            return -1;
+        queue = static_cast<int>(idlest - queues);
         forget_queue(queue);
-        memory->queues[queue].database = MyDatabaseId;
-        memory->queues[queue].table = table;
+        queues[queue].database = MyDatabaseId;
+        queues[queue].table = table;
+        queues[queue].life = ++memory->clock;
     }
-    memory->queues[queue].used = ++memory->clock;
+    memory->queues[queue].used_at = now;
     return queue;
 }
 
@@ -206,7 +234,8 @@ void enter(int queue, std::string_view tenant, core::KeyRange where) {
     }
     Lane &lane = memory->lane[place];
     lane.changed_at = of.clock;
-    lane.opened = ++memory->openings;
+    if (holds_of(queue).happened(place, core::HoldReason::jobs))
+        hold_ended(place);
 #ifndef FAIRQ_TEST_WITHOUT_INVALIDATION // so that the test of skip ranges can be seen to fail
     lane.skip_ranges.invalidate(where);
 #endif
@@ -223,30 +252,49 @@ void open(int queue, std::string_view tenant) {
 #ifdef FAIRQ_TEST_WITHOUT_OPENINGS // so that the test of full tenants can be seen to fail
     return;
 #endif
-    if (int const place = find_lane(queue, tenant); place >= 0)
-        memory->lane[place].opened = ++memory->openings;
+    int const place = find_lane(queue, tenant);
+    if (place >= 0 && holds_of(queue).happened(place, core::HoldReason::limits))
+        hold_ended(place);
 }
 
-int known_cap(int place, TimestampTz now) {
-    Lane const &lane = memory->lane[place];
-    bool const opened = lane.at_cap.openings < std::max(lane.opened, memory->queues[lane.queue].all_opened);
-    return opened || std::abs(now - lane.at_cap.at) >= kCapKnownFor ? 0 : lane.at_cap.cap;
+// For metrics: the lane was due nothing while it was held, and how long its jobs have waited was due to the tenant.
+void hold_ended(int place) {
+    Lane &lane = memory->lane[place];
+    lane.due_since = memory->queues[lane.queue].schedule.now;
+    lane.limited_at = GetCurrentTimestamp();
+}
+
+void end_older_holds(Oid table) {
+    for (int from = 0;; from += kEndedAtOnce) {
+        Exclusive const lock;
+        int const queue = find_queue(table);
+        if (queue < 0 || from >= memory->used)
+            return;
+        for (int place = from; place < std::min(from + kEndedAtOnce, memory->used); ++place)
+            if (memory->lane[place].queue == queue && holds_of(queue).end_if_older(place))
+                hold_ended(place);
+    }
 }
 
 void forget_skip_ranges(int queue) {
     memory->queues[queue].clock += kChanges + 1;
     for (int place = 0; place < memory->used; ++place)
-        if (memory->lane[place].queue == queue)
+        if (memory->lane[place].queue == queue) {
             memory->lane[place].skip_ranges = {};
+            memory->lane[place].changed_at = memory->queues[queue].clock;
+        }
 }
 
 void make_skip_ranges(int place, const std::vector<core::KeyRange> &scanned, uint64 since) {
     Lane &lane = memory->lane[place];
     Queue const &queue = memory->queues[lane.queue];
-    if (queue.clock - since > kChanges)
+    bool const changed = lane.changed_at > since;
+    if (changed && queue.clock - since > kChanges)
         return; // more changes since then than the queue remembers
     for (core::KeyRange const &range : scanned)
         lane.skip_ranges.add(range);
+    if (!changed)
+        return;
     for (uint64 change = since + 1; change <= queue.clock; ++change)
         if (queue.changes[change % kChanges].lane == lane.hash)
             lane.skip_ranges.invalidate(queue.changes[change % kChanges].where);

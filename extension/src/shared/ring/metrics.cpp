@@ -30,10 +30,10 @@ void roll_minute(Lane &lane, int64 minute) {
 }
 
 // The lane's share since the last account(): one job for each unit of its weight and of virtual time. A lane
-// that was passed over has none, since it could not have been served.
+// that was passed over, or is held, has none, since it could not have been served.
 Minutes due_since(int place, const Queue &queue) {
     core::ScheduledLane const &scheduled = memory->scheduled[place];
-    if (scheduled.passed_over > 0)
+    if (scheduled.passed_over > 0 || memory->held[place].held)
         return {};
     double const since = memory->lane[place].due_since, now = queue.schedule.now;
     auto const share = [&](double from, double to) {
@@ -140,7 +140,7 @@ Figures figures(Oid table) {
         core::Schedule const schedule = schedule_of(queue);
         for (int place = from; place < std::min(from + kFiguresAtOnce, memory->used); ++place)
             if (memory->lane[place].queue == queue)
-                all.lanes.push_back(figures_of(place, schedule.contains(place), of, left));
+                all.lanes.push_back(figures_of(place, schedule.contains(place) && !memory->held[place].held, of, left));
         if (from > 0)
             continue;
         for (int bucket = 0; bucket < core::kWaitBuckets; ++bucket)
@@ -154,19 +154,20 @@ Figures figures(Oid table) {
 std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant) {
     std::vector<core::ScheduledLane> lanes; // a copy, so that this session counts without the lock
     core::ScheduleState state;
-    int own = -1;
+    int own = -1, held = 0;
     if (memory == nullptr)
         return std::nullopt;
     {
         Exclusive const lock;
         int const queue = find_queue(table);
         own = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
-        if (own < 0 || !schedule_of(queue).contains(own))
+        if (own < 0 || !schedule_of(queue).contains(own) || memory->held[own].held)
             return std::nullopt;
         lanes.assign(memory->scheduled, memory->scheduled + memory->used);
         state = memory->queues[queue].schedule;
+        held = memory->queues[queue].holds.lanes;
     }
-    int const all = state.lanes;
+    int const all = state.lanes - held;
     return SchedulePosition{all, core::lanes_before(own, std::move(lanes), state)};
 }
 

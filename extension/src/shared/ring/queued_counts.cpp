@@ -77,9 +77,9 @@ void add_some(Oid table, uint64 generation, At &change, End end, Jobs jobs) {
 // All queues of this database, because a database has the extension once.
 void forget_queued_counts() {
     Exclusive const lock;
-    for (Queue &queue : memory->queues)
-        if (queue.database == MyDatabaseId)
-            queue.count_generation = 0;
+    for (int queue = 0; queue < memory->queue_count; ++queue)
+        if (memory->queues[queue].database == MyDatabaseId)
+            memory->queues[queue].count_generation = 0;
 }
 
 bool agrees_with_status_counts() {
@@ -155,7 +155,10 @@ uint64 begin_count(Oid table) {
     if (memory == nullptr)
         return 0;
     Exclusive const lock;
-    Queue &queue = memory->queues[ring::find_or_make_queue(table)];
+    int const place = ring::find_or_make_queue(table);
+    if (place < 0)
+        return 0;
+    Queue &queue = memory->queues[place];
     queue.count_generation = ++memory->clock;
     queue.count_ended = false;
     queue.queued_counts_whole = true;

@@ -20,7 +20,7 @@ void changed(Oid table, std::string_view tenant, int64 jobs);
 void add_pending(QueuedCounts &counts);
 
 // A count, as in queue_state.hpp: it begins while no transaction writes, and ends with what a snapshot of
-// that moment saw. The result is the count's generation; 0: there is no shared memory.
+// that moment saw. The result is the count's generation; 0: shared memory has no place for the queue.
 uint64 begin_count(Oid table);
 void end_count(Oid table, uint64 generation, const QueuedCounts &counted);
 

@@ -15,11 +15,6 @@ constexpr int kMostEntries = 10000;    // by one claim: some milliseconds
 
 } // namespace
 
-// The entry of this ring's queue, or -1 when another queue has got it.
-int Ring::own_queue() const {
-    return queue_ >= 0 && memory->queues[queue_].table == table_ ? queue_ : -1;
-}
-
 void Ring::remember(Grant *first, size_t count) const {
     if (!available())
         return;
@@ -48,6 +43,8 @@ void Ring::remember(Grant *first, size_t count) const {
 Ring::Rescan Ring::next_rescan() const {
     TimestampTz const now = GetCurrentTimestamp();
     Exclusive const lock;
+    if (own_queue() < 0)
+        return {};
     Queue &queue = memory->queues[queue_];
     int64 const elapsed = now - queue.rescanned_at;
     bool const known = queue.complete || queue.overflowed;
@@ -60,25 +57,48 @@ Ring::Rescan Ring::next_rescan() const {
             known ? static_cast<int>(std::clamp<int64>(elapsed / kEntryEvery, 1, kMostEntries)) : 0};
 }
 
-void Ring::rescanned(const std::vector<std::string> &lanes, bool end, core::LaneKey key) const {
+std::vector<size_t> Ring::rescanned(const std::vector<std::string> &lanes, bool end,
+                                    core::LaneKey key) const {
+    std::vector<size_t> held;
+    held.reserve(lanes.size());
     Exclusive const lock;
     if (own_queue() < 0)
-        return;
+        return held;
     Queue &queue = memory->queues[queue_];
-    for (std::string const &tenant : lanes) {
-        int const place = find_lane(queue_, tenant);
+    for (size_t i = 0; i < lanes.size(); ++i) {
+        int const place = find_lane(queue_, lanes[i]);
         if (place < 0 || !schedule_of(queue_).contains(place))
-            enter(queue_, tenant, {});
+            enter(queue_, lanes[i], {});
+        else if (memory->held[place].held && memory->held[place].reason == core::HoldReason::limits)
+            held.push_back(i);
+        else if (holds_of(queue_).end(place))
+            hold_ended(place);
     }
     if (end) {
         queue.complete = !queue.overflowed;
         queue.overflowed = false;
     }
     queue.rescan_key = key;
-    if (!end && lanes.empty())
-        return;
-    std::string const at = end ? std::string() : lanes.back();
-    queue.rescan_length = static_cast<int>(at.copy(queue.rescan, sizeof queue.rescan));
+    if (end || !lanes.empty()) {
+        std::string_view const at = end ? std::string_view() : lanes.back();
+        queue.rescan_length = static_cast<int>(at.copy(queue.rescan, sizeof queue.rescan));
+    }
+    return held;
+}
+
+void Ring::end_hold(const std::string &tenant) const {
+    Exclusive const lock;
+    int const place = own_queue() < 0 ? -1 : find_lane(queue_, tenant);
+    if (place >= 0 && holds_of(queue_).end(place))
+        hold_ended(place);
+}
+
+// Most queues have no such hold, and need no lock to find that out: whoever makes one tells its time itself.
+TimestampTz Ring::next_opening() const {
+    if (!available() || memory->queues[queue_].holds.due == 0)
+        return DT_NOEND;
+    Exclusive const lock;
+    return own_queue() < 0 ? DT_NOEND : holds_of(queue_).next_time();
 }
 
 core::SkipRanges Ring::skip_ranges_of(const std::string &tenant) const {

@@ -8,6 +8,9 @@ namespace fairq::shared::ring {
 
 namespace {
 
+constexpr int kEndedByDraw =
+    64; // holds, so that no draw has the lock for long; the next draw ends the next ones
+
 // What this session has drawn and not settled. It may list too little (after the rollback of a savepoint, or
 // in a claim within a claim): claims of other sessions then look at jobs that they will not get.
 struct Drawn {
@@ -76,24 +79,52 @@ Ring::Ring(Oid table) : table_(table) {
     if (memory == nullptr)
         return;
     acquire_claim_slot(table);
-    TimestampTz const now = GetCurrentTimestamp();
+    if (begin(GetCurrentTimestamp()))
+        end_older_holds(table);
+}
+
+// Notes where the queue is and what it knows. True: the clock went back, so that times that end holds may be wrong.
+bool Ring::begin(TimestampTz now) {
     Exclusive const lock;
-    queue_ = find_or_make_queue(table);
-    memory->queues[queue_].claimed_at = now;
+    queue_ = find_or_make_queue(table_);
+    if (queue_ < 0)
+        return false;
+    Queue &queue = memory->queues[queue_];
+    queue.claimed_at = now;
     begin_minute(queue_, now);
-    clock_ = memory->queues[queue_].clock;
-    openings_ = memory->openings;
-    complete_ = memory->queues[queue_].complete;
+    bool const went_back = holds_of(queue_).clock_went_back(now);
+    life_ = queue.life;
+    clock_ = queue.clock;
+    events_ = queue.holds.events;
+    complete_ = queue.complete;
+    return went_back;
+}
+
+// The place of this ring's queue, or -1 when another queue has got it. Tables of two databases may have the same oid.
+int Ring::own_queue() const {
+#ifdef FAIRQ_TEST_WITHOUT_LIVES // so that the test of queues that take each other's place can be seen to fail
+    return queue_ >= 0 && memory->queues[queue_].table == table_ ? queue_ : -1;
+#endif
+    return queue_ >= 0 && memory->queues[queue_].life == life_ ? queue_ : -1;
+}
+
+bool Ring::is_lost() const {
+    if (!available())
+        return false;
+    Exclusive const lock;
+    return own_queue() < 0;
 }
 
 std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const {
-    bool const knows_caps = !has_pending_changes(); // known caps leave out this transaction's changes
     std::vector<Grant> grants;
     if (drawn == nullptr)
         drawn = new std::vector<Drawn>;
     Exclusive const lock;
-    if (memory->queues[queue_].table != table_)
-        return grants; // another queue has got this queue's entry
+    if (own_queue() < 0)
+        return grants;
+    core::Holds holds = holds_of(queue_);
+    for (int i = 0, lane = 0; i < std::max(jobs, kEndedByDraw) && (lane = holds.end_due(at)) >= 0; ++i)
+        hold_ended(lane);
     core::Schedule schedule = schedule_of(queue_);
     std::vector<core::Grant> const drawn_grants = core::draw(schedule, jobs, room);
     grants.reserve(drawn_grants.size());
@@ -103,7 +134,6 @@ std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, Tim
                           memory->scheduled[drawn_grant.lane].weight});
         grants.back().skip_ranges = lane.skip_ranges;
         grants.back().hint = lane.hint;
-        grants.back().known_cap = knows_caps ? ring::known_cap(drawn_grant.lane, at) : 0;
         draw_from(grants.back());
     }
     return grants;
@@ -113,7 +143,7 @@ std::vector<Grant> Ring::draw(int jobs, const std::function<int(int)> &room, Tim
 void Ring::settle(const std::vector<Grant> &grants, TimestampTz at) const {
     Exclusive const lock;
     return_drawn();
-    if (memory->queues[queue_].table != table_)
+    if (own_queue() < 0)
         return;
     core::Schedule schedule = schedule_of(queue_);
     for (Grant const &grant : grants)
@@ -122,25 +152,36 @@ void Ring::settle(const std::vector<Grant> &grants, TimestampTz at) const {
     for (Grant const &grant : grants)
         if (is_lane_of(grant, queue_))
             record(memory->queues[queue_], grant, at);
-    for (Grant const &grant : grants) {
-        if (!is_lane_of(grant, queue_))
-            continue;
-        make_skip_ranges(grant.lane, grant.result.scanned, clock_);
-        memory->lane[grant.lane].hint = grant.hint;
-        if (grant.result.found_cap > 0)
-            memory->lane[grant.lane].at_cap = {grant.result.found_cap, openings_, at};
-        if (grant.result.got > 0)
-            schedule.served(grant.lane);
-        if (grant.result.empty && memory->lane[grant.lane].changed_at <= clock_)
-            schedule.leave(grant.lane);
-        else if (grant.result.closed && schedule.contains(grant.lane))
-            schedule.pass_over(grant.lane);
+    for (Grant const &grant : grants)
+        if (is_lane_of(grant, queue_))
+            settle_lane(grant);
+}
+
+// Another claim may have settled the same lane meanwhile, and may have held it.
+void Ring::settle_lane(const Grant &grant) const {
+    Lane &lane = memory->lane[grant.lane];
+    GrantResult const &result = grant.result;
+    core::Schedule schedule = schedule_of(queue_);
+    core::Holds holds = holds_of(queue_);
+    make_skip_ranges(grant.lane, result.scanned, clock_);
+    lane.hint = grant.hint;
+    if (result.got > 0)
+        schedule.served(grant.lane);
+    if (result.empty && lane.changed_at <= clock_) {
+        holds.end(grant.lane);
+        schedule.leave(grant.lane);
+        return;
     }
+    bool const held = holds.is_held(grant.lane) ||
+                      (result.hold && may_hold_lanes() &&
+                       holds.hold(grant.lane, result.hold->reason, result.hold->until, events_));
+    if (result.closed && !held && schedule.contains(grant.lane))
+        schedule.pass_over(grant.lane);
 }
 
 void Ring::set_weight(const Grant &grant, int weight) const {
     Exclusive const lock;
-    if (is_lane_of(grant, queue_))
+    if (own_queue() >= 0 && is_lane_of(grant, queue_))
         schedule_of(queue_).set_weight(grant.lane, weight);
 }
 
@@ -149,8 +190,9 @@ std::optional<int> lanes(Oid table) {
         return std::nullopt;
     Exclusive const lock;
     int const queue = find_queue(table);
-    return queue < 0 || !memory->queues[queue].complete ? std::nullopt
-                                                        : std::optional(schedule_of(queue).lanes());
+    if (queue < 0 || !memory->queues[queue].complete)
+        return std::nullopt;
+    return schedule_of(queue).lanes() - memory->queues[queue].holds.lanes;
 }
 
 bool may_have_jobs(Oid table, std::string_view tenant) {

@@ -20,11 +20,12 @@
 //   - a job that a session holds, but can give back without telling the ring, is in no skip range;
 //   - the rescan looks into the skip ranges as well, at some 20,000 entries a second.
 //
-// The ring also remembers that a tenant is at its cap: claims do not count its jobs again until a job of the
-// tenant ends or comes, or a second has passed.
+// A lane none of whose jobs can run (its tenant is paused, at its cap or out of tokens, or all its jobs are of
+// paused types) is held: claims do not look at it until what holds it may have ended (core/holds.hpp has the rule).
 #pragma once
 
 #include "core/histogram.hpp"
+#include "core/holds.hpp"
 #include "core/limits.hpp"
 #include "core/page_hint.hpp"
 #include "core/schedule.hpp"
@@ -41,14 +42,28 @@ void install_callbacks(); // by _PG_init, when preloaded
 // back. `where`: the jobs that can be claimed then.
 void activate_at_commit(Oid table, std::string_view tenant, core::KeyRange where);
 void activate_at_abort(Oid table, std::string_view tenant, core::KeyRange where);
+// For a transaction that has deleted many jobs: when it has committed, these ranges of the lane hold nothing to claim, as a
+// snapshot saw that was taken after ring_clock() was read. Not in a savepoint, whose rollback would take it back.
+std::uint64_t ring_clock(Oid table);
+void skip_at_commit(Oid table, std::string_view tenant, std::vector<core::KeyRange> ranges,
+                    std::uint64_t clock);
 // If this transaction, which removes jobs of many lanes, rolls back, the queue loses all its skip ranges.
 void forget_skip_ranges_at_abort(Oid table);
-// Enters at once what would enter at the commit, because a claim sees the jobs of its own transaction.
+// Does at once what would be done at the commit, because a claim sees what its own transaction has done.
 void activate_own();
-// A job that counted for the tenant's cap has ended; or jobs of unknown tenants have.
+// When this transaction has committed, the tenant's limits may let more jobs run: a job that counted for its cap has
+// ended, or a limit has changed. Or that may be so for all tenants; or jobs of all tenants may run again (HoldReason).
 void open_at_commit(Oid table, std::string_view tenant);
-void open_all_at_commit(Oid table);
+void open_all_at_commit(Oid table, core::HoldReason reason);
+// This transaction has changed limits or paused types: its claims hold no lane.
+void rules_changed(Oid table);
 void weigh_at_commit(Oid table, std::string_view tenant, int weight);
+
+// Why a lane is held, and until when (or core::kUntilEvent).
+struct Hold {
+    core::HoldReason reason;
+    TimestampTz until;
+};
 
 // What a claim did with its grant.
 struct GrantResult {
@@ -60,7 +75,7 @@ struct GrantResult {
     std::vector<TimestampTz> since = {}; // from when on each of the jobs could have been claimed
     int looked_at = 0;                   // entries of the index
     std::vector<core::KeyRange> scanned = {}; // where the claim left nothing to claim
-    int found_cap = 0;                        // the claim has found the tenant at this cap; 0: it has not
+    std::optional<Hold> hold = {};            // none of the jobs that the lane has left can run now
 };
 
 // What a draw grants a claim in one lane, and what the ring knows about the lane.
@@ -73,7 +88,6 @@ struct Grant {
     core::SkipRanges skip_ranges = {}; // of the lane
     int ahead = 0;                     // jobs in front that other claims are about to take
     core::PageHint hint = {};          // where the last walk along the lane began
-    int known_cap = 0;                 // the cap that the tenant is known to be at; 0: it may be below
     GrantResult result = {};
 };
 
@@ -85,7 +99,7 @@ struct LaneFigures {
     double due_last_minute; // jobs that were its share by weight while it could have been served
     int weight;             // that it had in its last draw
     std::int64_t queued;    // queued jobs, if the queue's queued counts are known
-    bool waiting;           // it is in the schedule now
+    bool waiting;           // it is in the schedule now, and not held
 };
 struct Figures {
     std::vector<LaneFigures> lanes;        // all lanes of the queue, in the schedule or not
@@ -102,10 +116,13 @@ public:
 
     bool available() const { return queue_ >= 0; } // false: no shared memory, or too many queues
     bool complete() const { return complete_; }
+    bool is_lost() const; // another queue has got this queue's place since
 
-    // Draws up to `jobs` jobs from the lanes that are served next. room: as in core::draw. at: the time now.
+    // Draws up to `jobs` jobs from the lanes that are served next. room: as in core::draw. at: the time now. Ends the
+    // holds whose time has come.
     std::vector<Grant> draw(int jobs, const std::function<int(int)> &room, TimestampTz at) const;
-    // Takes back the charges for jobs that the claim did not get, and removes empty lanes from the schedule.
+    // Takes back the charges for jobs that the claim did not get, removes empty lanes from the schedule, and holds
+    // those that cannot run.
     void settle(const std::vector<Grant> &grants, TimestampTz at) const;
     void set_weight(const Grant &grant, int weight) const;
     // Stores and reads skip ranges and page hints: of lanes that were not drawn, or between two looks at one.
@@ -116,23 +133,29 @@ public:
     // the lane of `after`, the skip ranges from `key` on are still to be looked into; there and in the next
     // lanes over at most `entries` entries, one each 50 microseconds (0: none, until the ring is complete).
     // rescanned() says how far the claim came: it found `lanes` behind `after`, and `end` if there were no
-    // more. Lanes that are new to the ring enter it.
+    // more. Lanes that are new to the ring enter it. Returns the places in `lanes` of those that are held because of
+    // their tenants' limits: if these let a job run, the claim calls end_hold(). Other holds end.
     struct Rescan {
         std::string after;
         core::LaneKey key;
         int lanes, entries;
     };
     Rescan next_rescan() const;
-    void rescanned(const std::vector<std::string> &lanes, bool end, core::LaneKey key) const;
+    std::vector<size_t> rescanned(const std::vector<std::string> &lanes, bool end, core::LaneKey key) const;
+    void end_hold(const std::string &tenant) const;
+    TimestampTz next_opening() const; // the earliest time that ends a hold; DT_NOEND: none
     core::SkipRanges skip_ranges_of(const std::string &tenant) const;
     void found_in_skip_range(const std::string &tenant, core::LaneKey key) const;
 
 private:
+    bool begin(TimestampTz now);
     int own_queue() const;
+    void settle_lane(const Grant &grant) const;
 
     Oid table_;
     int queue_ = -1;
-    std::uint64_t clock_ = 0, openings_ = 0; // before the claim's snapshot
+    std::uint64_t life_ = 0;               // of the queue at that place: another one has another number
+    std::uint64_t clock_ = 0, events_ = 0; // before the claim's snapshot
     bool complete_ = false;
 };
 
@@ -145,10 +168,10 @@ struct SchedulePosition {
     int lanes, ahead;
 };
 std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant);
-// The number of lanes in the schedule; none when there is no ring, or it is not complete.
+// The number of lanes in the schedule that are not held; none when there is no ring, or it is not complete.
 std::optional<int> lanes(Oid table);
-// Whether the tenant's lane may have jobs: false only when a claim saw it empty and nothing has entered it
-// since. Raises nothing.
+// Whether the tenant's lane may have jobs, held or not: false only when a claim saw it empty and nothing has entered
+// it since. Raises nothing.
 bool may_have_jobs(Oid table, std::string_view tenant);
 // When a session last claimed from the queue, with or without success; none when unknown.
 std::optional<TimestampTz> last_claim(Oid table);

@@ -1,4 +1,4 @@
-// What a transaction changes in the ring when it ends: the lanes that it enters, opens and weighs.
+// What a transaction changes in the ring when it ends: the lanes that it enters, opens and weighs (see ring.hpp).
 #include "pg/transaction_end.hpp"
 #include "shared/ring/memory.hpp"
 #include "shared/ring/ring.hpp"
@@ -22,22 +22,33 @@ struct Level {
     Lanes lanes = {};
 };
 
+struct Skipped {
+    std::string tenant;
+    std::vector<core::KeyRange> ranges;
+    uint64 since; // the ring's clock
+};
+
 struct Pending {
     Lanes at_commit;
+    std::vector<Skipped> skipped;
     std::vector<Level> at_abort;
     std::map<std::string, int, std::less<>> weights;
     std::set<std::string, std::less<>> opened;
-    bool all_opened = false;
+    bool opened_all[core::kHoldReasons] = {};
+    bool changes_rules = false; // stays when a savepoint takes the change back, because copies may be late
 
     void clear() {
         at_commit.clear();
+        skipped.clear();
         at_abort.clear();
         weights.clear();
         opened.clear();
-        all_opened = false;
+        opened_all[0] = opened_all[1] = false;
+        changes_rules = false;
     }
 };
 pg::PendingChanges<Pending> pending;
+bool committed = false; // the transaction has committed, and has not told yet what its commit opens
 
 void enter_at(int queue, const std::string &tenant, const core::DirtyRanges &places) {
     if (places.begin() == places.end())
@@ -57,21 +68,49 @@ void enter_all(const Lanes &lanes) {
     }
 }
 
-void open_tenants() {
-    auto tenant = pending->opened.begin();
-    while (tenant != pending->opened.end()) {
+const std::string &name_of(const std::string &tenant) {
+    return tenant;
+}
+const std::string &name_of(const Lanes::value_type &lane) {
+    return lane.first;
+}
+
+template <class Tenants>
+void open_each(const Tenants &tenants) {
+    auto tenant = tenants.begin();
+    while (tenant != tenants.end()) {
         Exclusive const lock;
         int const queue = find_queue(pending.table());
-        for (int i = 0; i < kEnterAtOnce && tenant != pending->opened.end(); ++i, ++tenant)
+        for (int i = 0; i < kEnterAtOnce && tenant != tenants.end(); ++i, ++tenant)
             if (queue >= 0)
-                open(queue, *tenant);
+                open(queue, name_of(*tenant));
     }
 }
 
 void open_all() {
-    Exclusive const lock;
-    if (int const queue = find_queue(pending.table()); queue >= 0)
-        memory->queues[queue].all_opened = ++memory->openings;
+    if (!pending->opened_all[0] && !pending->opened_all[1])
+        return;
+    {
+        Exclusive const lock;
+        int const queue = find_queue(pending.table());
+        for (core::HoldReason const reason : {core::HoldReason::limits, core::HoldReason::jobs})
+            if (queue >= 0 && pending->opened_all[static_cast<int>(reason)])
+                holds_of(queue).happened_to_all(reason);
+    }
+    end_older_holds(pending.table());
+}
+
+void skip_all() {
+    auto lane = pending->skipped.begin();
+    while (lane != pending->skipped.end()) {
+        Exclusive const lock;
+        int const queue = find_queue(pending.table());
+        for (int i = 0; i < kEnterAtOnce && lane != pending->skipped.end(); ++i, ++lane) {
+            int const place = queue < 0 ? -1 : find_or_make_lane(queue, lane->tenant);
+            if (place >= 0)
+                make_skip_ranges(place, lane->ranges, lane->since);
+        }
+    }
 }
 
 void weigh_all() {
@@ -97,6 +136,7 @@ Level &level_of(Oid table) {
 void roll_back(size_t left) {
     for (std::vector<Level> &levels = pending->at_abort; levels.size() > left; levels.pop_back()) {
         enter_all(levels.back().lanes);
+        open_each(levels.back().lanes); // their jobs do not run any more, and have not used up a rate
         if (!levels.back().forget_skip_ranges)
             continue;
         Exclusive const lock;
@@ -106,30 +146,40 @@ void roll_back(size_t left) {
 }
 
 // The rollback of a savepoint leaves the lanes to enter at the commit as they are: a lane that is entered for
-// nothing costs a claim one look. What a prepared transaction changes, the rescan finds however it ends, and
-// claims count again after a second (see AtCap).
+// nothing costs a claim one look. What a prepared transaction changes, the rescan finds however it ends.
 void at_end(pg::TransactionEvent event) {
     if (!pending)
         return;
     if (event == pg::TransactionEvent::commit) {
+        skip_all(); // first: a job that this transaction brings may be in one of the ranges
         enter_all(pending->at_commit);
-        open_tenants();
-        if (pending->all_opened)
-            open_all();
         if (!pending->weights.empty())
             weigh_all();
+        committed = true;
     }
     std::vector<Level> &levels = pending->at_abort;
     roll_back(event == pg::TransactionEvent::abort ? 0
                                                    : follow_savepoint(event, levels.data(), levels.size()));
-    if (is_over(event))
+    if (is_over(event) && !committed)
         pending->clear();
+}
+
+// Other sessions' copies of limits and paused types are out of date from the end of the callbacks of a commit on. If a
+// claim were told before that a tenant is open, it could still judge it by an old copy, and hold it anew.
+void after_locks(ResourceReleasePhase phase, bool, bool, void *) {
+    if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !committed)
+        return;
+    committed = false;
+    open_each(pending->opened);
+    open_all();
+    pending->clear();
 }
 
 } // namespace
 
 void install_callbacks() {
     pg::on_transaction_end<at_end>();
+    RegisterResourceReleaseCallback(after_locks, nullptr);
     install_draw_callbacks();
 }
 
@@ -160,13 +210,29 @@ void forget_skip_ranges_at_abort(Oid table) {
         level_of(table).forget_skip_ranges = true;
 }
 
-void activate_own() {
-    if (pending)
-        enter_all(pending->at_commit);
+uint64 ring_clock(Oid table) {
+    if (memory == nullptr)
+        return 0;
+    Exclusive const lock;
+    int const queue = find_queue(table);
+    return queue < 0 ? 0 : memory->queues[queue].clock;
 }
 
-bool has_pending_changes() {
-    return pending && !(pending->at_commit.empty() && pending->opened.empty() && !pending->all_opened);
+void skip_at_commit(Oid table, std::string_view tenant, std::vector<core::KeyRange> ranges, uint64 clock) {
+    if (memory != nullptr && GetCurrentTransactionNestLevel() == 1)
+        pending.of(table).skipped.push_back({std::string(tenant), std::move(ranges), clock});
+}
+
+void activate_own() {
+    if (!pending)
+        return;
+    enter_all(pending->at_commit);
+    open_each(pending->opened);
+    open_all();
+}
+
+bool may_hold_lanes() {
+    return !pending || !pending->changes_rules;
 }
 
 void open_at_commit(Oid table, std::string_view tenant) {
@@ -174,9 +240,14 @@ void open_at_commit(Oid table, std::string_view tenant) {
         pending.of(table).opened.emplace(tenant);
 }
 
-void open_all_at_commit(Oid table) {
+void open_all_at_commit(Oid table, core::HoldReason reason) {
     if (memory != nullptr)
-        pending.of(table).all_opened = true;
+        pending.of(table).opened_all[static_cast<int>(reason)] = true;
+}
+
+void rules_changed(Oid table) {
+    if (memory != nullptr)
+        pending.of(table).changes_rules = true;
 }
 
 void weigh_at_commit(Oid table, std::string_view tenant, int weight) {

@@ -12,7 +12,7 @@ Memory *memory = nullptr;
 namespace {
 
 Size size_of_memory() {
-    return sizeof(Memory);
+    return offsetof(Memory, queues) + static_cast<Size>(pg::shared_memory::max_databases()) * sizeof(Queue);
 }
 
 void attach(void *at) {
@@ -20,7 +20,8 @@ void attach(void *at) {
 }
 
 void initialize(LWLock *lock) {
-    memset(static_cast<void *>(memory), 0, sizeof(Memory));
+    memset(static_cast<void *>(memory), 0, size_of_memory());
+    memory->queue_count = pg::shared_memory::max_databases();
     memory->lock = lock;
     memory->key = draw_key();
     for (Bucket &bucket : memory->buckets) {
@@ -50,13 +51,13 @@ uint64 hash_of(std::string_view tenant) {
 }
 
 int find_queue(Oid table) {
-    return pg::place_of_queue(memory->queues, table);
+    return pg::place_of_queue(memory->queues, memory->queue_count, table);
 }
 
 int find_or_make_queue(Oid table) {
     int queue = find_queue(table);
     if (queue < 0) {
-        for (int i = 0; i < kQueues; ++i)
+        for (int i = 0; i < memory->queue_count; ++i)
             if (memory->queues[i].slots == 0 &&
                 (queue < 0 || memory->queues[i].used < memory->queues[queue].used))
                 queue = i;

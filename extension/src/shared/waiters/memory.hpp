@@ -8,7 +8,6 @@
 namespace fairq::shared::waiters {
 
 constexpr int kSlots = 1024;
-constexpr int kQueues = 64;
 constexpr uint32 kBuckets = 256;
 constexpr int kTenants = 4;
 
@@ -44,8 +43,9 @@ struct Memory {
     uint64 clock;
     int32 free;
     Bucket buckets[kBuckets];
-    Queue queues[kQueues];
     Slot slots[kSlots];
+    int32 queue_count;
+    Queue queues[FLEXIBLE_ARRAY_MEMBER];
 };
 
 extern Memory *memory; // null: the library was not preloaded
