@@ -121,6 +121,9 @@ demo: prepare ## install what is missing, build, and run the scaling validation 
 test: ## install what is missing, build, and run every test; the last line is "N passed, N failed"
 	+@MAKE="$(MAKE)" $(SCRIPT)/run-tests
 
+model: ## check the rules of leases, caps and lanes in every order of steps, by spin
+	@tests/model/run
+
 lint: all ## the walls between the layers, exported symbols, sizes; and that these checks can fail
 	@$(SCRIPT)/lint
 	@$(SCRIPT)/lint-selftest
@@ -142,5 +145,5 @@ dist: ## a source archive of the last commit
 
 clean: ## remove what was built
 
-.PHONY: all altered install uninstall installcheck supported help deps build driver prepare demo test lint format-check \
-        format bench dist clean
+.PHONY: all altered install uninstall installcheck supported help deps build driver prepare demo test model lint \
+        format-check format bench dist clean
