@@ -266,12 +266,12 @@ FAIRQ_API_FUNCTION(fairq_resume_job_type) {
 
 FAIRQ_FUNCTION(fairq_register_job_handler) {
     Arguments const arguments = begin(fcinfo);
-    ticks::register_handler(arguments.name(0, "job_type", kMaxNameBytes), arguments.oid(1, "handler"));
+    queue::register_handler(arguments.name(0, "job_type", kMaxNameBytes), arguments.oid(1, "handler"));
     PG_RETURN_VOID();
 }
 
 FAIRQ_FUNCTION(fairq_unregister_job_handler) {
-    PG_RETURN_BOOL(ticks::unregister_handler(begin(fcinfo).name(0, "job_type", kMaxNameBytes)));
+    PG_RETURN_BOOL(queue::unregister_handler(begin(fcinfo).name(0, "job_type", kMaxNameBytes)));
 }
 
 FAIRQ_FUNCTION(fairq_run_job_queue_cron) {

@@ -46,7 +46,7 @@ $$;
 
 -- Directly. A large payload does not stay in job_live's out-of-line storage.
 \c -
-SELECT get_queue_metrics() -> 'exact' AS counted;
+SELECT get_queue_metrics() IS NOT NULL AS counted;
 SELECT * FROM round_trip();
 SELECT * FROM round_trip();
 SELECT * FROM planned;
@@ -336,7 +336,7 @@ $$;
 DROP EXTENSION fairq CASCADE;
 CREATE EXTENSION fairq;
 \c -
-SELECT get_queue_metrics() -> 'exact' AS counted;
+SELECT get_queue_metrics() IS NOT NULL AS counted;
 SELECT * FROM round_trip();
 SELECT * FROM planned;
 CREATE TRIGGER see_row BEFORE INSERT OR DELETE ON job_leases FOR EACH ROW EXECUTE FUNCTION see_lease();

@@ -7,7 +7,7 @@ RESET client_min_messages;
 
 -- Nobody.
 SELECT * FROM tenant_metrics;
-SELECT get_queue_metrics() -> 'tenants' AS tenants, get_queue_metrics() -> 'depths_exact' AS depths_exact,
+SELECT get_queue_metrics() -> 'tenants' AS tenants, get_queue_metrics() ->> 'depths_source' IN ('counted', 'kept') AS depths_known,
        get_queue_metrics() -> 'quiet_dwell_ms' AS quiet_dwell_ms;
 
 -- 50 are named, the deepest first; then the rest in one row.

@@ -38,7 +38,7 @@ DROP EXTENSION fairq CASCADE;
 CREATE EXTENSION fairq;
 RESET client_min_messages;
 SELECT count(*) FROM claim_queued_jobs('w');
-SELECT get_queue_metrics() -> 'depths_exact' AS exact;
+SELECT get_queue_metrics() -> 'depths_source' AS source;
 SELECT count(*) FROM enqueue_jobs(ARRAY['ghost', 'ghost'], 'mail');
 DELETE FROM job_live;
 CREATE FUNCTION pg_temp.depths(step text) RETURNS TABLE (after text, a bigint, b bigint, as_counted boolean) LANGUAGE sql AS $$
@@ -105,7 +105,7 @@ SELECT count(*) > 0 FROM claim_queued_jobs('w', 50);
 SELECT * FROM pg_temp.depths('claim by the executor, one refused');
 DROP TRIGGER keep ON job_live;
 SELECT depth AS not_counted_anew FROM tenant_metrics WHERE tenant_id = 'ghost';
-SELECT get_queue_metrics() -> 'depths_exact' AS exact;
+SELECT get_queue_metrics() -> 'depths_source' AS source;
 
 -- A verb that does not say whose jobs it moved costs a count, and no wrong number.
 SELECT count(*) FROM enqueue_jobs(ARRAY['l', 'a', 'l'], 'load_test');

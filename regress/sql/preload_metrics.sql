@@ -11,7 +11,7 @@ SELECT (run_job_queue_parallel(2) -> 'completed')::integer AS completed;
 ANALYZE job_live;
 
 -- Once they are established.
-SELECT get_queue_metrics() -> 'shared_memory' AS shared_memory, get_load_test_metrics() -> 'exact' AS exact;
+SELECT get_queue_metrics() -> 'shared_memory' AS shared_memory, get_load_test_metrics() -> 'source' AS source, get_load_test_metrics() -> 'exact' AS exact;
 -- The view counts what this session scanned: it would show a scan.
 BEGIN;
 CREATE TEMP TABLE before AS SELECT relname, seq_scan, seq_tup_read FROM pg_stat_xact_user_tables;

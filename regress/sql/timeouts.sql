@@ -3,6 +3,7 @@ SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS fairq CASCADE;
 CREATE EXTENSION fairq;
 RESET client_min_messages;
+SET fairq.tick_patience = '1 min'; -- its summaries tell of all handlers
 CREATE TABLE done (what text);
 
 CREATE FUNCTION sleeps(job job_queue) RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(60)';

@@ -47,7 +47,8 @@ std::int64_t number(driver::Database &database, const std::string &query);
 /// How many jobs have this status, by the tables.
 std::int64_t jobs_with_status(driver::Database &database, const std::string &status);
 
-/// Why the counts in the metrics are not those of the tables; empty when they are, and are said to be exact.
+/// Why the counts in the metrics are not those of the tables; empty when they are, and are not said to be
+/// estimated.
 std::string metrics_are_wrong(driver::Database &database);
 
 /// Makes job type `gated` wait, in its handler, for as long as close_gate() holds the gate in some session.

@@ -1,6 +1,7 @@
 // Dump and restore: nothing of a queue is lost, and it goes on working.
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <optional>
 
 #include <fmt/format.h>
@@ -72,13 +73,15 @@ protected:
         DatabaseTest::TearDown();
     }
 
-    /// pg_dump with this option, then the command that restores it.
-    void dump_and_restore(const std::string &format, const std::string &restore) {
+    /// pg_dump with this option, then, after what happens in between, the command that restores it.
+    void dump_and_restore(
+        const std::string &format, const std::string &restore, const std::function<void()> &between = [] {}) {
         copy_ = database().scalar("SELECT current_database()").value() + "_copy";
         database().query("CREATE DATABASE " + copy_);
         const std::string file = folder_.path() + "/dump", target = shared_cluster().conninfo(copy_);
         const std::string programs = find_installation().bin_folder;
         run(fmt::format("'{}/pg_dump' {} -f '{}' -d \"{}\"", programs, format, file, conninfo()));
+        between();
         run(fmt::format("'{}/{} -d \"{}\" {} '{}'", programs, restore, target, restore[1] == 's' ? "-f" : "",
                         file));
         restored_.emplace(target, "test");
@@ -136,6 +139,58 @@ TEST_F(Dump, in_custom_format_keeps_everything_and_the_restored_queue_goes_on) {
     ASSERT_NO_FATAL_FAILURE(dump_and_restore("-Fc", "pg_restore' --exit-on-error"));
     expect_the_same_contents();
     expect_that_it_goes_on();
+}
+
+/// A role that has registered a handler, and afterwards a superuser of the same name.
+class HandlerOfRole : public Dump {
+protected:
+    void SetUp() override {
+        Dump::SetUp();
+        if (IsSkipped())
+            return;
+        role_ = database().scalar("SELECT current_database() || '_ann'").value();
+        query("CREATE ROLE {0}; GRANT EXECUTE ON FUNCTION register_job_handler TO {0}; SET ROLE {0};");
+        query("SELECT register_job_handler('hers', 'handle(job_queue)'); RESET ROLE;");
+    }
+
+    void put_superuser_in_place() { query("DROP OWNED BY {0}; DROP ROLE {0}; CREATE ROLE {0} SUPERUSER;"); }
+
+    std::int64_t handlers_of_superuser() {
+        return number(*restored_,
+                      fmt::format("SELECT count(*) FROM job_handlers WHERE run_as = '{}'::regrole", role_));
+    }
+
+    std::string why_not() {
+        return restored_
+            ->scalar("SELECT why_not_running(enqueue_job('n', 'hers', priority => -1)) ->> 'reason'")
+            .value();
+    }
+
+    void query(const std::string &statement) {
+        database().query(fmt::format(fmt::runtime(statement), role_));
+    }
+
+    std::string role_;
+};
+
+TEST_F(HandlerOfRole, that_was_dropped_after_the_dump_is_not_restored_to_a_new_role_of_its_name) {
+    ASSERT_NO_FATAL_FAILURE(
+        dump_and_restore("-Fc", "pg_restore' --exit-on-error", [this] { put_superuser_in_place(); }));
+    EXPECT_EQ(handlers_of_superuser(), 0);
+    EXPECT_EQ(why_not(), "no_handler");
+}
+
+TEST_F(HandlerOfRole, that_was_dropped_before_the_dump_is_not_in_it) {
+    put_superuser_in_place();
+    ASSERT_NO_FATAL_FAILURE(dump_and_restore("-Fp", "psql' -v ON_ERROR_STOP=1 -qX"));
+    EXPECT_EQ(handlers_of_superuser(), 0);
+    EXPECT_EQ(number(*restored_, "SELECT count(*) FROM job_handlers WHERE job_type = 'hers'"), 0);
+}
+
+TEST_F(HandlerOfRole, that_is_still_there_gets_it_back) {
+    ASSERT_NO_FATAL_FAILURE(dump_and_restore("-Fc", "pg_restore' --exit-on-error"));
+    EXPECT_EQ(handlers_of_superuser(), 1);
+    EXPECT_EQ(why_not(), "waiting");
 }
 
 } // namespace

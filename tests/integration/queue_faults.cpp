@@ -1,13 +1,13 @@
 // Processes that die in the middle of their work, and callers that go away: nothing is lost, nothing is done
 // twice.
 #include <csignal>
-#include <future>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "queue_checker.hpp"
 #include "server_test.hpp"
+#include "tick_session.hpp"
 
 using namespace fairq::driver;
 using namespace fairq::test;
@@ -15,37 +15,6 @@ using namespace fairq::test;
 namespace {
 
 constexpr Milliseconds kPatience{30'000};
-
-/// A tick in a session and a thread of its own.
-class Tick {
-public:
-    Tick(const std::string &conninfo, int workers, const std::string &setting = "")
-        : caller_(conninfo, "caller") {
-        if (!setting.empty())
-            caller_.query(setting);
-        caller_.connect();
-        summary_ = std::async(std::launch::async, [this, workers] {
-            return caller_.scalar("SELECT run_job_queue_parallel($1)", {std::to_string(workers)}).value();
-        });
-    }
-
-    int caller_pid() const { return caller_.backend_pid(); }
-    std::string summary() { return summary_.get(); }
-
-    /// The SQLSTATE that it ended with; empty: it succeeded.
-    std::string error() {
-        try {
-            summary_.get();
-            return "";
-        } catch (const DatabaseError &error) {
-            return error.sqlstate().empty() ? "connection lost" : error.sqlstate();
-        }
-    }
-
-private:
-    Database caller_;
-    std::future<std::string> summary_;
-};
 
 std::vector<std::int64_t> completed_jobs(Database &database) {
     std::vector<std::int64_t> ids;
@@ -74,7 +43,7 @@ protected:
 
     void expect_drained_by_next_tick(const std::vector<std::int64_t> &jobs) {
         EXPECT_EQ(jobs_with_status(database(), "locked"), 0);
-        Tick(conninfo(), 2).summary();
+        TickSession(conninfo(), 2).summary();
         EXPECT_EQ(findings_of_ticks(database(), jobs), std::vector<std::string>{});
         EXPECT_EQ(number(database(), "SELECT count(*) FROM job_leases"), 0);
         EXPECT_EQ(metrics_are_wrong(database()), "");
@@ -84,7 +53,7 @@ protected:
 TEST_F(Faults, a_terminated_worker_loses_nothing_and_the_others_do_their_jobs) {
     const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
     close_gate(database());
-    Tick tick(conninfo(), 2);
+    TickSession tick(conninfo(), 2);
     ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
     database().query("SELECT pg_terminate_backend($1)", {std::to_string(some_worker(database()))});
     ASSERT_TRUE(wait_for_handlers_at_gate(database(), 1));
@@ -99,7 +68,7 @@ TEST_F(Faults, a_terminated_worker_loses_nothing_and_the_others_do_their_jobs) {
 TEST_F(Faults, a_tick_whose_workers_are_all_terminated_gives_its_jobs_back) {
     const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
     close_gate(database());
-    Tick tick(conninfo(), 2);
+    TickSession tick(conninfo(), 2);
     ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
     database().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'fairq "
                      "worker' AND datname = current_database()");
@@ -114,7 +83,7 @@ TEST_F(Faults, a_tick_whose_workers_are_all_terminated_gives_its_jobs_back) {
 TEST_F(Faults, a_terminated_coordinator_ends_the_tick_with_an_error_and_its_jobs_are_reclaimed) {
     const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
     close_gate(database());
-    Tick tick(conninfo(), 2);
+    TickSession tick(conninfo(), 2);
     ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
     database().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'fairq "
                      "coordinator' AND datname = current_database()");
@@ -131,7 +100,7 @@ TEST_F(Faults, a_terminated_coordinator_ends_the_tick_with_an_error_and_its_jobs
 TEST_F(Faults, a_caller_that_runs_into_its_timeout_takes_its_workers_along) {
     const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
     close_gate(database());
-    Tick tick(conninfo(), 2, "SET statement_timeout = '5s'");
+    TickSession tick(conninfo(), 2, "SET statement_timeout = '5s'");
     ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
     EXPECT_EQ(tick.error(), "57014");
     EXPECT_TRUE(ticks_have_ended(database())) << "while the gate is still closed";
@@ -143,7 +112,7 @@ TEST_F(Faults, a_caller_that_runs_into_its_timeout_takes_its_workers_along) {
 TEST_F(Faults, a_caller_that_is_terminated_takes_its_workers_along) {
     const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
     close_gate(database());
-    Tick tick(conninfo(), 2);
+    TickSession tick(conninfo(), 2);
     ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
     database().query("SELECT pg_terminate_backend($1)", {std::to_string(tick.caller_pid())});
     EXPECT_NE(tick.error(), "");
@@ -160,7 +129,7 @@ TEST_F(Crashes, a_killed_worker_restarts_the_server_and_loses_nothing) {
     register_gated_handler(database());
     const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 10, 2);
     close_gate(database());
-    Tick tick(conninfo(), 2);
+    TickSession tick(conninfo(), 2);
     ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
     ASSERT_EQ(kill(static_cast<pid_t>(some_worker(database())), SIGKILL), 0);
     EXPECT_EQ(tick.error(), "connection lost");

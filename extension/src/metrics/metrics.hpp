@@ -18,17 +18,22 @@ std::string why_not_running(int64 job_id, queue::OnlyTenants only_tenants);
 
 using shared::queued_counts::QueuedCounts;
 
+// Where numbers of jobs come from: this call has counted them; an earlier count, to which commits have added their
+// changes; the planner's statistics, with such changes. The last two miss what was written directly to the tables.
+enum class Source { counted, kept, estimated };
+std::string_view name_of(Source source);
+
 struct Counts {
     shared::StatusCounts jobs;
-    bool exact;
-    std::optional<QueuedCounts> queued_counts; // none: not asked for, or the ring's memory has them
+    Source source;
+    std::optional<QueuedCounts> queued_counts; // none: this call has not counted them
 };
 // by_tenant: whether the queued jobs of each tenant are wanted as well.
 Counts counts(bool by_tenant);
 
 struct TenantFigures {
     pg::Value json;                            // an array
-    bool exact;                                // the tenants' queued counts
+    std::string_view depths;                   // where the tenants' queued counts come from
     std::optional<int64> dwell_p50, dwell_p99; // of quiet tenants' jobs in the last minute, tenths of a ms
     int64 dwell_jobs = 0;
 };

@@ -208,6 +208,15 @@ std::optional<int64> tenths_of_ms(std::optional<double> microseconds) {
     return microseconds ? std::optional(std::llround(*microseconds / 100)) : std::nullopt;
 }
 
+// Where the tenants' queued counts come from. in part: the ring has no room for all tenants.
+std::string_view source_of(const Counts &counts, const shared::ring::Figures &figures) {
+    if (counts.queued_counts)
+        return counts.source == Source::counted ? "counted" : "kept";
+    if (!figures.queued_counts_known)
+        return "unknown";
+    return figures.queued_counts_whole ? "kept" : "in part";
+}
+
 } // namespace
 
 TenantFigures tenants(const Counts &counts) {
@@ -215,8 +224,7 @@ TenantFigures tenants(const Counts &counts) {
     Shown const all = shown(figures, counts, std::nullopt);
     TenantFigures result;
     result.json = pg::with_spi([&] { return only_value(execute(kTenantsJson, all)); });
-    result.exact =
-        counts.queued_counts ? counts.exact : figures.queued_counts_known && figures.queued_counts_whole;
+    result.depths = source_of(counts, figures);
     result.dwell_p50 = tenths_of_ms(core::wait_quantile(figures.dwell, 0.5));
     result.dwell_p99 = tenths_of_ms(core::wait_quantile(figures.dwell, 0.99));
     double jobs = 0;

@@ -1,10 +1,11 @@
 // Why a job is not running: the one reason that stands in the way now. Where several do, the one that is told
 // is the first of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited,
-// key_busy, in_transaction, housekeeping, no_worker, waiting. A reason that has to end before another can matter stands
+// key_busy, in_transaction, housekeeping, no_handler, no_worker, waiting. A reason that has to end before another can matter stands
 // before it, and one that only a command can end stands before one that ends by itself.
 #include "metrics/metrics.hpp"
 #include "metrics/why_answer.hpp"
 #include "pg/table_cache.hpp"
+#include "queue/handlers.hpp"
 #include "queue/limit_check.hpp"
 #include "tables/row_holder.hpp"
 #include "tables/tenant_lock.hpp"
@@ -136,8 +137,12 @@ private:
         std::optional<Answer> answer = limited(verdict, limits);
         if (!answer)
             answer = in_transaction(verdict);
+        if (!answer && !job_.position)
+            answer = aside();
         if (!answer)
-            answer = job_.position ? waiting() : aside();
+            answer = without_handler();
+        if (!answer)
+            answer = waiting();
         return *std::move(answer);
     }
 
@@ -274,6 +279,17 @@ private:
         return answer(
             "housekeeping", message,
             "The housekeeping of claims and ticks, which moves a bounded number of jobs at a time.");
+    }
+
+    // An external worker may take the job all the same.
+    std::optional<Answer> without_handler() const {
+        std::optional<std::string> const defect = queue::handler_defect(job_.type);
+        if (!defect)
+            return std::nullopt;
+        return answer("no_handler", "The handler of its type " + quoted(job_.type) + " cannot run.",
+                      "register_job_handler, or what is wrong with the handler is put right.")
+            .with("job_type", job_.type)
+            .with("defect", of_all_tenants_ ? defect : std::nullopt);
     }
 
     Answer waiting() const {

@@ -265,4 +265,17 @@ void warn_fewer_workers(int got, int wanted) {
     });
 }
 
+void log_gone_handler(const std::string &job_type, const std::string &defect) {
+    call([&] {
+        if (defect.empty())
+            ereport(LOG, (errmsg("the handler of job type \"%s\" can run again", job_type.c_str())));
+        else
+            ereport(
+                WARNING,
+                (errmsg("the handler of job type \"%s\" cannot run: %s", job_type.c_str(), defect.c_str()),
+                 errdetail("No tick takes jobs of this type."),
+                 errhint("Put it right, or call register_job_handler or unregister_job_handler.")));
+    });
+}
+
 } // namespace fairq::pg

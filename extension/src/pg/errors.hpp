@@ -49,5 +49,7 @@ bool is_lease_lost(const ErrorText &error);
 [[noreturn]] void raise_copied(const ErrorText &error);
 
 void warn_fewer_workers(int got, int wanted);
+// A WARNING in the server's log; without a defect a LOG, that it can run again.
+void log_gone_handler(const std::string &job_type, const std::string &defect);
 
 } // namespace fairq::pg

@@ -21,6 +21,9 @@ int backoff_max_ms = 60 * 60 * 1000;
 int max_payload_bytes = 16 * 1024 * 1024;
 int jobs_per_worker = 50;
 int tenant_cap = 25;
+int tick_deadline_ms = 50 * 1000;
+int tick_patience_ms = 1000;
+int metrics_count_limit_bytes = 2 * 1024 * 1024;
 bool claims_are_async = true;
 
 constexpr int kDayMs = 24 * 60 * 60 * 1000;
@@ -39,6 +42,14 @@ const Setting kSettings[] = {
      1, 10000, 0},
     {"fairq.tick_tenant_cap", "How many jobs of one tenant a tick claims at most, over all its workers.",
      &tenant_cap, 1, 1000000, 0},
+    {"fairq.tick_deadline", "When a tick gives back the jobs that no worker has begun, and returns.",
+     &tick_deadline_ms, 1, kDayMs, GUC_UNIT_MS},
+    {"fairq.tick_patience",
+     "How long a tick that has a free worker, and no more jobs for it, waits for the last handlers.",
+     &tick_patience_ms, 0, kDayMs, GUC_UNIT_MS},
+    {"fairq.metrics_count_limit",
+     "Below which size of the tables of jobs each call of the metrics counts them.",
+     &metrics_count_limit_bytes, 0, 1024 * 1024 * 1024, GUC_UNIT_BYTE},
 };
 
 } // namespace
@@ -73,6 +84,15 @@ int tick_jobs_per_worker() {
 }
 int tick_tenant_cap() {
     return tenant_cap;
+}
+std::int64_t tick_deadline() {
+    return std::int64_t{tick_deadline_ms} * 1000;
+}
+std::int64_t tick_patience() {
+    return std::int64_t{tick_patience_ms} * 1000;
+}
+std::int64_t metrics_count_limit() {
+    return metrics_count_limit_bytes;
 }
 bool async_claims() {
     return claims_are_async;

@@ -13,6 +13,9 @@ std::int64_t backoff_max();     // microseconds
 std::size_t max_payload_size(); // bytes
 int tick_jobs_per_worker();
 int tick_tenant_cap();
+std::int64_t tick_deadline();       // microseconds
+std::int64_t tick_patience();       // microseconds
+std::int64_t metrics_count_limit(); // bytes
 bool async_claims();
 
 } // namespace fairq::pg::settings

@@ -119,9 +119,12 @@ std::string role_name(Oid role) {
     return call([&] { return GetUserNameFromId(role, false); });
 }
 
-std::optional<Oid> role_by_name(const std::string &name) {
-    Oid const role = call([&] { return get_role_oid(name.c_str(), true); });
-    return OidIsValid(role) ? std::optional<Oid>(role) : std::nullopt;
+bool role_exists(Oid role) {
+    return call([&] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)); });
+}
+
+int64 cluster_id() {
+    return static_cast<int64>(GetSystemIdentifier());
 }
 
 bool role_is_superuser(Oid role) {

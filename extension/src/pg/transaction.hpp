@@ -49,7 +49,9 @@ bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *ar
 // another user's code: it is the superuser.)
 Oid current_role();
 std::string role_name(Oid role);
-std::optional<Oid> role_by_name(const std::string &name);
+bool role_exists(Oid role);
+// The system identifier of this cluster: the oids of roles mean something in one cluster only.
+int64 cluster_id();
 bool role_is_superuser(Oid role);
 bool role_can_login(Oid role);
 bool may_become(Oid role, Oid target);

@@ -39,7 +39,7 @@ DELETE FROM @job_leases l
  WHERE NOT EXISTS (SELECT FROM unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = l.lock_token))"};
 
 const pg::Statement kClearTicks{pg::Plan::open,
-    "DELETE FROM @campaign_audit_log WHERE event_type = 'job_queue_tick' AND (details ->> 'load_test')::boolean"};
+    "DELETE FROM @campaign_audit_log WHERE event_type IN ('job_queue_tick', 'job_queue_tick_late') AND (details ->> 'load_test')::boolean"};
 
 const pg::Statement kClearTotals{pg::Plan::open, "DELETE FROM @load_test_totals"};
 

@@ -16,10 +16,11 @@ struct Slot {
     LowWaterMark low_water_marks[static_cast<int>(MarkedIndex::count)];
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
-    bool exact;
+    core::Known known[kParts];
     uint64 generation;          // of the count in progress, or of the last one
+    Parts counting;             // the parts of the count in progress
     TimestampTz counting_since; // 0: no session is counting
-    TimestampTz counted_at;
+    TimestampTz counted_at[kParts];
     int64 counts[2][kCountedStatuses];
 };
 
@@ -47,6 +48,10 @@ void initialize(LWLock *lock) {
     memset(static_cast<void *>(state), 0, size_of_state());
     state->lock = lock;
     state->count = pg::shared_memory::max_databases();
+}
+
+int part_of(int status) {
+    return static_cast<int>(status < kFirstFinished ? Part::live : Part::history);
 }
 
 // The queue's slot, or null. The caller holds the lock.
@@ -168,27 +173,33 @@ KnownCounts read(Oid table) {
     pg::LockScope const lock(state->lock, LW_SHARED);
     if (Slot const *const slot = find(table)) {
         memcpy(known.counts.by_status, slot->counts, sizeof slot->counts);
-        known.exact = slot->exact;
-        known.counted_at = slot->counted_at;
+        std::copy(std::begin(slot->known), std::end(slot->known), known.known);
+        std::copy(std::begin(slot->counted_at), std::end(slot->counted_at), known.counted_at);
     }
     return known;
 }
 
-std::optional<uint64> begin_count(Oid table, TimestampTz now) {
+std::optional<uint64> begin_count(Oid table, Parts parts, TimestampTz now) {
     if (!available())
         return std::nullopt;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
-    if (slot.counting_since != 0 && now - slot.counting_since < kCountPatience)
+    if (slot.counting_since != 0 && now >= slot.counting_since && now - slot.counting_since < kCountPatience)
         return std::nullopt;
-    slot.exact = false;
+    for (int status = 0; status < kCountedStatuses; ++status)
+        if (parts.part[part_of(status)])
+            slot.counts[0][status] = slot.counts[1][status] = 0;
+    for (int part = 0; part < kParts; ++part)
+        if (parts.part[part])
+            slot.known[part] = core::Known::nothing;
+    slot.counting = parts;
     slot.counting_since = now;
     slot.generation = ++state->generation;
-    memset(slot.counts, 0, sizeof slot.counts);
     return slot.generation;
 }
 
-void end_count(Oid table, uint64 generation, const StatusCounts &counted, TimestampTz counted_at) {
+void end_count(Oid table, uint64 generation, const StatusCounts &counted, const core::Known (&known)[kParts],
+               TimestampTz counted_at) {
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot *const slot = find(table);
     if (slot == nullptr || slot->generation != generation || slot->counting_since == 0)
@@ -196,8 +207,11 @@ void end_count(Oid table, uint64 generation, const StatusCounts &counted, Timest
     for (int kind = 0; kind < 2; ++kind)
         for (int status = 0; status < kCountedStatuses; ++status)
             slot->counts[kind][status] += counted.by_status[kind][status];
-    slot->exact = true;
-    slot->counted_at = counted_at;
+    for (int part = 0; part < kParts; ++part)
+        if (slot->counting.part[part]) {
+            slot->known[part] = known[part];
+            slot->counted_at[part] = counted_at;
+        }
     slot->counting_since = 0;
 }
 
@@ -206,7 +220,7 @@ void forget_counts(Oid table) {
         return;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
     if (Slot *const slot = find(table)) {
-        slot->exact = false;
+        std::fill(std::begin(slot->known), std::end(slot->known), core::Known::nothing);
         slot->counting_since = 0;
         slot->generation = ++state->generation;
     }

@@ -4,11 +4,13 @@
 // moment (no preload, a restart, a slot given to another queue), and answers are still right, only slower.
 #pragma once
 
+#include "core/count_plan.hpp"
 #include "pg/shared_memory.hpp"
 
 namespace fairq::shared {
 
 constexpr int kCountedStatuses = 7;
+constexpr int kFirstFinished = 4; // the statuses from here on are those of job_history
 // [0]: all jobs, [1]: load-test jobs; then by status, in the order of job_status.
 struct StatusCounts {
     int64 by_status[2][kCountedStatuses] = {};
@@ -37,19 +39,27 @@ struct LowWaterMark {
 LowWaterMark low_water_mark(Oid table, MarkedIndex index);
 void set_low_water_mark(Oid table, MarkedIndex index, LowWaterMark mark);
 
-// The numbers of jobs by status, to which commits add their changes. A count of all jobs makes them exact:
-//   generation = begin_count(), while no transaction writes: numbers start from zero and collect what commits
+// The numbers of jobs by status, to which commits add their changes. They begin with a count or an estimate of a part:
+//   generation = begin_count(): the numbers of the part start from zero and collect what commits
 //   end_count(generation, counted): adds what a snapshot saw that was taken at the moment of begin_count()
+// What is written directly to the tables after that is not included.
+enum class Part { live, history, count }; // job_live, job_history
+constexpr int kParts = static_cast<int>(Part::count);
+struct Parts {
+    bool part[kParts];
+};
 void add(Oid table, const StatusCounts &changes);
 struct KnownCounts {
     StatusCounts counts;
-    bool exact = false;         // false: no session has finished a count since the numbers were lost
-    TimestampTz counted_at = 0; // what was written directly to the tables since then is not included
+    core::Known known[kParts] = {};
+    TimestampTz counted_at[kParts] = {}; // or estimated
 };
 KnownCounts read(Oid table);
 // None when another session is counting already.
-std::optional<uint64> begin_count(Oid table, TimestampTz now);
-void end_count(Oid table, uint64 generation, const StatusCounts &counted, TimestampTz counted_at);
+std::optional<uint64> begin_count(Oid table, Parts parts, TimestampTz now);
+// known: what is known of the parts that begin_count() was called for. counted: zeros for other parts.
+void end_count(Oid table, uint64 generation, const StatusCounts &counted, const core::Known (&known)[kParts],
+               TimestampTz counted_at);
 void forget_counts(Oid table);
 
 } // namespace queue_state

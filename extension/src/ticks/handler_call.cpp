@@ -43,53 +43,7 @@ void end_time() {
 
 } // namespace
 
-Oid row_type_of_view(Oid schema, const char *view) {
-    return pg::call([&] { return get_rel_type_id(get_relname_relid(view, schema)); });
-}
-
-Oid find_function(const FunctionName &function, Oid argument) {
-    return pg::call([&] {
-        Oid const schema = get_namespace_oid(function.schema.c_str(), true);
-        if (!OidIsValid(schema))
-            return InvalidOid;
-        oidvector *const arguments = buildoidvector(&argument, 1);
-        return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(function.name.c_str()),
-                               PointerGetDatum(arguments), ObjectIdGetDatum(schema));
-    });
-}
-
-std::string handler_defect(Oid function, Oid argument) {
-    return pg::call([&] {
-        HeapTuple const tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-        if (!HeapTupleIsValid(tuple))
-            return "does not exist";
-        auto const *const proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-        const char *defect = "";
-        if (proc->prokind != PROKIND_FUNCTION)
-            defect = "is no plain function";
-        else if (proc->pronargs != 1 || proc->proargtypes.values[0] != argument)
-            defect = "does not take exactly one argument of type job_queue";
-        else if (proc->prorettype != VOIDOID)
-            defect = "does not return void";
-        ReleaseSysCache(tuple);
-        return defect;
-    });
-}
-
-FunctionName name_of_function(Oid function) {
-    const char *name = nullptr, *schema = nullptr;
-    pg::call([&] {
-        name = get_func_name(function);
-        schema = get_namespace_name(get_func_namespace(function));
-    });
-    return {schema, name};
-}
-
-bool may_execute(Oid function, Oid role) {
-    return pg::call([&] { return pg::compat::may_execute(function, role); });
-}
-
-HandlerCall::HandlerCall(const FunctionName &function, Oid argument) {
+HandlerCall::HandlerCall(const queue::FunctionName &function, Oid argument) {
     plan_ = pg::call([&] {
         const char *const name = quote_qualified_identifier(function.schema.c_str(), function.name.c_str());
         SPIPlanPtr const plan = SPI_prepare(psprintf("SELECT %s($1)", name), 1, &argument);

@@ -1,27 +1,16 @@
-// Functions of users: looking them up, and running one for a job.
+// Running a function of a user for a job.
 #pragma once
 
 #include "pg/spi.hpp"
 #include "pg/transaction.hpp"
+#include "queue/handler_function.hpp"
 
 namespace fairq::ticks {
-
-struct FunctionName {
-    std::string schema, name;
-};
-
-Oid row_type_of_view(Oid schema, const char *view);
-// The function schema.name(argument), or InvalidOid.
-Oid find_function(const FunctionName &function, Oid argument);
-// What is wrong with it as a handler f(argument) RETURNS void, or an empty string.
-std::string handler_defect(Oid function, Oid argument);
-FunctionName name_of_function(Oid function);
-bool may_execute(Oid function, Oid role);
 
 // A prepared "SELECT schema.name($1)".
 class HandlerCall {
 public:
-    HandlerCall(const FunctionName &function, Oid argument);
+    HandlerCall(const queue::FunctionName &function, Oid argument);
     // Runs it, inside with_spi(), with all that it left for the end of the transaction (deferred triggers,
     // held cursors): at commit that would run with the tick's rights. When it takes longer than timeout
     // microseconds it is cancelled, and run() raises 57014, also where the handler catches that and returns.

@@ -1,7 +1,9 @@
 // A tick from its caller's side, and the loop of ticks for schedulers that know minutes only. The work is
 // done by background workers (tick_process.cpp); the caller waits, and if it ends, they end.
+#include "pg/clock.hpp"
 #include "pg/interrupts.hpp"
 #include "queue/access.hpp"
+#include "ticks/left_handlers.hpp"
 #include "ticks/ticks.hpp"
 
 namespace fairq::ticks {
@@ -12,14 +14,24 @@ constexpr uint32 kSummaryBase = 16 * 1024;
 constexpr uint32 kSummaryPerJob = 6 * core::kMaxNameBytes + 32; // a tenant, every byte of it escaped
 constexpr uint32 kSummaryMost = 16 * 1024 * 1024;
 
-TickRequest request_of(int workers) {
+constexpr long kPollMilliseconds = 100;
+constexpr int64 kLeast = core::kSecond; // for the last tick of a loop
+
+// By the clock of pg::monotonic_now().
+struct Time {
+    int64 deadline, patience;
+};
+
+TickRequest request_of(int workers, Time time) {
     return {MyDatabaseId,
             GetSessionUserId(),
             pg::current_role(),
             pg::schema(),
             workers,
             pg::settings::tick_jobs_per_worker(),
-            pg::settings::tick_tenant_cap()};
+            pg::settings::tick_tenant_cap(),
+            time.deadline,
+            time.patience};
 }
 
 uint32 summary_size(const TickRequest &request) {
@@ -27,29 +39,52 @@ uint32 summary_size(const TickRequest &request) {
     return static_cast<uint32>(std::min<uint64>(kSummaryBase + jobs * kSummaryPerJob, kSummaryMost));
 }
 
-} // namespace
+// How many of so many workers are free: the others run handlers that earlier ticks have left. If all do, it waits for one
+// of them, until the deadline.
+int free_workers(int workers, int64 deadline) {
+    Oid const queue = tables::live_table_oid(pg::schema());
+    for (;;) {
+        int const free = workers - left_handlers(queue);
+        if (free > 0 || pg::monotonic_now() >= deadline)
+            return std::max(free, 0);
+        pg::sleep_interruptibly(kPollMilliseconds);
+    }
+}
 
-std::string tick(int workers) {
+std::string tick_in(int workers, Time time) {
     pg::refuse_on_standby("a tick");
     queue::check_unbound(queue::Capability::worker); // it claims jobs of all tenants
     if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
         pg::raise_in_transaction();
-    TickRequest const request = request_of(workers);
-    if (!pg::role_can_login(request.session_role))
-        pg::raise_role_cannot_login(pg::role_name(request.session_role));
+    if (Oid const role = GetSessionUserId(); !pg::role_can_login(role))
+        pg::raise_role_cannot_login(pg::role_name(role));
+    TickRequest const request = request_of(free_workers(workers, time.deadline), time);
     return run_processes(request, summary_size(request));
 }
 
+} // namespace
+
+std::string tick(int workers) {
+    return tick_in(workers,
+                   {pg::monotonic_now() + pg::settings::tick_deadline(), pg::settings::tick_patience()});
+}
+
+// A handler that runs for longer than an interval does not hold up the next tick, which has the other workers.
 void run_ticks(int workers, int64 every, int64 during) {
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
-    TimestampTz const start = pg::now(), end = start + during;
-    for (TimestampTz next = start; next < end;) {
-        pg::with_own_names([&] { tick(workers); }); // what it asks first is prepared with its owner's rights
+    int64 const start = pg::monotonic_now(), end = start + during;
+    for (int64 next = start; next < end;) {
+        int64 const now = pg::monotonic_now(), until = std::max(end, now + std::min(every, kLeast));
+        Time const time{std::min(until, now + pg::settings::tick_deadline()),
+                        std::min(every, pg::settings::tick_patience())};
+        // What it asks first is prepared with its owner's rights.
+        pg::with_own_names([&] { tick_in(workers, time); });
         pg::commit_and_chain();
         // A tick that took longer than the interval costs the ones that it covered.
-        next += every * std::max<int64>(1, (pg::now() - next + every - 1) / every);
-        for (TimestampTz now = pg::now(); now < std::min(next, end); now = pg::now())
-            pg::sleep_interruptibly(static_cast<long>((std::min(next, end) - now) / 1000 + 1));
+        next += every * std::max<int64>(1, (pg::monotonic_now() - next + every - 1) / every);
+        while (pg::monotonic_now() < std::min(next, end))
+            pg::sleep_interruptibly(
+                static_cast<long>(std::max<int64>(0, std::min(next, end) - pg::monotonic_now()) / 1000 + 1));
     }
 }
 

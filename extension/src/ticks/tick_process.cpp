@@ -1,10 +1,15 @@
 // The processes of a tick. Process 0 coordinates: it promotes, reclaims, claims once for all, keeps the lease
-// alive, gives back the jobs that no worker ran, and writes the tick's row. The other processes run handlers: a job's
-// effect and its completion commit together, if the lease still holds the job; a failing handler fails only its job.
+// alive, gives back the jobs that no worker ran, writes the tick's row, and sees off handlers that run longer than the
+// caller waits. The other processes run handlers: a job's effect and its completion commit together, if the lease still
+// holds the job; a failing handler fails only its job.
+#include "core/tick_end.hpp"
 #include "pg/caller.hpp"
+#include "pg/clock.hpp"
 #include "queue/internal.hpp"
 #include "tables/job_row.hpp"
 #include "tables/owner.hpp"
+#include "ticks/left_handlers.hpp"
+#include "ticks/tick_report.hpp"
 #include "ticks/ticks.hpp"
 
 #include <map>
@@ -13,54 +18,9 @@ namespace fairq::ticks {
 
 namespace {
 
-// SQL is laid out by hand.
-// clang-format off
-
-// workers' claimed, completed, failed; tenants, their claimed; ms, load test? → details
-const pg::Statement kAudit{pg::Plan::pinned, R"(
-WITH log AS (SELECT nextval('@campaign_audit_log_id_seq') AS id)
-INSERT INTO @campaign_audit_log (id, event_type, details)
-SELECT log.id, 'job_queue_tick', jsonb_build_object(
-           'tick', log.id,
-           'claimed', (SELECT coalesce(sum(n), 0) FROM unnest($5) AS n),
-           'completed', (SELECT coalesce(sum(n), 0) FROM unnest($2) AS n),
-           'failed', (SELECT coalesce(sum(n), 0) FROM unnest($3) AS n),
-           'workers', (SELECT jsonb_agg(jsonb_build_object('worker', w.n, 'claimed', w.claimed, 'completed', w.completed,
-                                                           'failed', w.failed) ORDER BY w.n)
-                         FROM unnest($1, $2, $3) WITH ORDINALITY AS w (claimed, completed, failed, n)),
-           'tenants', (SELECT coalesce(jsonb_object_agg(t.tenant, t.claimed), '{}')
-                         FROM unnest($4, $5) AS t (tenant, claimed)),
-           'ms', $6,
-           'load_test', $7)
-  FROM log
-RETURNING details::text, (details - 'tenants')::text)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID}};
-struct TickRow {
-    enum Column { details = 1, details_without_tenants };
-};
-
-// kind, names, claimed, completed, failed. In the order of names, so that two ticks do not deadlock.
-const pg::Statement kAddTotals{pg::Plan::pinned, R"(
-INSERT INTO @load_test_totals AS t (kind, name, claimed, completed, failed)
-SELECT $1, u.name, u.claimed, u.completed, u.failed
-  FROM unnest($2, $3, $4, $5) AS u (name, claimed, completed, failed)
- WHERE u.claimed > 0
- ORDER BY u.name COLLATE "C"
-    ON CONFLICT (kind, name) DO UPDATE
-   SET claimed = t.claimed + excluded.claimed, completed = t.completed + excluded.completed,
-       failed = t.failed + excluded.failed)", {TEXTOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
-
-// clang-format on
-
 // For the tick's own statements: they may wait for a lock of the caller, which waits for the tick.
 constexpr int kLockTimeoutMs = 5000;
 constexpr int64 kHeartbeat = 10 * core::kSecond;
-
-JobResult result_of(TickJob &job) {
-    return static_cast<JobResult>(pg_atomic_read_u32(&job.result));
-}
-void set_result(TickJob &job, JobResult result) {
-    pg_atomic_write_u32(&job.result, static_cast<uint32>(result));
-}
 
 // Waits until the tick has come to this phase, or its caller has gone.
 void await(TickSegment &tick, TickPhase phase) {
@@ -79,22 +39,26 @@ public:
         await(tick_, TickPhase::claiming);
         if (tick_.stopping())
             return;
-        auto failed = pg::try_transaction([&] { owner_ = tables::owner_of_extension(pg::schema()); });
+        auto failed = pg::try_transaction([&] {
+            queue_ = tables::live_table_oid(pg::schema());
+            owner_ = tables::owner_of_extension(pg::schema());
+        });
         if (!failed) {
             keep_house();
+            as_owner([] { queue::note_gone_handlers(); });
             failed = as_owner([&] { take(); });
         }
+        bool leaves = false;
         if (!failed) {
             publish();
-            wait_for_workers();
-            fail_cut_off();
-            failed = as_owner([&] { give_back(); });
+            leaves = wait_for_workers();
+            failed = conclude(leaves);
         }
-        if (!failed)
-            failed = as_owner([&] { audit(); });
         if (failed)
             tick_.error = *failed;
-        tick_.enter(failed ? TickPhase::failed : TickPhase::done);
+        tick_.enter(failed ? TickPhase::failed : leaves ? TickPhase::left : TickPhase::done);
+        if (leaves)
+            see_off();
     }
 
 private:
@@ -111,9 +75,12 @@ private:
                             [this](auto const &step) { as_owner(step); });
     }
 
+    // Without a free worker there is nothing to claim: the tick only keeps house.
     void take() {
+        if (capacity() == 0)
+            return;
         std::vector<std::string> types;
-        for (Handler const &handler : runnable_handlers(tick_.request.role))
+        for (queue::Handler const &handler : queue::runnable_handlers(tick_.request.role))
             types.push_back(handler.job_type);
         std::sort(types.begin(), types.end());
         core::JobTypes const accepted(std::move(types));
@@ -121,7 +88,7 @@ private:
     }
 
     void publish() {
-        started_ = pg::now();
+        started_ = pg::monotonic_now();
         tick_.lock_token = claim_.lock_token;
         for (size_t i = 0; i < claim_.jobs.size(); ++i)
             tick_.job[i].id = claim_.jobs[i].id;
@@ -140,123 +107,111 @@ private:
         return true;
     }
 
-    void wait_for_workers() {
-        int64 const interval = std::min(kHeartbeat, pg::settings::lease_timeout() / 3);
-        TimestampTz beat = pg::now();
+    bool a_worker_ended() const {
+        for (int i = 1; i <= tick_.request.workers; ++i)
+            if (tick_.state_of(i) == ProcessState::ended)
+                return true;
+        return false;
+    }
+
+    int count(JobResult result) const {
+        int jobs = 0;
+        for (uint32 i = 0; i < tick_.jobs; ++i)
+            jobs += tick_.job[i].result_now() == result ? 1 : 0;
+        return jobs;
+    }
+
+    // Waits until the tick is over for its caller. True: handlers still run, and the caller need not wait for them.
+    bool wait_for_workers() {
+        core::TickEnd end(tick_.request.deadline, tick_.request.patience);
         while (!workers_ended()) {
-            tick_.wait(static_cast<long>(interval / 1000));
-            if (pg::now() - beat < interval)
-                continue;
-            tick_.end_wait();
-            as_owner([&] { queue::heartbeat(claim_.lock_token); });
-            beat = pg::now();
+            int64 const now = pg::monotonic_now();
+            core::TickStep const step = end.next(now, count(JobResult::waiting) > 0, a_worker_ended());
+            if (step == core::TickStep::leave)
+                break;
+            if (step == core::TickStep::take_back)
+                take_back();
+            else
+                sleep(end.asks_again_at() - now);
         }
         tick_.end_wait();
+        return !workers_ended();
     }
 
-    // Where a handler had to be ended with its worker, the attempt ends like any other that takes too long.
-    void fail_cut_off() {
+    // Until a process of the tick ends, and not for longer than `longest` microseconds. The lease lives on.
+    void sleep(int64 longest) {
+        int64 const interval = std::min(kHeartbeat, pg::settings::lease_timeout() / 3);
+        tick_.wait(static_cast<long>(std::clamp<int64>(longest, 0, interval) / 1000 + 1));
+        if (pg::monotonic_now() - beat_ < interval)
+            return;
+        tick_.end_wait();
+        as_owner([&] { queue::heartbeat(claim_.lock_token); });
+        beat_ = pg::monotonic_now();
+    }
+
+    // From here on no worker begins one of these jobs.
+    void take_back() {
+        for (uint32 i = 0; i < tick_.jobs; ++i)
+            tick_.job[i].begin(JobResult::taken_back);
+    }
+
+    // Where a handler had to be ended with its worker, the attempt ends like any other that takes too long. Where its
+    // worker ended for another reason, the job goes back with the lease.
+    void settle_ended_workers() {
         for (uint32 i = 0; i < tick_.jobs; ++i) {
             TickJob &job = tick_.job[i];
-            if (result_of(job) == JobResult::running && pg_atomic_read_u32(&job.cut_off) != 0 &&
-                !as_owner([&] { queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true); }))
-                set_result(job, JobResult::failed);
+            bool const ended = tick_.state_of(static_cast<int>(job.worker)) == ProcessState::ended;
+            pg_read_barrier(); // a worker writes its last result before it ends
+            if (!ended || job.result_now() != JobResult::running)
+                continue;
+            bool const failed = pg_atomic_read_u32(&job.cut_off) != 0 && !as_owner([&] {
+                                    queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true);
+                                });
+            job.set(failed ? JobResult::failed : JobResult::lost);
         }
     }
 
-    // A job that no worker began is not charged an attempt; a job whose worker died while running it is.
-    void give_back() {
-        queue::Ids waiting;
+    // A job that no worker began is not charged an attempt; a job whose worker died while running it is. If the lease
+    // holds jobs that still run, they keep it.
+    void give_back(bool leaves) {
+        queue::Ids ids;
         for (uint32 i = 0; i < tick_.jobs; ++i)
-            if (result_of(tick_.job[i]) == JobResult::waiting)
-                waiting.push_back(tick_.job[i].id);
-        if (!waiting.empty())
-            queue::release(waiting, claim_.lock_token, std::nullopt);
-        if (tick_.jobs > 0)
+            if (tick_.job[i].result_now() == JobResult::taken_back)
+                ids.push_back(tick_.job[i].id);
+        if (!ids.empty())
+            queue::release(ids, claim_.lock_token, std::nullopt);
+        if (tick_.jobs > 0 && !leaves)
             queue::reclaim_lease(claim_.lock_token);
     }
 
-    struct Sums {
-        queue::Ids claimed, completed, failed;
-        explicit Sums(size_t size) : claimed(size), completed(size), failed(size) {}
-        void add(size_t at, JobResult result) {
-            claimed[at] += 1;
-            completed[at] += result == JobResult::completed ? 1 : 0;
-            failed[at] += result == JobResult::failed ? 1 : 0;
+    // All that is to be done and told before the caller goes on. leaves: handlers still run.
+    std::optional<pg::ErrorText> conclude(bool leaves) {
+        take_back();
+        settle_ended_workers();
+        places_.keep(queue_, count(JobResult::running));
+        auto const failed = as_owner([&] { give_back(leaves); });
+        return failed ? failed : as_owner([&] { report_.write(started_, left_handlers(queue_)); });
+    }
+
+    // Handlers still run, and nobody waits for them. Their timeouts go on, too: each ends in the end.
+    void see_off() {
+        while (!workers_ended()) {
+            sleep(kHeartbeat);
+            places_.keep(queue_, count(JobResult::running));
         }
-    };
-
-    Sums by_worker(bool load_test_only) const {
-        Sums sums(static_cast<size_t>(tick_.request.workers));
-        for (uint32 i = 0; i < tick_.jobs; ++i)
-            if (tick_.job[i].worker > 0 && (!load_test_only || claim_.jobs[i].load_test))
-                sums.add(tick_.job[i].worker - 1, result_of(tick_.job[i]));
-        return sums;
-    }
-
-    Sums by_tenant(bool load_test_only) const {
-        Sums sums(claim_.lanes.size());
-        for (uint32 i = 0; i < tick_.jobs; ++i)
-            if (!load_test_only || claim_.jobs[i].load_test)
-                sums.add(static_cast<size_t>(claim_.jobs[i].lane), result_of(tick_.job[i]));
-        return sums;
-    }
-
-    static void add_totals(std::string_view kind, const std::vector<std::string_view> &names,
-                           const Sums &sums) {
-        auto const active =
-            std::count_if(sums.claimed.begin(), sums.claimed.end(), [](int64 n) { return n > 0; });
-        pg::execute_all(
-            kAddTotals, "load_test_totals", static_cast<uint64>(active),
-            {pg::of(kind), pg::of(names), pg::of(sums.claimed), pg::of(sums.completed), pg::of(sums.failed)});
-    }
-
-    // What the load test's workers and tenants did, summed over all ticks.
-    void add_load_test_totals() const {
-        std::vector<std::string> workers;
-        for (int i = 1; i <= tick_.request.workers; ++i)
-            workers.push_back("worker " + std::to_string(i));
-        add_totals("worker", {workers.begin(), workers.end()}, by_worker(true));
-        add_totals("tenant", {claim_.lanes.begin(), claim_.lanes.end()}, by_tenant(true));
-    }
-
-    pg::Rows write_row(bool load_test) const {
-        Sums const workers = by_worker(false), tenants = by_tenant(false);
-        std::vector<std::string_view> served;
-        queue::Ids served_jobs;
-        for (size_t i = 0; i < claim_.lanes.size(); ++i)
-            if (tenants.claimed[i] > 0) {
-                served.push_back(claim_.lanes[i]);
-                served_jobs.push_back(tenants.claimed[i]);
-            }
-        pg::Rows const row =
-            pg::execute(kAudit, {pg::of(workers.claimed), pg::of(workers.completed), pg::of(workers.failed),
-                                 pg::of(served), pg::of(served_jobs),
-                                 pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
-        if (row.empty())
-            pg::raise_row_swallowed("campaign_audit_log");
-        return row;
-    }
-
-    void audit() {
-        auto const load_test = static_cast<size_t>(
-            std::count_if(claim_.jobs.begin(), claim_.jobs.end(), [](auto &job) { return job.load_test; }));
-        pg::with_spi([&] {
-            if (load_test > 0)
-                add_load_test_totals();
-            pg::Rows const row = write_row(load_test > 0 && load_test == claim_.jobs.size());
-            std::string summary = row.text_at(0, TickRow::details);
-            if (summary.size() >= tick_.summary_size)
-                summary = row.text_at(0, TickRow::details_without_tenants);
-            strlcpy(tick_.summary(), summary.c_str(), tick_.summary_size);
-        });
+        tick_.end_wait();
+        settle_ended_workers();
+        as_owner([&] { queue::reclaim_lease(claim_.lock_token); });
+        as_owner([&] { report_.write_late(); });
     }
 
     TickSegment &tick_;
     std::string const worker_id_;
-    Oid owner_ = InvalidOid;
+    Oid queue_ = InvalidOid, owner_ = InvalidOid;
     queue::Claim claim_;
-    TimestampTz started_ = 0;
+    int64 started_ = 0, beat_ = pg::monotonic_now();
+    TickReport report_{tick_, claim_};
+    LeftHandlers places_;
 };
 
 // ------------------------------------------------------------------------------------------ worker
@@ -271,19 +226,25 @@ public:
         if (tick_.phase_now() != TickPhase::working)
             return;
         for (uint32 i = next(); i < tick_.jobs && !tick_.stopping(); i = next())
-            attempt(tick_.job[i]);
+            if (begin(tick_.job[i]))
+                attempt(tick_.job[i]);
     }
 
 private:
     // A worker that is free takes the next job, so that a long job holds up no other job.
     uint32 next() { return pg_atomic_fetch_add_u32(&tick_.next_job, 1); }
 
-    void attempt(TickJob &job) {
+    // False: the coordinator has taken the job back.
+    bool begin(TickJob &job) {
         job.worker = index_;
-        set_result(job, JobResult::running);
+        pg_write_barrier();
+        return job.begin(JobResult::running);
+    }
+
+    void attempt(TickJob &job) {
         std::optional<pg::ErrorText> const error = pg::try_transaction([&] { run_and_complete(job); });
         forget_session_state();
-        set_result(job, error ? record_failure(job.id, *error) : JobResult::completed);
+        job.set(error ? record_failure(job.id, *error) : JobResult::completed);
     }
 
     void run_and_complete(TickJob &job) {
@@ -298,12 +259,12 @@ private:
 
     void run_handler(TickJob &job) {
         if (!OidIsValid(row_type_))
-            row_type_ = row_type_of_view(pg::schema(), "job_queue");
+            row_type_ = queue::job_row_type();
         std::optional<tables::HandledJob> const handled =
             tables::job_of_lease(pg::schema(), job.id, tick_.lock_token, row_type_);
         if (!handled)
             pg::raise_lease_lost(job.id, tick_.lock_token);
-        Handler const &handler = handler_of(handled->type);
+        queue::Handler const &handler = handler_of(handled->type);
         pg::OuterRole const outer(handler.run_as.value_or(owner_));
         pg::as_role(handler.run_as.value_or(owner_), [&] {
             pg::with_setting("search_path", user_.search_path.c_str(), [&] {
@@ -314,9 +275,9 @@ private:
         drop_temporary_tables();
     }
 
-    const Handler &handler_of(const std::string &type) {
+    const queue::Handler &handler_of(const std::string &type) {
         if (handlers_.empty())
-            for (Handler &handler : runnable_handlers(tick_.request.role))
+            for (queue::Handler &handler : queue::runnable_handlers(tick_.request.role))
                 handlers_.emplace(handler.job_type, std::move(handler));
         auto const found = handlers_.find(type);
         if (found == handlers_.end())
@@ -325,7 +286,7 @@ private:
         return found->second;
     }
 
-    const HandlerCall &call_of(const Handler &handler) {
+    const HandlerCall &call_of(const queue::Handler &handler) {
         auto found = calls_.find(handler.job_type);
         if (found == calls_.end())
             found = calls_.emplace(handler.job_type, HandlerCall(handler.function, row_type_)).first;
@@ -344,7 +305,7 @@ private:
     uint32 const index_;
     pg::UserSettings const user_;
     Oid owner_ = InvalidOid, row_type_ = InvalidOid;
-    std::map<std::string, Handler> handlers_;
+    std::map<std::string, queue::Handler> handlers_;
     std::map<std::string, HandlerCall> calls_;
 };
 

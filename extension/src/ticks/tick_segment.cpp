@@ -17,8 +17,8 @@ struct Processes {
     BackgroundWorkerHandle *handle[kMaxProcesses];
 };
 
-// The caller lets go of the segment, after the tick or because of an error: processes that still run have
-// to end. The coordinator ends by itself, after it gave back the jobs that no worker ran; a worker that is running a
+// The caller lets go of the segment, after the tick or because of an error. If the tick is over, what still runs ends by
+// itself. Else the processes have to end now. The coordinator ends by itself, after it gave back the jobs that no worker ran; a worker that is running a
 // handler is terminated.
 void on_caller_detached(dsm_segment *, Datum argument) {
     auto *const processes = reinterpret_cast<Processes *>(DatumGetPointer(argument));
@@ -44,6 +44,7 @@ Processes *make_segment(const TickRequest &request, uint32 summary_size) {
         memset(static_cast<void *>(tick), 0, size);
         tick->request = request;
         tick->summary_size = summary_size;
+        tick->caller = MyLatch;
         ConditionVariableInit(&tick->changed);
         for (pg_atomic_uint32 *word : {&tick->phase, &tick->stop, &tick->next_job})
             pg_atomic_init_u32(word, 0);
@@ -87,13 +88,13 @@ bool start(Processes &processes, dsm_handle handle, int index) {
 
 void start_all(Processes &processes, dsm_handle handle) {
     int const wanted = processes.tick->request.workers;
-    if (!start(processes, handle, 0) || !start(processes, handle, 1))
+    if (!start(processes, handle, 0) || (wanted > 0 && !start(processes, handle, 1)))
         pg::raise_no_worker_slot();
-    int workers = 1;
+    int workers = std::min(wanted, 1);
     while (workers < wanted && start(processes, handle, workers + 1))
         ++workers;
     for (int i = workers + 1; i <= wanted; ++i)
-        processes.tick->mark(i, ProcessState::ended);
+        processes.tick->mark(i, ProcessState::absent);
     if (workers < wanted)
         pg::warn_fewer_workers(workers, wanted);
 }
@@ -115,11 +116,17 @@ bool coordinator_lives(Processes &processes) {
     return true;
 }
 
-// Waits until the workers, which have nothing more to do, have ended: the next tick is to find their slots free.
+// Waits until the workers that have nothing more to do have ended: the next tick is to find their slots free.
 void await_free_slots(const Processes &processes) {
     for (int i = 1; i < processes.started; ++i)
-        while (has_slot(processes, i))
+        while (!processes.tick->runs_a_job(i) && has_slot(processes, i))
             pg::sleep_interruptibly(kPollMilliseconds);
+}
+
+// Whether the caller can go on: before its coordinator has ended only if that has let it go.
+bool may_go_on(Processes &processes) {
+    TickPhase const phase = processes.tick->phase_now();
+    return phase == TickPhase::left || phase == TickPhase::failed || !coordinator_lives(processes);
 }
 
 // The coordinator ignores a cancel, because it has to clean up. But it heeds a lock timeout, which is a SIGINT that the
@@ -141,9 +148,18 @@ void TickSegment::enter(TickPhase next) {
     pg_write_barrier();
     pg_atomic_write_u32(&phase, static_cast<uint32>(next));
     ConditionVariableBroadcast(&changed);
+    SetLatch(caller); // at worst that of another session, which took the place of a caller that has gone
+}
+
+bool TickSegment::runs_a_job(int index) {
+    for (uint32 i = 0; i < jobs; ++i)
+        if (job[i].worker == static_cast<uint32>(index) && job[i].result_now() == JobResult::running)
+            return true;
+    return false;
 }
 
 void TickSegment::mark(int index, ProcessState now) {
+    pg_write_barrier();
     pg_atomic_write_u32(&state[index], static_cast<uint32>(now));
     ConditionVariableBroadcast(&changed);
 }
@@ -161,17 +177,19 @@ std::string run_processes(const TickRequest &request, uint32 summary_size) {
     TickSegment &tick = *processes->tick;
     start_all(*processes, dsm_segment_handle(processes->segment));
     tick.enter(TickPhase::claiming); // not before: a tick that cannot have its workers does nothing at all
-    while (coordinator_lives(*processes))
+    while (!may_go_on(*processes))
         pg::sleep_interruptibly(kPollMilliseconds);
     TickPhase const phase = tick.phase_now();
+    pg_read_barrier();
     pg::ErrorText const error = tick.error;
-    std::string summary = phase == TickPhase::done ? tick.summary() : "";
+    bool const ended = phase == TickPhase::done || phase == TickPhase::left;
+    std::string summary = ended ? tick.summary() : "";
     if (tick.over())
         await_free_slots(*processes);
     pg::call([&] { dsm_detach(processes->segment); });
     if (phase == TickPhase::failed)
         pg::raise_copied(error);
-    if (phase != TickPhase::done)
+    if (!ended)
         pg::raise_worker_ended();
     return summary;
 }
