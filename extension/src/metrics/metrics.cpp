@@ -2,6 +2,8 @@
 // no preload), they are counted once, and put back if that can be done without making writers wait.
 #include "metrics/metrics.hpp"
 
+#include "core/elapsed.hpp"
+
 namespace fairq::metrics {
 
 namespace {
@@ -19,7 +21,7 @@ SELECT array_position(enum_range(NULL::@job_status), status) - 1, jobs, load_tes
         SELECT status, NULL, count(*), count(*) FILTER (WHERE job_type = 'load_test') FROM @job_history GROUP BY 1) AS s)"};
 
 // counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, queued counts exact?, quiet
-// tenants' p50 and p99 in tenths of a millisecond or NULL, number of their jobs
+// tenants' p50 and p99 in tenths of a millisecond or NULL, number of their jobs, failures of housekeeping
 const pg::Statement kQueueMetrics{pg::Plan::pinned, R"(
 SELECT jsonb_build_object(
     'queue_stats', (SELECT jsonb_object_agg(u.status, u.jobs)
@@ -32,7 +34,9 @@ SELECT jsonb_build_object(
     'shared_memory', $4,
     'tenants', $5,
     'depths_exact', $6,
-    'quiet_dwell_ms', jsonb_build_object('p50', $7 / 10.0::float8, 'p99', $8 / 10.0::float8, 'jobs', $9)))", {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID, JSONBOID, BOOLOID, INT8OID, INT8OID, INT8OID}};
+    'quiet_dwell_ms', jsonb_build_object('p50', $7 / 10.0::float8, 'p99', $8 / 10.0::float8, 'jobs', $9),
+    'housekeeping', jsonb_build_object(
+        'failing', (SELECT count(*) FROM (SELECT FROM @housekeeping_failures LIMIT 10000) AS f), 'failures', $10)))", {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID, JSONBOID, BOOLOID, INT8OID, INT8OID, INT8OID, INT8OID}};
 
 // counts by status, oldest age in seconds or NULL, exact?
 const pg::Statement kLoadTestMetrics{pg::Plan::pinned, R"(
@@ -128,7 +132,7 @@ Counts count_anew(Oid table) {
         Counts counts;
     } own;
     TimestampTz const now = pg::now();
-    if (own.table == table && now - own.at < kReuse)
+    if (own.table == table && !core::has_elapsed(kReuse, own.at, now))
         return own.counts;
     FreshCount fresh{table, std::nullopt, 0};
     bool const quiet = pg::without_writers(table, kPatienceMs, begin, &fresh);
@@ -189,7 +193,7 @@ Counts counts(bool by_tenant) {
     bool const known = kept.exact && (!by_tenant || shared::ring::queued_counts_known(table));
     if (!can_keep || no_place || (own_changes && !known))
         return count_all();
-    if (!own_changes && !(known && pg::now() - kept.counted_at < kCountAgain))
+    if (!own_changes && !(known && !core::has_elapsed(kCountAgain, kept.counted_at, pg::now())))
         return count_anew(table);
     if (own_changes)
         add(kept.counts, *own_changes);
@@ -207,7 +211,8 @@ pg::Value queue_metrics(const queue::Tenants &of) {
             pg::execute(kQueueMetrics, {by_status(now.jobs, false), age, pg::of(now.exact),
                                         pg::of(shared::queue_state::available()), by_tenant.json,
                                         pg::of(by_tenant.exact), pg::of(by_tenant.dwell_p50),
-                                        pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs)}));
+                                        pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs),
+                                        pg::of(shared::queue_state::failures(tables::live_table_oid(pg::schema())))}));
     });
 }
 

@@ -1,5 +1,6 @@
 // A tick from its caller's side, and the loop of ticks for schedulers that know minutes only. The work is
 // done by background workers (tick_process.cpp); the caller waits, and if it ends, they end.
+#include "pg/clock.hpp"
 #include "pg/interrupts.hpp"
 #include "queue/access.hpp"
 #include "ticks/ticks.hpp"
@@ -42,13 +43,13 @@ std::string tick(int workers) {
 
 void run_ticks(int workers, int64 every, int64 during) {
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
-    TimestampTz const start = pg::now(), end = start + during;
-    for (TimestampTz next = start; next < end;) {
+    int64 const start = pg::monotonic_now(), end = start + during;
+    for (int64 next = start; next < end;) {
         pg::with_own_names([&] { tick(workers); }); // what it asks first is prepared with its owner's rights
         pg::commit_and_chain();
         // A tick that took longer than the interval costs the ones that it covered.
-        next += every * std::max<int64>(1, (pg::now() - next + every - 1) / every);
-        for (TimestampTz now = pg::now(); now < std::min(next, end); now = pg::now())
+        next += every * std::max<int64>(1, (pg::monotonic_now() - next + every - 1) / every);
+        for (int64 now = pg::monotonic_now(); now < std::min(next, end); now = pg::monotonic_now())
             pg::sleep_interruptibly(static_cast<long>((std::min(next, end) - now) / 1000 + 1));
     }
 }

@@ -2,6 +2,7 @@
 // alive, gives back the jobs that no worker ran, and writes the tick's row. The other processes run handlers: a job's
 // effect and its completion commit together, if the lease still holds the job; a failing handler fails only its job.
 #include "pg/caller.hpp"
+#include "pg/clock.hpp"
 #include "queue/internal.hpp"
 #include "tables/job_row.hpp"
 #include "tables/owner.hpp"
@@ -16,7 +17,7 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// workers' claimed, completed, failed; tenants, their claimed; ms, load test? → details
+// workers' claimed, completed, failed; tenants, their claimed; ms, load test?, errors of housekeeping → details
 const pg::Statement kAudit{pg::Plan::pinned, R"(
 WITH log AS (SELECT nextval('@campaign_audit_log_id_seq') AS id)
 INSERT INTO @campaign_audit_log (id, event_type, details)
@@ -31,9 +32,10 @@ SELECT log.id, 'job_queue_tick', jsonb_build_object(
            'tenants', (SELECT coalesce(jsonb_object_agg(t.tenant, t.claimed), '{}')
                          FROM unnest($4, $5) AS t (tenant, claimed)),
            'ms', $6,
-           'load_test', $7)
+           'load_test', $7,
+           'errors', to_jsonb($8))
   FROM log
-RETURNING details::text, (details - 'tenants')::text)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID}};
+RETURNING details::text, (details - 'tenants')::text)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID, TEXTARRAYOID}};
 struct TickRow {
     enum Column { details = 1, details_without_tenants };
 };
@@ -54,6 +56,7 @@ SELECT $1, u.name, u.claimed, u.completed, u.failed
 // For the tick's own statements: they may wait for a lock of the caller, which waits for the tick.
 constexpr int kLockTimeoutMs = 5000;
 constexpr int64 kHeartbeat = 10 * core::kSecond;
+constexpr size_t kMostErrors = 20; // in the row of a tick
 
 JobResult result_of(TickJob &job) {
     return static_cast<JobResult>(pg_atomic_read_u32(&job.result));
@@ -107,8 +110,18 @@ private:
 
     // Each step runs in a transaction of its own: a step that fails is left to the next tick, and this tick goes on.
     void keep_house() {
-        queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true},
-                            [this](auto const &step) { as_owner(step); });
+        errors_ = queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true}, [this](auto const &step) {
+                      return as_owner(step);
+                  }).errors;
+    }
+
+    // Runs what this tick does beside its jobs: an error is logged, counted and in the tick's row, and the tick goes on.
+    template <class F>
+    bool tried(queue::Chore chore, F &&body) {
+        auto const error = as_owner(body);
+        if (error && errors_.size() < kMostErrors)
+            errors_.push_back(queue::reported(chore, *error));
+        return !error;
     }
 
     void take() {
@@ -121,7 +134,7 @@ private:
     }
 
     void publish() {
-        started_ = pg::now();
+        started_ = pg::monotonic_now();
         tick_.lock_token = claim_.lock_token;
         for (size_t i = 0; i < claim_.jobs.size(); ++i)
             tick_.job[i].id = claim_.jobs[i].id;
@@ -142,14 +155,14 @@ private:
 
     void wait_for_workers() {
         int64 const interval = std::min(kHeartbeat, pg::settings::lease_timeout() / 3);
-        TimestampTz beat = pg::now();
+        int64 beat = pg::monotonic_now();
         while (!workers_ended()) {
             tick_.wait(static_cast<long>(interval / 1000));
-            if (pg::now() - beat < interval)
+            if (pg::monotonic_now() - beat < interval)
                 continue;
             tick_.end_wait();
-            as_owner([&] { queue::heartbeat(claim_.lock_token); });
-            beat = pg::now();
+            tried(queue::Chore::heartbeat, [&] { queue::heartbeat(claim_.lock_token); });
+            beat = pg::monotonic_now();
         }
         tick_.end_wait();
     }
@@ -159,7 +172,7 @@ private:
         for (uint32 i = 0; i < tick_.jobs; ++i) {
             TickJob &job = tick_.job[i];
             if (result_of(job) == JobResult::running && pg_atomic_read_u32(&job.cut_off) != 0 &&
-                !as_owner([&] { queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true); }))
+                tried(queue::Chore::fail, [&] { queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true); }))
                 set_result(job, JobResult::failed);
         }
     }
@@ -232,7 +245,8 @@ private:
         pg::Rows const row =
             pg::execute(kAudit, {pg::of(workers.claimed), pg::of(workers.completed), pg::of(workers.failed),
                                  pg::of(served), pg::of(served_jobs),
-                                 pg::of(int64{(pg::now() - started_) / 1000}), pg::of(load_test)});
+                                 pg::of(int64{(pg::monotonic_now() - started_) / 1000}), pg::of(load_test),
+                                 pg::of(std::vector<std::string_view>(errors_.begin(), errors_.end()))});
         if (row.empty())
             pg::raise_row_swallowed("campaign_audit_log");
         return row;
@@ -256,7 +270,8 @@ private:
     std::string const worker_id_;
     Oid owner_ = InvalidOid;
     queue::Claim claim_;
-    TimestampTz started_ = 0;
+    std::vector<std::string> errors_; // of housekeeping and heartbeats: "step: message"
+    int64 started_ = 0;               // by the monotonic clock
 };
 
 // ------------------------------------------------------------------------------------------ worker
