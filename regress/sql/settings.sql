@@ -22,6 +22,8 @@ SET fairq.tick_jobs_per_worker = 10001;
 SET fairq.tick_tenant_cap = 0;
 SET fairq.tick_tenant_cap = 1000001;
 SET fairq.async_claims = 2;
+SET fairq.housekeeping_time = 0;
+SET fairq.housekeeping_time = '61s';
 SET fairq.lease_timeout = '100ms';
 SET fairq.lease_timeout = '1d';
 RESET fairq.lease_timeout;

@@ -143,7 +143,7 @@ private:
 void keep_house_in_bulk(const HousekeepingRequest &request, Steps steps, Housekept &done) {
     steps.run(Chore::promote, [&] { promote(request, done); });
     steps.run(Chore::reclaim, [] {
-        reclaim_within(budget_of_tick(core::kMaxJobsPerCall), pg::settings::lease_timeout(), Noted::passed_over);
+        reclaim_within(budget_of_tick(core::kMaxJobsPerCall, kFirstJobs), pg::settings::lease_timeout(), Noted::passed_over);
     });
     steps.run(Chore::unpark, [] { unpark(); });
     steps.run(Chore::advance, [] { advance_runs(core::kRunStep); });

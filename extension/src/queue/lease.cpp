@@ -290,7 +290,7 @@ int32 heartbeat(int64 lock_token) {
 
 int64 reclaim_lease(int64 lock_token) {
     return pg::with_spi([&] {
-        core::Budget budget = budget_of_caller(INT32_MAX);
+        core::Budget budget = budget_of_caller(INT32_MAX, kFirstJobs);
         return put_back(leases_of(pg::execute(kLockLease, {pg::of(lock_token)})), budget, Noted::passed_over).jobs;
     });
 }

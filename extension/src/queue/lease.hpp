@@ -16,6 +16,9 @@ struct LeaseRow {
 };
 std::vector<Lease> leases_of(const pg::Rows &rows);
 
+// The first chunk of a budget for put_back(): a job may take a microsecond or, with a large payload, milliseconds.
+constexpr int kFirstJobs = 16;
+
 // Whether jobs are tried again that lately could not be moved.
 enum class Noted { passed_over, tried };
 struct PutBack {

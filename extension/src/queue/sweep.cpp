@@ -184,7 +184,7 @@ int64 reclaim_within(core::Budget budget, int64 stale_after, Noted noted) {
 }
 
 int64 reclaim(int64 stale_after, int max_jobs) {
-    return reclaim_within(budget_of_caller(max_jobs), stale_after, Noted::tried);
+    return reclaim_within(budget_of_caller(max_jobs, kFirstJobs), stale_after, Noted::tried);
 }
 
 bool sweep(int64 stale_after, OnlyTenants only) {
@@ -193,7 +193,7 @@ bool sweep(int64 stale_after, OnlyTenants only) {
         return false;
     Oid const queue = tables::live_table_oid(pg::schema()), scope = scope_of(only);
     return pg::with_spi([&] {
-        core::Budget budget = budget_of_call(kMostJobs);
+        core::Budget budget = budget_of_call(kMostJobs, kFirstJobs);
         StaleLeases leases(*stale, ranges(*stale, start_of(*stale, queue, scope)), only);
         PutBack const done = put_back_some(leases, budget, Noted::passed_over);
         shared::queue_state::set_place(queue, scope, shared::queue_state::Search::leases, leases.place());
