@@ -54,20 +54,23 @@ Work work(long long jobs) {
 /// So many workers claim one job each, and die; their leases end at the same moment.
 void leave_leases(Connection &admin, long long leases) {
     enqueue(admin, leases);
-    admin.run(fmt::format("DO $$ BEGIN FOR i IN 1 .. {} LOOP PERFORM FROM claim_queued_jobs('worker ' || i, 1); COMMIT; "
-                          "END LOOP; END $$",
-                          leases));
+    admin.run(fmt::format(
+        "DO $$ BEGIN FOR i IN 1 .. {} LOOP PERFORM FROM claim_queued_jobs('worker ' || i, 1); COMMIT; "
+        "END LOOP; END $$",
+        leases));
     admin.run("VACUUM ANALYZE job_live");
     admin.run("VACUUM ANALYZE job_leases");
-    admin.run("UPDATE job_leases SET locked_at = locked_at - interval '1 hour', heartbeat_at = heartbeat_at - "
-              "interval '1 hour'");
+    admin.run(
+        "UPDATE job_leases SET locked_at = locked_at - interval '1 hour', heartbeat_at = heartbeat_at - "
+        "interval '1 hour'");
 }
 
 void resume(Connection &admin, long long jobs) {
     enqueue(admin, jobs);
     admin.run("SELECT pause_job_type('mail')");
     while (admin.run("SELECT count(*) FROM claim_queued_jobs('w', 50, 50)").integer() > 0 ||
-           admin.run("SELECT count(*) FROM (SELECT FROM job_live WHERE position IS NOT NULL LIMIT 1) p").integer() > 0)
+           admin.run("SELECT count(*) FROM (SELECT FROM job_live WHERE position IS NOT NULL LIMIT 1) p")
+                   .integer() > 0)
         continue;
     admin.run("VACUUM ANALYZE job_live");
     admin.run("SELECT resume_job_type('mail')");
@@ -103,8 +106,9 @@ void measure_recovery(Report &report, const Size &size) {
     ratio.add(late.over(full));
     report.table(
         "recovery",
-        fmt::format("{} workers, async, claims of {}; {} rounds; a resumed type: from {:.0f} s after it was resumed",
-                    kWorkers, kBatch, rounds, kStart),
+        fmt::format(
+            "{} workers, async, claims of {}; {} rounds; a resumed type: from {:.0f} s after it was resumed",
+            kWorkers, kBatch, rounds, kStart),
         {{{"what", fmt::format("{} leases of one job end: until all jobs are completed, s", leases)},
           {"found", figure(back, 2)},
           {"target", report.target("recovery: leases of dead workers, s", back.median(), at_most(10))}},

@@ -25,7 +25,8 @@ constexpr Milliseconds kPatience{30'000};
 std::string library() {
     std::error_code error;
     for (const auto &folder : std::filesystem::directory_iterator("/usr/lib", error))
-        if (const auto found = folder.path() / "faketime/libfaketime.so.1"; std::filesystem::exists(found, error))
+        if (const auto found = folder.path() / "faketime/libfaketime.so.1";
+            std::filesystem::exists(found, error))
             return found;
     return "";
 }
@@ -131,7 +132,8 @@ TEST_F(ClockTest, set_forward_a_worker_that_is_alive_keeps_its_lease) {
 }
 
 TEST_F(ClockTest, set_back_waits_and_ticks_end_in_their_time) {
-    for (const char *call : {"CALL wait_for_jobs('3 seconds')", "CALL run_job_queue_ticks(1, '1 second', '3 seconds')"}) {
+    for (const char *call :
+         {"CALL wait_for_jobs('3 seconds')", "CALL run_job_queue_ticks(1, '1 second', '3 seconds')"}) {
         set_clock(0);
         auto waiting = std::async(std::launch::async, [&] { Database(conninfo(), "waits").query(call); });
         std::this_thread::sleep_for(std::chrono::milliseconds(500)); // it has begun, or else it proves less
@@ -139,7 +141,8 @@ TEST_F(ClockTest, set_back_waits_and_ticks_end_in_their_time) {
         const bool ended = waiting.wait_for(kPatience) == std::future_status::ready;
         EXPECT_TRUE(ended) << call;
         if (!ended)
-            database().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fairq waits'");
+            database().query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name "
+                             "= 'fairq waits'");
         try {
             waiting.get();
         } catch (const DatabaseError &error) {

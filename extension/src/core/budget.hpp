@@ -27,7 +27,8 @@ public:
             return;
         std::int64_t const each = std::max<std::int64_t>(1, (now - began) / rows);
         std::int64_t const fitting = std::max<std::int64_t>(0, end_ - now) / 2 / each;
-        chunk_ = static_cast<int>(std::clamp<std::int64_t>(fitting, 1, std::int64_t{2} * std::max(rows, chunk_)));
+        chunk_ =
+            static_cast<int>(std::clamp<std::int64_t>(fitting, 1, std::int64_t{2} * std::max(rows, chunk_)));
     }
 
 private:

@@ -207,12 +207,12 @@ pg::Value queue_metrics(const queue::Tenants &of) {
     TenantFigures const by_tenant = tenants(now);
     pg::Value const age = oldest_age(false);
     return pg::with_spi([&] {
-        return only_value(
-            pg::execute(kQueueMetrics, {by_status(now.jobs, false), age, pg::of(now.exact),
-                                        pg::of(shared::queue_state::available()), by_tenant.json,
-                                        pg::of(by_tenant.exact), pg::of(by_tenant.dwell_p50),
-                                        pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs),
-                                        pg::of(shared::queue_state::failures(tables::live_table_oid(pg::schema())))}));
+        return only_value(pg::execute(
+            kQueueMetrics,
+            {by_status(now.jobs, false), age, pg::of(now.exact), pg::of(shared::queue_state::available()),
+             by_tenant.json, pg::of(by_tenant.exact), pg::of(by_tenant.dwell_p50),
+             pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs),
+             pg::of(shared::queue_state::failures(tables::live_table_oid(pg::schema())))}));
     });
 }
 

@@ -160,10 +160,11 @@ private:
         if (row.empty())
             return std::nullopt;
         std::string const error = row.text_at(0, FailureOfJob::error);
-        return answer("housekeeping_failed", "Housekeeping cannot move it: " + error,
-                      "Remove what refuses it: an index on an expression, a trigger, a CHECK or a foreign key. "
-                      "Housekeeping tries again.",
-                      row.time_at(0, FailureOfJob::retry_at))
+        return answer(
+                   "housekeeping_failed", "Housekeeping cannot move it: " + error,
+                   "Remove what refuses it: an index on an expression, a trigger, a CHECK or a foreign key. "
+                   "Housekeeping tries again.",
+                   row.time_at(0, FailureOfJob::retry_at))
             .with("step", row.text_at(0, FailureOfJob::step))
             .with("sqlstate", row.text_at(0, FailureOfJob::sqlstate))
             .with("error", error)

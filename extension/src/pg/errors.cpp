@@ -264,14 +264,15 @@ std::string sqlstate_of(const ErrorText &error) {
 
 void log_housekeeping_failure(const std::string &step, const std::string &what, const ErrorText &error) {
     call([&] {
-        ereport(LOG, (errcode(error.code),
-                      what.empty() ? errmsg("fairq: housekeeping failed (%s): %s", step.c_str(), error.message)
-                                   : errmsg("fairq: housekeeping failed (%s of %s): %s", step.c_str(), what.c_str(),
-                                            error.message),
-                      error.detail[0] ? errdetail("%s", error.detail) : 0,
-                      errhint("All else goes on. It is tried again and again; table housekeeping_failures has "
-                              "what fails for a job, a run or a lease."),
-                      errhidestmt(true), errhidecontext(true)));
+        ereport(LOG,
+                (errcode(error.code),
+                 what.empty() ? errmsg("fairq: housekeeping failed (%s): %s", step.c_str(), error.message)
+                              : errmsg("fairq: housekeeping failed (%s of %s): %s", step.c_str(),
+                                       what.c_str(), error.message),
+                 error.detail[0] ? errdetail("%s", error.detail) : 0,
+                 errhint("All else goes on. It is tried again and again; table housekeeping_failures has "
+                         "what fails for a job, a run or a lease."),
+                 errhidestmt(true), errhidecontext(true)));
     });
 }
 

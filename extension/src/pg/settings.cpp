@@ -37,7 +37,8 @@ const Setting kSettings[] = {
     {"fairq.max_payload_size", "The largest payload that is accepted, in its jsonb form.", &max_payload_bytes,
      1024, 512 * 1024 * 1024, GUC_UNIT_BYTE},
     {"fairq.housekeeping_time",
-     "How long a claim is held up at most by the housekeeping that rides on it; what is left rides on the next.",
+     "How long a claim is held up at most by the housekeeping that rides on it; what is left rides on the "
+     "next.",
      &housekeeping_ms, 1, 60 * 1000, GUC_UNIT_MS},
     {"fairq.tick_jobs_per_worker", "How many jobs a tick claims for each of its workers.", &jobs_per_worker,
      1, 10000, 0},

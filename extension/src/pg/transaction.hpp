@@ -35,7 +35,8 @@ struct Subtransaction {
 
     static Subtransaction begin();
     void commit() const;
-    ErrorText roll_back(const char *thrown) const; // as abort_transaction(); raises again what ends the caller's call
+    ErrorText
+    roll_back(const char *thrown) const; // as abort_transaction(); raises again what ends the caller's call
 };
 
 // Runs body in a subtransaction of the transaction in progress. An error rolls back what body has done, and is

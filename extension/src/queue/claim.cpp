@@ -155,16 +155,16 @@ void mark_newly_capped(const tables::ClaimStamp &stamp, const Claim &claim) {
 // Returns whether all are parked now. One that cannot be parked stays in the way, and fails no claim.
 bool park(const Ids &jobs) {
     core::Budget budget = budget_of_call(INT32_MAX);
-    int64 const parked = Apart(Chore::park, Subject::job, budget)
-                             .run(
-                                 jobs,
-                                 [](const Ids &some) {
-                                     return static_cast<int64>(
-                                         pg::execute(kPark, {pg::of(some), pg::of(any_failures()),
-                                                             pg::of_time(pg::now())})
-                                             .size());
-                                 },
-                                 same);
+    int64 const parked =
+        Apart(Chore::park, Subject::job, budget)
+            .run(
+                jobs,
+                [](const Ids &some) {
+                    return static_cast<int64>(
+                        pg::execute(kPark, {pg::of(some), pg::of(any_failures()), pg::of_time(pg::now())})
+                            .size());
+                },
+                same);
     return parked == static_cast<int64>(jobs.size());
 }
 
@@ -248,7 +248,8 @@ Claim claim(const ClaimRequest &request) {
     tables::ClaimStamp const stamp{request.worker, pg::random_token(), pg::now()};
     Claim claim;
     claim.lock_token = stamp.lock_token;
-    int64 const began = pg::monotonic_now(); // to park jobs is housekeeping, too: the next claim goes on with it
+    int64 const began =
+        pg::monotonic_now(); // to park jobs is housekeeping, too: the next claim goes on with it
     while (Attempt(request, stamp, types).run(claim)) {
         claim.lanes.clear(), claim.capped.clear();
         if (pg::monotonic_now() - began > pg::settings::housekeeping_time()) {

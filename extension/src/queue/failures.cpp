@@ -67,9 +67,9 @@ bool note_one(Chore chore, Subject subject, int64 id, const pg::ErrorText &error
     std::string const name = std::string(name_of(subject)) + " " + std::to_string(id);
     if (!tables::try_lock_key(tables::live_table_oid(pg::schema()), "", name))
         return false;
-    pg::Rows const noted = pg::execute(
-        kNote, {text(name_of(subject)), pg::of(id), text(name_of(chore)), text(pg::sqlstate_of(error).c_str()),
-                text(error.message), pg::of_time(pg::now())});
+    pg::Rows const noted = pg::execute(kNote, {text(name_of(subject)), pg::of(id), text(name_of(chore)),
+                                               text(pg::sqlstate_of(error).c_str()), text(error.message),
+                                               pg::of_time(pg::now())});
     return !noted.empty() && noted.int32_at(0, pg::kOnlyColumn) == 1;
 }
 

@@ -40,7 +40,8 @@ core::Budget budget_of_tick(int rows, int first = 50);
 // Moves rows in a subtransaction. If that fails, in halves, and so on: in the end those that cannot be moved stand alone.
 class Apart {
 public:
-    Apart(Chore chore, Subject subject, core::Budget &budget) : chore_(chore), subject_(subject), budget_(budget) {}
+    Apart(Chore chore, Subject subject, core::Budget &budget)
+        : chore_(chore), subject_(subject), budget_(budget) {}
 
     // move(rows) returns how many it has moved; id_of(row). Returns the sum. When the budget is spent, and at least one
     // row has been found that fails, the rest is left to the next call.

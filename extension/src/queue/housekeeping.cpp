@@ -98,7 +98,9 @@ private:
         return Apart(Chore::promote, Subject::job, budget)
             .run(
                 due,
-                [&](const Ids &some) { return count_into_lanes(pg::execute(kPromoteJobs, {now_, pg::of(some)})); },
+                [&](const Ids &some) {
+                    return count_into_lanes(pg::execute(kPromoteJobs, {now_, pg::of(some)}));
+                },
                 same);
     }
 
@@ -113,7 +115,8 @@ void promote(const HousekeepingRequest &request, Housekept &done) {
     if (!from)
         return;
     pg::with_spi([&] {
-        core::Budget budget = request.in_bulk ? budget_of_tick(request.max_jobs) : budget_of_call(request.max_jobs);
+        core::Budget budget =
+            request.in_bulk ? budget_of_tick(request.max_jobs) : budget_of_call(request.max_jobs);
         Promotion promotion(now, *from, request.only_tenants);
         bool all = false;
         while (!all && !budget.spent(pg::monotonic_now())) {
@@ -143,7 +146,8 @@ private:
 void keep_house_in_bulk(const HousekeepingRequest &request, Steps steps, Housekept &done) {
     steps.run(Chore::promote, [&] { promote(request, done); });
     steps.run(Chore::reclaim, [] {
-        reclaim_within(budget_of_tick(core::kMaxJobsPerCall, kFirstJobs), pg::settings::lease_timeout(), Noted::passed_over);
+        reclaim_within(budget_of_tick(core::kMaxJobsPerCall, kFirstJobs), pg::settings::lease_timeout(),
+                       Noted::passed_over);
     });
     steps.run(Chore::unpark, [] { unpark(); });
     steps.run(Chore::advance, [] { advance_runs(core::kRunStep); });
@@ -184,7 +188,8 @@ Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &aro
         });
     });
     if (more)
-        shared::queue_state::sweep_again(tables::live_table_oid(pg::schema()), scope_of(request.only_tenants));
+        shared::queue_state::sweep_again(tables::live_table_oid(pg::schema()),
+                                         scope_of(request.only_tenants));
     return done;
 }
 

@@ -57,8 +57,8 @@ struct HousekeepingRequest {
 };
 struct Housekept {
     int64 promoted = 0;
-    bool more_due = false; // there may be more due jobs
-    bool swept = false;    // it was time for the sweep of stale leases and parked jobs
+    bool more_due = false;           // there may be more due jobs
+    bool swept = false;              // it was time for the sweep of stale leases and parked jobs
     std::vector<std::string> errors; // of the steps that failed: "name of the step: message"
 };
 // How a step is run whose error must not undo the rest: in a subtransaction, or in a transaction of its own. Returns
@@ -81,8 +81,8 @@ void free_keys(FreedKeys keys);
 // Parked jobs whose key is free, or whose type is not paused any more: for the housekeeping, in bounded
 // steps. Returns whether there may be more.
 bool unpark(OnlyTenants only = nullptr);
-void unpark_type(std::string_view type); // the first of its jobs
-const std::vector<std::string> &paused_types();                       // sorted
+void unpark_type(std::string_view type);        // the first of its jobs
+const std::vector<std::string> &paused_types(); // sorted
 
 // ------------------------------------------------------------------------------------------ finish.cpp
 

@@ -55,7 +55,7 @@ DELETE FROM @job_leases l USING unnest($1) AS t (token)
 
 // clang-format on
 
-constexpr size_t kIdsAtOnce = 500;          // of leases, most of whose jobs may have ended
+constexpr size_t kIdsAtOnce = 500;           // of leases, most of whose jobs may have ended
 constexpr int64 kPayloadsAtOnce = 64 * 1024; // bytes that go to history in one chunk
 
 struct HeldJob {
@@ -195,9 +195,9 @@ std::vector<HeldJob> move(std::vector<HeldJob> jobs, const std::vector<Lease> &l
     Ids const again = part_of(jobs, false).ids, dead = part_of(jobs, true).ids;
     Ids moved;
     if (!again.empty())
-        moved = ids_in(
-            pg::execute(kPutBack, {pg::of(again), pg::of(std::vector<std::string_view>(errors.begin(), errors.end())),
-                                   pg::of_time(pg::now())}));
+        moved = ids_in(pg::execute(
+            kPutBack, {pg::of(again), pg::of(std::vector<std::string_view>(errors.begin(), errors.end())),
+                       pg::of_time(pg::now())}));
     if (!dead.empty())
         moved = move_rows_to_history(dead, JobStatus::dead, pg::of(std::string_view(errors[0])));
     std::sort(moved.begin(), moved.end());
@@ -291,7 +291,8 @@ int32 heartbeat(int64 lock_token) {
 int64 reclaim_lease(int64 lock_token) {
     return pg::with_spi([&] {
         core::Budget budget = budget_of_caller(INT32_MAX, kFirstJobs);
-        return put_back(leases_of(pg::execute(kLockLease, {pg::of(lock_token)})), budget, Noted::passed_over).jobs;
+        return put_back(leases_of(pg::execute(kLockLease, {pg::of(lock_token)})), budget, Noted::passed_over)
+            .jobs;
     });
 }
 

@@ -171,10 +171,10 @@ struct BlockedJob {
 constexpr BlockedJob kBeforeAll{0, 0, INT16_MIN};
 
 std::vector<BlockedJob> blocked_jobs(const Run &run, int most) {
-    pg::Rows const rows = pg::execute(
-        kBlockedJobs, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
-                       pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id), pg::of(int32{most}),
-                       pg::of(any_failures()), pg::of_time(pg::now())});
+    pg::Rows const rows =
+        pg::execute(kBlockedJobs, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
+                                   pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id),
+                                   pg::of(int32{most}), pg::of(any_failures()), pg::of_time(pg::now())});
     std::vector<BlockedJob> jobs;
     for (size_t row = 0; row < rows.size(); ++row)
         jobs.push_back({rows.int64_at(row, BlockedJobRow::id), rows.int32_at(row, BlockedJobRow::stage),
@@ -200,8 +200,9 @@ int64 move_blocked(const Run &run, const std::vector<BlockedJob> &jobs) {
     Ids ids;
     for (BlockedJob const &job : jobs)
         ids.push_back(job.id);
-    pg::Rows const moved = pg::execute(kMoveBlocked, {pg::of(ids), pg::of_time(pg::now()),
-                                                      run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
+    pg::Rows const moved =
+        pg::execute(kMoveBlocked, {pg::of(ids), pg::of_time(pg::now()),
+                                   run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
     refuse_swallowed(moved, "job_history");
     int64 all = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
@@ -219,8 +220,8 @@ void set_step(const Run &run, bool last, const BlockedJob &behind) {
 // All blocked jobs have been looked at. If some could not be moved, the run is passed over like they are, and then
 // begins anew.
 void end_steps(const Run &run) {
-    pg::Rows const failing = any_failures() ? pg::execute(kFailingJob, {pg::of(run.id)})
-                                            : pg::Rows(kFailingJob, nullptr, 0);
+    pg::Rows const failing =
+        any_failures() ? pg::execute(kFailingJob, {pg::of(run.id)}) : pg::Rows(kFailingJob, nullptr, 0);
     if (failing.empty()) {
         set_step(run, true, {0, (run.failed ? core::kMaxStage : run.stage) + 1, INT16_MIN});
         return;
@@ -332,8 +333,9 @@ core::JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, 
 
 // That a run has begun is worth no claim.
 void runs_started(const Ids &runs) {
-    auto const error = pg::try_subtransaction(
-        [&] { pg::execute(kStartRuns, {pg::of(runs), pg::of_time(pg::now())}); });
+    auto const error = pg::try_subtransaction([&] {
+        pg::execute(kStartRuns, {pg::of(runs), pg::of_time(pg::now())});
+    });
     if (error)
         report_failure(Chore::advance, *error);
 }

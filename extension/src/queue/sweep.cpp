@@ -106,15 +106,16 @@ public:
     // The next stale leases, locked; none when they are of other tenants, or passed over.
     std::vector<Lease> next(Noted noted) {
         Range &part = parts_[part_];
-        pg::Value const any = pg::of(noted == Noted::passed_over && any_failures()), now = pg::of_time(pg::now());
+        pg::Value const any = pg::of(noted == Noted::passed_over && any_failures()),
+                        now = pg::of_time(pg::now());
         pg::Value const before = pg::of_time(stale_.before), after = pg::of_time(stale_.after);
         if (only_) {
             Ids const tokens = look(part, before, after);
             return leases_of(pg::execute(kLockStaleLeases, {pg::of(tokens), before, after, any, now}));
         }
-        std::vector<Lease> leases = leases_of(pg::execute(
-            kStaleLeases, {pg::of_time(part.to), pg::of_time(part.locked_at), pg::of(part.token), before, after,
-                           pg::of(int32{kLeasesAtOnce}), any, now}));
+        std::vector<Lease> leases = leases_of(
+            pg::execute(kStaleLeases, {pg::of_time(part.to), pg::of_time(part.locked_at), pg::of(part.token),
+                                       before, after, pg::of(int32{kLeasesAtOnce}), any, now}));
         if (leases.size() < kLeasesAtOnce)
             ++part_;
         else
@@ -133,8 +134,8 @@ private:
     // Those of the next leases that hold jobs of these tenants only.
     Ids look(Range &part, const pg::Value &before, const pg::Value &after) {
         pg::Rows const rows = pg::execute(
-            kStaleLeasesOfTenants, {pg::of_time(part.to), pg::of_time(part.locked_at), pg::of(part.token), before,
-                                    after, pg::of(int32{kLookedAtOnce}), array_of(only_)});
+            kStaleLeasesOfTenants, {pg::of_time(part.to), pg::of_time(part.locked_at), pg::of(part.token),
+                                    before, after, pg::of(int32{kLookedAtOnce}), array_of(only_)});
         Ids tokens;
         for (size_t row = 0; row < rows.size(); ++row)
             if (rows.bool_at(row, StaleLeaseRow::all_theirs))

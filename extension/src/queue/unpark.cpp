@@ -86,9 +86,9 @@ using shared::queue_state::Place;
 using shared::queue_state::Search;
 
 constexpr int kKeysAtOnce = 100;
-constexpr int kMostJobs = 10000; // by one sweep
+constexpr int kMostJobs = 10000;    // by one sweep
 constexpr int kMostAtResume = 1000; // jobs of a type; housekeeping does the rest
-constexpr int kMostHalvings = 8; // of the keys, to find a random one to begin with
+constexpr int kMostHalvings = 8;    // of the keys, to find a random one to begin with
 
 // ------------------------------------------------------------------------------------------ keys
 
@@ -99,16 +99,18 @@ struct ParkedKeys {
 };
 
 ParkedKeys parked_keys(const Place &behind, int most, const std::string *tenant) {
-    pg::Rows const rows =
-        pg::execute(kParkedKeys, {pg::of(std::string_view(behind.first)), pg::of(std::string_view(behind.second)),
-                                  pg::of(int32{most}), tenant ? pg::of(std::string_view(*tenant)) : pg::Value{}});
+    pg::Rows const rows = pg::execute(
+        kParkedKeys, {pg::of(std::string_view(behind.first)), pg::of(std::string_view(behind.second)),
+                      pg::of(int32{most}), tenant ? pg::of(std::string_view(*tenant)) : pg::Value{}});
     ParkedKeys keys{behind, {}, static_cast<int>(rows.size())};
     for (size_t row = 0; row < rows.size(); ++row) {
         keys.last = {rows.text_at(row, ParkedKeyRow::tenant), rows.text_at(row, ParkedKeyRow::key)};
         if (rows.bool_at(row, ParkedKeyRow::free))
             keys.free.emplace_back(keys.last.first, keys.last.second);
     }
-    auto const is_paused = [](auto const &key) { return limits_of(key.first).paused; }; // it would only be parked again
+    auto const is_paused = [](auto const &key) {
+        return limits_of(key.first).paused;
+    }; // it would only be parked again
     keys.free.erase(std::remove_if(keys.free.begin(), keys.free.end(), is_paused), keys.free.end());
     return keys;
 }
@@ -168,7 +170,8 @@ bool sweep_keys_of(const std::vector<std::string> &tenants, Oid queue, Oid scope
     core::Budget budget = budget_of_call(kMostJobs);
     std::optional<Place> const known = shared::queue_state::place(queue, scope, Search::keys);
     Place place = known.value_or(Place{tenants[pg::random_bits() % tenants.size()], ""});
-    size_t at = static_cast<size_t>(std::lower_bound(tenants.begin(), tenants.end(), place.first) - tenants.begin());
+    size_t at =
+        static_cast<size_t>(std::lower_bound(tenants.begin(), tenants.end(), place.first) - tenants.begin());
     int64 unparked = 0;
     bool end = true;
     for (size_t i = 0; i <= tenants.size() && end; ++i, ++at) {
@@ -195,7 +198,8 @@ int64 unpark_jobs(const Ids &jobs) {
     int64 all = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
         int64 const some = moved.int64_at(row, UnparkedJobs::jobs);
-        lane_filled(moved.text_at(row, UnparkedJobs::tenant), some, range_in(moved, row, UnparkedJobs::first_place));
+        lane_filled(moved.text_at(row, UnparkedJobs::tenant), some,
+                    range_in(moved, row, UnparkedJobs::first_place));
         all += some;
     }
     return all;
@@ -208,7 +212,8 @@ bool unpark_type(Place &place, const std::string *tenant, core::Budget &budget, 
         int const most = budget.chunk();
         int64 const began = pg::monotonic_now();
         pg::Value const type = pg::of(std::string_view(place.second)), behind = pg::of(place.major),
-                        limit = pg::of(int32{most}), any = pg::of(any_failures()), now = pg::of_time(pg::now());
+                        limit = pg::of(int32{most}), any = pg::of(any_failures()),
+                        now = pg::of_time(pg::now());
         pg::Rows const rows =
             tenant ? pg::execute(kParkedOfTypeAndTenant,
                                  {type, behind, limit, any, now, pg::of(std::string_view(*tenant))})
@@ -227,8 +232,9 @@ bool unpark_type(Place &place, const std::string *tenant, core::Budget &budget, 
 
 std::optional<std::string> next_type(const std::string &type, const std::string *tenant) {
     pg::Value const behind = pg::of(std::string_view(type));
-    pg::Rows const next = tenant ? pg::execute(kNextParkedTypeOfTenant, {behind, pg::of(std::string_view(*tenant))})
-                                 : pg::execute(kNextParkedType, {behind});
+    pg::Rows const next =
+        tenant ? pg::execute(kNextParkedTypeOfTenant, {behind, pg::of(std::string_view(*tenant))})
+               : pg::execute(kNextParkedType, {behind});
     return next.empty() ? std::nullopt : std::optional(next.text_at(0, pg::kOnlyColumn));
 }
 
@@ -255,7 +261,8 @@ bool sweep_types(OnlyTenants only, Oid queue, Oid scope) {
     if (only == nullptr) {
         end = unpark_types(place, nullptr, budget, unparked);
     } else {
-        auto const begin = static_cast<size_t>(std::lower_bound(only->begin(), only->end(), place.first) - only->begin());
+        auto const begin =
+            static_cast<size_t>(std::lower_bound(only->begin(), only->end(), place.first) - only->begin());
         for (size_t i = 0; i < only->size() && end; ++i) {
             std::string const &tenant = (*only)[(begin + i) % only->size()];
             if (place.first != tenant)

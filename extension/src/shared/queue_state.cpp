@@ -17,7 +17,8 @@ constexpr int64 kSweepInterval = USECS_PER_SEC;
 constexpr int64 kLogInterval = 3600 * USECS_PER_SEC;
 // After a sweep that left work. More than one, because the next may find it all locked by sweeps in progress.
 constexpr int kSweepsAgain = 4;
-constexpr int64 kHastyInterval = 2000; // while there is work left; more sessions than a few would be in each other's way
+constexpr int64 kHastyInterval =
+    2000; // while there is work left; more sessions than a few would be in each other's way
 constexpr int64 kCountPatience = 60 * USECS_PER_SEC; // the session of a count that takes longer has died
 
 struct Slot {
@@ -48,7 +49,6 @@ struct Sweep {
     uint64 used;
     int64 at;  // by the monotonic clock; 0: never
     int again; // so many more sweeps are due at once, unless they leave work in turn
-    StoredPlace places[static_cast<int>(Search::count)];
 };
 
 // The difference of the wall clock and the monotonic one, and when it changed.
@@ -64,7 +64,8 @@ struct State {
     uint64 generation;
     Clock wall;
     Slot slots[kSlots];
-    Sweep sweeps[kSweeps];
+    Sweep sweeps[kSweeps]; // each claim looks for its own, so they stand close together
+    StoredPlace places[kSweeps][static_cast<int>(Search::count)];
 };
 static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
 
@@ -121,10 +122,9 @@ Sweep &find_or_make_sweep(Oid table, Oid scope) {
     if (sweep == nullptr) {
         sweep = std::min_element(std::begin(state->sweeps), std::end(state->sweeps),
                                  [](const Sweep &a, const Sweep &b) { return a.used < b.used; });
-        memset(static_cast<void *>(sweep), 0, sizeof *sweep);
-        sweep->database = MyDatabaseId;
-        sweep->table = table;
-        sweep->scope = scope;
+        *sweep = Sweep{MyDatabaseId, table, scope, 0, 0, 0};
+        for (StoredPlace &place : state->places[sweep - state->sweeps])
+            place.known = false;
     }
     sweep->used = ++state->clock;
     return *sweep;
@@ -216,7 +216,7 @@ std::optional<Place> place(Oid table, Oid scope, Search search) {
     {
         pg::LockScope const lock(state->lock, LW_SHARED);
         if (Sweep const *const sweep = find_sweep(table, scope))
-            stored = sweep->places[static_cast<int>(search)];
+            stored = state->places[sweep - state->sweeps][static_cast<int>(search)];
     }
     if (!stored.known)
         return Place{};
@@ -229,7 +229,8 @@ void set_place(Oid table, Oid scope, Search search, const Place &place) {
     if (!available())
         return;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
-    StoredPlace &stored = find_or_make_sweep(table, scope).places[static_cast<int>(search)];
+    Sweep const &sweep = find_or_make_sweep(table, scope);
+    StoredPlace &stored = state->places[&sweep - state->sweeps][static_cast<int>(search)];
     stored.known = true;
     stored.first_length = static_cast<int>(place.first.copy(stored.first, kNameBytes));
     stored.second_length = static_cast<int>(place.second.copy(stored.second, kNameBytes));

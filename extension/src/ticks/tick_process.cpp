@@ -110,9 +110,9 @@ private:
 
     // Each step runs in a transaction of its own: a step that fails is left to the next tick, and this tick goes on.
     void keep_house() {
-        errors_ = queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true}, [this](auto const &step) {
-                      return as_owner(step);
-                  }).errors;
+        errors_ = queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true},
+                                      [this](auto const &step) { return as_owner(step); })
+                      .errors;
     }
 
     // Runs what this tick does beside its jobs: an error is logged, counted and in the tick's row, and the tick goes on.
@@ -172,7 +172,8 @@ private:
         for (uint32 i = 0; i < tick_.jobs; ++i) {
             TickJob &job = tick_.job[i];
             if (result_of(job) == JobResult::running && pg_atomic_read_u32(&job.cut_off) != 0 &&
-                tried(queue::Chore::fail, [&] { queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true); }))
+                tried(queue::Chore::fail,
+                      [&] { queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true); }))
                 set_result(job, JobResult::failed);
         }
     }
