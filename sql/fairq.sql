@@ -68,6 +68,8 @@ CREATE INDEX job_live_parked ON @extschema@.job_live (tenant_id, concurrency_key
     WHERE parked_position IS NOT NULL AND concurrency_key IS NOT NULL;
 CREATE INDEX job_live_paused ON @extschema@.job_live (job_type, parked_position)
     WHERE parked_position IS NOT NULL AND concurrency_key IS NULL;
+CREATE INDEX job_live_paused_of_tenant ON @extschema@.job_live (tenant_id, job_type, parked_position)
+    WHERE parked_position IS NOT NULL AND concurrency_key IS NULL;
 CREATE INDEX job_live_running ON @extschema@.job_live (tenant_id, id) WHERE running_since IS NOT NULL;
 CREATE INDEX job_live_run ON @extschema@.job_live (run_id, stage, priority, id) WHERE run_id IS NOT NULL;
 
@@ -226,6 +228,22 @@ CREATE TABLE @extschema@.pipeline_runs (
 -- The run whose last step is the longest ago goes next.
 CREATE INDEX pipeline_runs_advancing ON @extschema@.pipeline_runs (advanced_at) WHERE advanced_at IS NOT NULL;
 
+-- What housekeeping could not do because of an error: something of a user's (an index on an expression, a trigger, a CHECK, a
+-- foreign key) refuses it. It is passed over until retry_at; the time grows from two seconds to ten minutes. The row goes when the
+-- job, the run or the lease has been moved, by whomever. It is not dumped: what still fails is noted again.
+CREATE TABLE @extschema@.housekeeping_failures (
+    kind text NOT NULL CHECK (kind IN ('job', 'run', 'lease')),
+    id bigint NOT NULL,             -- of the job or of the run; the lock_token of the lease
+    step text NOT NULL,             -- promote, reclaim, park, unpark, advance (a run), redrive
+    failures integer NOT NULL,      -- one after the other
+    sqlstate text NOT NULL,
+    error text NOT NULL,            -- of the last one
+    first_failed_at timestamptz NOT NULL,
+    failed_at timestamptz NOT NULL,
+    retry_at timestamptz NOT NULL,
+    CONSTRAINT housekeeping_failures_pkey PRIMARY KEY (kind, id)
+);
+
 -- What roles may do through the API, and for which tenant (NULL: for all of them). For a role that has no row, EXECUTE
 -- alone decides. A role is stored by its oid: renaming it must not set it free (dumps have its name).
 CREATE TABLE @extschema@.queue_access (
@@ -293,6 +311,8 @@ COMMENT ON FUNCTION @extschema@.fairq_table_changed IS 'trigger: sessions that k
 CREATE TRIGGER tenant_limits_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.tenant_limits
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
 CREATE TRIGGER paused_job_types_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.paused_job_types
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
+CREATE TRIGGER housekeeping_failures_changed AFTER INSERT OR DELETE OR TRUNCATE ON @extschema@.housekeeping_failures
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
 CREATE TRIGGER queue_access_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.queue_access
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
@@ -489,7 +509,7 @@ RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_reclaim_stuck_jobs';
 COMMENT ON FUNCTION @extschema@.reclaim_stuck_jobs IS
-    'puts jobs of leases without a heartbeat for stale_after back in their place (or to dead at max_attempts); returns how many';
+    'puts jobs of leases without a heartbeat for stale_after back in their place (or to dead at max_attempts); returns how many, fewer when statement_timeout leaves no time for more; also tries those that housekeeping passes over';
 
 CREATE FUNCTION @extschema@.cancel_job(job_id bigint)
 RETURNS boolean
@@ -503,7 +523,7 @@ RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_redrive_dead_jobs';
 COMMENT ON FUNCTION @extschema@.redrive_dead_jobs IS
-    'queues dead jobs again with all their attempts, oldest id first; NULL means any tenant, any type; returns how many; a failed pipeline run stays failed';
+    'queues dead jobs again with all their attempts, oldest id first; NULL means any tenant, any type; returns how many, fewer when statement_timeout leaves no time for more; a failed pipeline run stays failed';
 
 ------------------------------------------------------------------------------------------------ the API: limits
 
@@ -759,7 +779,7 @@ RETURNS jsonb
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_why_not_running';
 COMMENT ON FUNCTION @extschema@.why_not_running IS
-    'why a job is not running: reason, message, until (or null), what would change it, and figures. The reason is the first that holds of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited, key_busy, in_transaction, housekeeping, no_handler, no_worker, waiting; it is judged as claims judge, changes and locks nothing';
+    'why a job is not running: reason, message, until (or null), what would change it, and figures. The reason is the first that holds of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited, key_busy, in_transaction, housekeeping_failed, housekeeping, no_handler, no_worker, waiting; it is judged as claims judge, changes and locks nothing';
 
 CREATE FUNCTION @extschema@.truncate_notify_payload(payload text, max_bytes integer DEFAULT 7999)
 RETURNS text
@@ -818,7 +838,7 @@ RETURNS bigint
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_clear_load_test_data';
 COMMENT ON FUNCTION @extschema@.clear_load_test_data IS
-    'removes all load_test jobs, their messages, keys and ticks, and nothing else; returns how many jobs';
+    'removes all load_test jobs, their messages, keys and ticks, and nothing else; returns how many jobs. With a statement_timeout it ends in time, with a part of them: call it until it returns 0';
 
 CREATE FUNCTION @extschema@.get_load_test_metrics()
 RETURNS jsonb

@@ -25,6 +25,8 @@ SET fairq.async_claims = 2;
 SET fairq.tick_deadline = 0;
 SET fairq.tick_patience = -1;
 SET fairq.metrics_count_limit = '2GB';
+SET fairq.housekeeping_time = 0;
+SET fairq.housekeeping_time = '61s';
 SET fairq.lease_timeout = '100ms';
 SET fairq.lease_timeout = '1d';
 RESET fairq.lease_timeout;

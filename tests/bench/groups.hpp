@@ -36,6 +36,7 @@ void claim_nothing(Report &report, const Size &size);
 void compare_enqueue(Report &report, const Size &size);
 void measure_ticks(Report &report, const Size &size);
 void measure_pickup(Report &report, const Size &size);
+void measure_recovery(Report &report, const Size &size);
 void measure_limits(Report &report, const Size &size);
 void measure_held_back(Report &report, const Size &size);
 

@@ -72,6 +72,7 @@ constexpr Group kGroups[] = {
     {"enqueue", "against INSERT and COPY", compare_enqueue},
     {"ticks", "against external workers", measure_ticks},
     {"pickup", "from enqueue to claim, with waiting workers", measure_pickup},
+    {"recovery", "after workers have died, and after a type of jobs was resumed", measure_recovery},
     {"limits", "what limits cost tenants that have them, and other tenants", measure_limits},
     {"held-back", "beside tenants that cannot run, by their number", measure_held_back}};
 

@@ -3,6 +3,8 @@
 // them (a restart, no preload), a part that is not too large is counted, and another one is estimated.
 #include "metrics/metrics.hpp"
 
+#include "core/elapsed.hpp"
+
 namespace fairq::metrics {
 
 namespace {
@@ -92,7 +94,7 @@ Plan plan_for(const KnownCounts &known, const Sizes &sizes, const int64 (&most)[
     TimestampTz const now = pg::now();
     Plan plan{};
     for (size_t part = 0; part < plan.size(); ++part) {
-        bool const due = now < known.counted_at[part] || now - known.counted_at[part] >= kCountAgain;
+        bool const due = core::has_elapsed(kCountAgain, known.counted_at[part], now);
         plan[part] = core::count_by(known.known[part], sizes[part] && *sizes[part] <= most[part], due);
     }
     return plan;

@@ -1,7 +1,7 @@
 // Why a job is not running: the one reason that stands in the way now. Where several do, the one that is told
 // is the first of done, running, blocked, scheduled, tenant_paused, type_paused, at_cap, rate_limited,
-// key_busy, in_transaction, housekeeping, no_handler, no_worker, waiting. A reason that has to end before another can matter stands
-// before it, and one that only a command can end stands before one that ends by itself.
+// key_busy, in_transaction, housekeeping_failed, housekeeping, no_handler, no_worker, waiting. A reason that has to end
+// before another can matter stands before it, and one that only a command can end stands before one that ends by itself.
 #include "metrics/metrics.hpp"
 #include "metrics/why_answer.hpp"
 #include "pg/table_cache.hpp"
@@ -46,6 +46,14 @@ struct JobsAhead {
 // run, stage → unfinished jobs
 const pg::Statement kJobsOfStage{pg::Plan::pinned,
     "SELECT count(*) FROM (SELECT FROM @job_live WHERE run_id = $1 AND stage = $2 LIMIT 10001) AS s", {INT8OID, INT4OID}};
+
+// job → what the last try of housekeeping to move it failed with: step, SQLSTATE, error, how often, retry
+const pg::Statement kFailureOfJob{pg::Plan::pinned, R"(
+SELECT step, sqlstate, error, failures, retry_at FROM @housekeeping_failures
+ WHERE kind = 'job' AND id = $1 AND step = ANY ($2))", {INT8OID, TEXTARRAYOID}};
+struct FailureOfJob {
+    enum Column { step = 1, sqlstate, error, failures, retry_at };
+};
 
 // clang-format on
 
@@ -151,7 +159,26 @@ private:
         return {job_.id, core::name_of(job_.status), reason, message, change, until};
     }
 
+    // Housekeeping has tried to move the job on, and something of a user's refuses it.
+    std::optional<Answer> refused(const std::vector<std::string_view> &steps) const {
+        pg::Rows const row = pg::read_as_of_snapshot(kFailureOfJob, {pg::of(job_.id), pg::of(steps)});
+        if (row.empty())
+            return std::nullopt;
+        std::string const error = row.text_at(0, FailureOfJob::error);
+        return answer(
+                   "housekeeping_failed", "Housekeeping cannot move it: " + error,
+                   "Remove what refuses it: an index on an expression, a trigger, a CHECK or a foreign key. "
+                   "Housekeeping tries again.",
+                   row.time_at(0, FailureOfJob::retry_at))
+            .with("step", row.text_at(0, FailureOfJob::step))
+            .with("sqlstate", row.text_at(0, FailureOfJob::sqlstate))
+            .with("error", error)
+            .number("failures", row.int32_at(0, FailureOfJob::failures));
+    }
+
     Answer running() const {
+        if (std::optional<Answer> failed = refused({"reclaim"}))
+            return *std::move(failed);
         std::string const worker = job_.worker.value_or("");
         int64 const silent = now_ - job_.heartbeat_at.value_or(job_.since);
         bool const stale = silent > pg::settings::lease_timeout();
@@ -180,6 +207,8 @@ private:
     }
 
     Answer blocked() const {
+        if (std::optional<Answer> failed = refused({"advance"}))
+            return *std::move(failed);
         std::string const run = "pipeline run " + std::to_string(job_.run.value_or(0));
         if (job_.run_status == "failed")
             return housekeeping("Its " + run + " has failed, so it will be cancelled.");
@@ -268,6 +297,8 @@ private:
     }
 
     Answer aside() const {
+        if (std::optional<Answer> failed = refused({"promote", "unpark"}))
+            return *std::move(failed);
         if (job_.due_at)
             return housekeeping("It is due since " + at(*job_.due_at) + ".");
         return housekeeping(job_.key ? "It stands aside behind a job with its concurrency key " +

@@ -258,6 +258,24 @@ void raise_copied(const ErrorText &error) {
     });
 }
 
+std::string sqlstate_of(const ErrorText &error) {
+    return unpack_sql_state(error.code);
+}
+
+void log_housekeeping_failure(const std::string &step, const std::string &what, const ErrorText &error) {
+    call([&] {
+        ereport(LOG,
+                (errcode(error.code),
+                 what.empty() ? errmsg("fairq: housekeeping failed (%s): %s", step.c_str(), error.message)
+                              : errmsg("fairq: housekeeping failed (%s of %s): %s", step.c_str(),
+                                       what.c_str(), error.message),
+                 error.detail[0] ? errdetail("%s", error.detail) : 0,
+                 errhint("All else goes on. It is tried again and again; table housekeeping_failures has "
+                         "what fails for a job, a run or a lease."),
+                 errhidestmt(true), errhidecontext(true)));
+    });
+}
+
 void warn_fewer_workers(int got, int wanted) {
     call([&] {
         ereport(WARNING, (errmsg("the tick runs with %d of %d workers", got, wanted),

@@ -48,8 +48,12 @@ extern const char *const kTimedOut; // PostgreSQL's own message
 bool is_lease_lost(const ErrorText &error);
 [[noreturn]] void raise_copied(const ErrorText &error);
 
+std::string sqlstate_of(const ErrorText &error);
+
 void warn_fewer_workers(int got, int wanted);
 // A WARNING in the server's log; without a defect a LOG, that it can run again.
 void log_gone_handler(const std::string &job_type, const std::string &defect);
+// For the log only: the call that the housekeeping rides on succeeds. what: "job 17"; empty: the step as a whole.
+void log_housekeeping_failure(const std::string &step, const std::string &what, const ErrorText &error);
 
 } // namespace fairq::pg

@@ -19,6 +19,7 @@ int lease_timeout_ms = 30 * 1000;
 int backoff_base_ms = 1000;
 int backoff_max_ms = 60 * 60 * 1000;
 int max_payload_bytes = 16 * 1024 * 1024;
+int housekeeping_ms = 20;
 int jobs_per_worker = 50;
 int tenant_cap = 25;
 int tick_deadline_ms = 50 * 1000;
@@ -38,6 +39,10 @@ const Setting kSettings[] = {
      GUC_UNIT_MS},
     {"fairq.max_payload_size", "The largest payload that is accepted, in its jsonb form.", &max_payload_bytes,
      1024, 512 * 1024 * 1024, GUC_UNIT_BYTE},
+    {"fairq.housekeeping_time",
+     "How long a claim is held up at most by the housekeeping that rides on it; what is left rides on the "
+     "next.",
+     &housekeeping_ms, 1, 60 * 1000, GUC_UNIT_MS},
     {"fairq.tick_jobs_per_worker", "How many jobs a tick claims for each of its workers.", &jobs_per_worker,
      1, 10000, 0},
     {"fairq.tick_tenant_cap", "How many jobs of one tenant a tick claims at most, over all its workers.",
@@ -78,6 +83,9 @@ std::int64_t backoff_max() {
 }
 std::size_t max_payload_size() {
     return static_cast<std::size_t>(max_payload_bytes);
+}
+std::int64_t housekeeping_time() {
+    return std::int64_t{housekeeping_ms} * 1000;
 }
 int tick_jobs_per_worker() {
     return jobs_per_worker;

@@ -13,6 +13,23 @@ void fill(char *to, size_t size, const char *from) {
                         pg_mbcliplen(from, static_cast<int>(strlen(from)), static_cast<int>(size) - 1)));
 }
 
+// Runs inside call(); the memory of the copy is the caller's.
+ErrorText text_of(const ErrorData *error) {
+    ErrorText text;
+    text.code = error->sqlerrcode;
+    fill(text.message, sizeof text.message, error->message);
+    fill(text.detail, sizeof text.detail, error->detail);
+    fill(text.hint, sizeof text.hint, error->hint);
+    return text;
+}
+
+ErrorText text_of(const char *thrown) {
+    ErrorText text;
+    text.code = ERRCODE_INTERNAL_ERROR;
+    strlcpy(text.message, thrown, sizeof text.message);
+    return text;
+}
+
 } // namespace
 
 void use_read_committed() {
@@ -41,17 +58,13 @@ ErrorText abort_transaction(const char *thrown) {
     ErrorText text;
     HOLD_INTERRUPTS();
     if (thrown) {
-        text.code = ERRCODE_INTERNAL_ERROR;
-        strlcpy(text.message, thrown, sizeof text.message);
+        text = text_of(thrown);
     } else {
         call([&] {
             MemoryContext const previous = MemoryContextSwitchTo(TopMemoryContext);
             ErrorData *const error = CopyErrorData();
             MemoryContextSwitchTo(previous);
-            text.code = error->sqlerrcode;
-            fill(text.message, sizeof text.message, error->message);
-            fill(text.detail, sizeof text.detail, error->detail);
-            fill(text.hint, sizeof text.hint, error->hint);
+            text = text_of(error);
             FreeErrorData(error);
             FlushErrorState();
         });
@@ -62,6 +75,40 @@ ErrorText abort_transaction(const char *thrown) {
     call([] { AbortCurrentTransaction(); });
     RESUME_INTERRUPTS();
     return text;
+}
+
+Subtransaction Subtransaction::begin() {
+    Subtransaction const own{CurrentMemoryContext, CurrentResourceOwner};
+    call([&] {
+        BeginInternalSubTransaction(nullptr);
+        MemoryContextSwitchTo(own.context);
+    });
+    return own;
+}
+
+void Subtransaction::commit() const {
+    call([&] {
+        ReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+    });
+}
+
+ErrorText Subtransaction::roll_back(const char *thrown) const {
+    ErrorData *error = nullptr;
+    MemoryContextSwitchTo(context);
+    call([&] {
+        if (thrown == nullptr) {
+            error = CopyErrorData();
+            FlushErrorState();
+        }
+        RollbackAndReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+        if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+            ReThrowError(error);
+    });
+    return thrown ? text_of(thrown) : text_of(error);
 }
 
 bool without_writers(Oid table, int milliseconds, void (*body)(void *), void *argument) {

@@ -28,6 +28,34 @@ std::optional<ErrorText> try_transaction(F &&body) {
     return abort_transaction(thrown[0] ? thrown : nullptr);
 }
 
+// The two ends of a subtransaction that try_subtransaction() has begun.
+struct Subtransaction {
+    MemoryContext context;
+    ResourceOwner owner;
+
+    static Subtransaction begin();
+    void commit() const;
+    ErrorText
+    roll_back(const char *thrown) const; // as abort_transaction(); raises again what ends the caller's call
+};
+
+// Runs body in a subtransaction of the transaction in progress. An error rolls back what body has done, and is
+// returned. A cancel or the statement's timeout is meant for the caller's call, and is raised again.
+template <class F>
+std::optional<ErrorText> try_subtransaction(F &&body) {
+    char thrown[256] = "";
+    Subtransaction const own = Subtransaction::begin();
+    try {
+        body();
+        own.commit();
+        return std::nullopt;
+    } catch (const Error &) {
+    } catch (const std::exception &e) {
+        strlcpy(thrown, e.what(), sizeof thrown);
+    }
+    return own.roll_back(thrown[0] ? thrown : nullptr);
+}
+
 // Runs body with the rights of `role`; body cannot change to another role by SET ROLE. After an error, the abort
 // restores the rights.
 template <class F>

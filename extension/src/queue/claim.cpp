@@ -2,6 +2,7 @@
 // claimable work, by their weights and within their limits, at a cost that depends on max_jobs alone.
 #include "pg/table_cache.hpp"
 #include "queue/division.hpp"
+#include "queue/failures.hpp"
 #include "queue/limits.hpp"
 #include "queue/rescan.hpp"
 #include "queue/wait.hpp"
@@ -42,10 +43,12 @@ UPDATE @job_live j SET running_since = locked_at
   FROM unnest($1) AS a (id)
  WHERE j.id = a.id AND j.lock_token = $2 AND j.running_since IS NULL AND j.tenant_id = ANY ($3))", {INT8ARRAYOID, INT8OID, TEXTARRAYOID}};
 
-// ids that this transaction has locked
+// ids that this transaction has locked, anything to pass over?, now
 const pg::Statement kPark{pg::Plan::pinned, R"(
 UPDATE @job_live j SET parked_position = j.position, position = NULL
-  FROM unnest($1) AS a (id) WHERE j.id = a.id AND j.status = 'queued' AND j.position IS NOT NULL)", {INT8ARRAYOID}};
+  FROM unnest($1) AS a (id)
+ WHERE j.id = a.id AND j.status = 'queued' AND j.position IS NOT NULL
+   AND )" FAIRQ_NOT_PASSED_OVER("job", "j.id", "$2", "$3"), {INT8ARRAYOID, BOOLOID, TIMESTAMPTZOID}};
 
 // clang-format on
 
@@ -155,6 +158,22 @@ core::JobTypes types_of(const ClaimRequest &request) {
     return types;
 }
 
+// Returns whether all are parked now. One that cannot be parked stays in the way, and fails no claim.
+bool park(const Ids &jobs) {
+    core::Budget budget = budget_of_call(INT32_MAX);
+    int64 const parked =
+        Apart(Chore::park, Subject::job, budget)
+            .run(
+                jobs,
+                [](const Ids &some) {
+                    return static_cast<int64>(
+                        pg::execute(kPark, {pg::of(some), pg::of(any_failures()), pg::of_time(pg::now())})
+                            .size());
+                },
+                same);
+    return parked == static_cast<int64>(jobs.size());
+}
+
 // What a claim needs, in the order in which it has to be made: the claim reads the ring's clock (ring_) before it
 // learns which types are paused and takes its snapshot (types_, lookups_; see core/holds.hpp and Ring::settle).
 class Attempt {
@@ -183,7 +202,7 @@ public:
             if (!updated && !claim.jobs.empty())
                 update_by_executor(request_, stamp_, claim);
             if (!to_park.empty())
-                again = pg::execute(kPark, {pg::of(to_park)}).size() == to_park.size() && again;
+                again = park(to_park) && again;
             limit_check_.finish();
             if (!claim.jobs.empty()) {
                 record(stamp_, claim);
@@ -238,8 +257,15 @@ Claim claim(const ClaimRequest &request) {
     tables::ClaimStamp const stamp{request.worker, pg::random_token(), pg::now()};
     Claim claim;
     claim.lock_token = stamp.lock_token;
-    while (Attempt(request, stamp).run(claim))
+    int64 const began =
+        pg::monotonic_now(); // to park jobs is housekeeping, too: the next claim goes on with it
+    while (Attempt(request, stamp).run(claim)) {
         claim.lanes.clear(), claim.capped.clear();
+        if (pg::monotonic_now() - began > pg::settings::housekeeping_time()) {
+            claim.stopped = true;
+            break;
+        }
+    }
     tables::claimed_rows::remember(tables::live_table_oid(pg::schema()), claim.lock_token, claim.jobs);
     claim_seen(request, claim, news);
     if (swept || static_cast<int>(claim.jobs.size()) < request.max_jobs)

@@ -1,6 +1,7 @@
 // How an attempt ends, and a job: complete, fail, release, cancel, redrive. The first three take effect only while the
 // job carries the lease's token. Cancel has no token: it takes the job from the worker that runs it. Redrive has none,
 // because a dead job has no lease.
+#include "queue/failures.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/complete_rows.hpp"
@@ -101,26 +102,27 @@ struct Release : Moves {
     enum Column { concurrency_keys = last_place + 1 };
 };
 
-// tenant or NULL, type or NULL, how many, now → a row for each tenant and priority: also its name, the first and the
-// last place
+// tenant or NULL, type or NULL, behind which id, how many → ids of dead jobs; locks them
+const pg::Statement kDeadJobs{pg::Plan::pinned, R"(
+SELECT id FROM @job_history
+ WHERE status = 'dead' AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2) AND id > $3
+ ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)", {TEXTOID, TEXTOID, INT8OID, INT4OID}};
+
+// ids, now → a row for each tenant and priority: also its name, the first and the last place
 const pg::Statement kRedrive{pg::Plan::pinned, R"(
-WITH picked AS (
-    SELECT id FROM @job_history
-     WHERE status = 'dead' AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2)
-     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
-), gone AS (
-    DELETE FROM @job_history h USING picked p WHERE h.id = p.id AND h.status = 'dead' RETURNING h.*
+WITH gone AS (
+    DELETE FROM @job_history h USING unnest($1) AS a (id) WHERE h.id = a.id AND h.status = 'dead' RETURNING h.*
 ), moved AS (
     INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
                            idempotency_key, concurrency_key, run_id, stage, last_error, created_at, updated_at, position)
     SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
-           concurrency_key, run_id, stage, last_error, created_at, $4, nextval('@job_live_id_seq')
+           concurrency_key, run_id, stage, last_error, created_at, $2, nextval('@job_live_id_seq')
       FROM gone ORDER BY id
     RETURNING tenant_id, priority, job_type, )" FAIRQ_PLACE("position") R"( AS place
 )
 SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
   FROM moved GROUP BY tenant_id, priority
-)" FAIRQ_SWALLOWED("gone", "moved"), {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
+)" FAIRQ_SWALLOWED("gone", "moved"), {INT8ARRAYOID, TIMESTAMPTZOID}};
 
 // clang-format on
 
@@ -207,6 +209,14 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
     if (!rows.empty() && static_cast<size_t>(rows.int64_at(0, Completed::moved)) != rows.size())
         pg::raise_row_swallowed("job_history");
     return completed;
+}
+
+int64 redrive_jobs(const Ids &jobs) {
+    pg::Rows const moves = pg::execute(kRedrive, {pg::of(jobs), pg::of_time(pg::now())});
+    refuse_swallowed(moves, "job_live");
+    int64 const redriven = count_into_lanes(moves);
+    pending_moved(moves, +1);
+    return redriven;
 }
 
 // Moves the jobs that carry the token to history, and deletes the lease if these were all its jobs.
@@ -324,13 +334,28 @@ bool cancel(int64 job_id) {
     });
 }
 
+// As many as the caller's statement_timeout has time for. A job that cannot be queued stays dead, and the others are
+// queued; if there are no others, the caller gets its error.
 int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
     return pg::with_spi([&] {
-        pg::Rows const moves =
-            pg::execute(kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
-        refuse_swallowed(moves, "job_live");
-        int64 const redriven = count_into_lanes(moves);
-        pending_moved(moves, +1);
+        core::Budget budget = budget_of_caller(max_jobs);
+        Apart apart(Chore::redrive, Subject::job, budget);
+        int64 redriven = 0, behind = 0;
+        while (!budget.spent(pg::monotonic_now())) {
+            pg::check_interrupts();
+            int const most = budget.chunk();
+            int64 const began = pg::monotonic_now();
+            Ids const dead =
+                ids_in(pg::execute(kDeadJobs, {tenant, job_type, pg::of(behind), pg::of(int32{most})}));
+            int64 const some = apart.run(dead, redrive_jobs, same);
+            redriven += some;
+            budget.used(static_cast<int>(some), began, pg::monotonic_now());
+            if (dead.size() < static_cast<size_t>(most))
+                break;
+            behind = dead.back();
+        }
+        if (redriven == 0 && apart.error())
+            pg::raise_copied(*apart.error());
         return redriven;
     });
 }

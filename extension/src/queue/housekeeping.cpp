@@ -1,9 +1,11 @@
 // What rides on claims, waits and ticks: due jobs are promoted, the jobs of stale leases go back, parked jobs whose key
 // is free come back into their lanes, pipeline runs take their next step, and history gets its partitions. So a
-// queue with external workers only needs no ticker. The rows that housekeeping moves stay locked until its transaction
-// ends. A role that is bound to tenants may not hold up other tenants' jobs, so its claims do the housekeeping for its
-// own tenants only.
-#include "queue/internal.hpp"
+// queue with external workers only needs no ticker. Nothing of it fails the call that it rides on, or holds it up: each
+// step has bounds (budget_of_call), and what fails is rolled back by itself, noted and passed over (failures.hpp). Its
+// pace follows the need: a step that leaves work makes the next one due at once. The rows that housekeeping moves stay
+// locked until its transaction ends. A role that is bound to tenants may not hold up other tenants' jobs, so its claims
+// do the housekeeping for its own tenants only.
+#include "queue/lease.hpp"
 #include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
@@ -12,6 +14,25 @@ namespace {
 
 // SQL is laid out by hand.
 // clang-format off
+
+// now, how many, from when on, anything to pass over? → due jobs
+#define FAIRQ_DUE                                                                                            \
+    "SELECT id FROM @job_live WHERE due_at <= $1 AND due_at >= $3 AND "                                      \
+    FAIRQ_NOT_PASSED_OVER("job", "job_live.id", "$4", "$1")                                                  \
+    " ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
+
+// now, how many, from when on, anything to pass over?, tenants → due jobs of these tenants in a random order. The
+// comparison of rows makes the planner use the index by tenant; by the index of all due jobs the claim would read the
+// jobs of other tenants.
+#define FAIRQ_DUE_OF_TENANTS                                                                                 \
+    "SELECT j.id"                                                                                            \
+    "  FROM (SELECT tenant FROM unnest($5) AS a (tenant) ORDER BY random()) AS own,"                         \
+    "       LATERAL (SELECT id FROM @job_live"                                                               \
+    "                 WHERE (tenant_id, due_at) >= (own.tenant, $3) AND (tenant_id, due_at) <= (own.tenant, $1)" \
+    "                   AND due_at IS NOT NULL AND "                                                         \
+    FAIRQ_NOT_PASSED_OVER("job", "job_live.id", "$4", "$1")                                                  \
+    "                 ORDER BY tenant_id, due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) AS j"               \
+    " LIMIT $2"
 
 // The rest of a promotion, for the jobs of its CTE "due"; $1: now.
 #define FAIRQ_PROMOTE                                                                                        \
@@ -25,71 +46,150 @@ namespace {
                       "min(place), max(place)"                                                               \
                       "  FROM moved GROUP BY tenant_id, priority"
 
-// now, how many, from when on → a row for each tenant and priority: also its name, the first and the last place
-const pg::Statement kPromote{pg::Plan::pinned, R"(
-WITH due AS (
-    SELECT id FROM @job_live WHERE due_at <= $1 AND due_at >= $3 ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
-), )" FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID}};
+// Each → a row for each tenant and priority: also its name, the first and the last place
+const pg::Statement kPromote{pg::Plan::pinned, "WITH due AS (" FAIRQ_DUE "), " FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID}};
+const pg::Statement kPromoteOfTenants{pg::Plan::pinned, "WITH due AS (" FAIRQ_DUE_OF_TENANTS "), " FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID, TEXTARRAYOID}};
+// now, ids that this transaction has locked
+const pg::Statement kPromoteJobs{pg::Plan::pinned, "WITH due AS (SELECT id FROM unnest($2) AS a (id)), " FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT8ARRAYOID}};
 
-// now, how many, from when on, tenants → as kPromote, for these tenants in a random order. The comparison of rows
-// makes the planner use the index by tenant; by the index of all due jobs the claim would read the jobs of other
-// tenants.
-const pg::Statement kPromoteOfTenants{pg::Plan::pinned, R"(
-WITH due AS (
-    SELECT j.id
-      FROM (SELECT tenant FROM unnest($4) AS a (tenant) ORDER BY random()) AS own,
-           LATERAL (SELECT id FROM @job_live
-                     WHERE (tenant_id, due_at) >= (own.tenant, $3) AND (tenant_id, due_at) <= (own.tenant, $1)
-                       AND due_at IS NOT NULL
-                     ORDER BY tenant_id, due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) AS j
-     LIMIT $2
-), )" FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TEXTARRAYOID}};
+const pg::Statement kDue{pg::Plan::pinned, FAIRQ_DUE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID}};
+const pg::Statement kDueOfTenants{pg::Plan::pinned, FAIRQ_DUE_OF_TENANTS, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID, TEXTARRAYOID}};
 
 // With its argument: a call that leaves it to the default could mean another function in the same schema.
 const pg::Statement kMakePartitions{pg::Plan::open, "SELECT @make_history_partitions(3)"};
 
 // clang-format on
 
-constexpr int64 kSweepInterval = core::kSecond;
-
-// True at most once in each interval: the session that gets it does the sweep. A role that is bound to tenants has a
-// clock of its own: its sweep leaves out other tenants, whose own sweeps it
-// must not delay.
+// True at most once in each interval, or while there is work left: the session that gets it does the sweep. A role that
+// is bound to tenants has a clock of its own: its sweep leaves out other tenants, whose own sweeps it must not delay.
 bool sweep_is_due(OnlyTenants only) {
-    return only ? shared::queue_state::own_housekeeping_is_due(pg::now(), kSweepInterval)
-                : shared::queue_state::housekeeping_is_due(tables::live_table_oid(pg::schema()), pg::now(),
-                                                           kSweepInterval);
+    return shared::queue_state::sweep_is_due(tables::live_table_oid(pg::schema()), scope_of(only));
+}
+
+// Moves due jobs into their lanes.
+class Promotion {
+public:
+    Promotion(TimestampTz now, TimestampTz from, OnlyTenants only)
+        : now_(pg::of_time(now)), from_(pg::of_time(from)), only_(only) {}
+
+    // All of a chunk at once; if that fails, apart. Returns how many, and whether there were fewer than asked for.
+    int64 run(core::Budget &budget, bool &all) {
+        int const most = budget.chunk();
+        int64 const began = pg::monotonic_now();
+        int64 moved = 0;
+        auto const error = pg::try_subtransaction(
+            [&] { moved = count_into_lanes(execute(kPromote, kPromoteOfTenants, most)); });
+        if (error)
+            moved = apart(budget, most);
+        all = !error && moved < most;
+        budget.used(static_cast<int>(moved), began, pg::monotonic_now());
+        return moved;
+    }
+
+private:
+    pg::Rows execute(const pg::Statement &of_all, const pg::Statement &of_tenants, int most) const {
+        pg::Value const limit = pg::of(int32{most}), any = pg::of(any_failures());
+        return only_ ? pg::execute(of_tenants, {now_, limit, from_, any, array_of(only_)})
+                     : pg::execute(of_all, {now_, limit, from_, any});
+    }
+
+    int64 apart(core::Budget &budget, int most) const {
+        Ids const due = ids_in(execute(kDue, kDueOfTenants, most));
+        return Apart(Chore::promote, Subject::job, budget)
+            .run(
+                due,
+                [&](const Ids &some) {
+                    return count_into_lanes(pg::execute(kPromoteJobs, {now_, pg::of(some)}));
+                },
+                same);
+    }
+
+    pg::Value const now_, from_;
+    OnlyTenants only_;
+};
+
+// All entries before the first due job are dead, for every tenant: so it is a lower bound for these tenants, too.
+void promote(const HousekeepingRequest &request, Housekept &done) {
+    TimestampTz const now = pg::now();
+    std::optional<TimestampTz> const from = tables::first_due_job(pg::schema(), now);
+    if (!from)
+        return;
+    pg::with_spi([&] {
+        core::Budget budget =
+            request.in_bulk ? budget_of_tick(request.max_jobs) : budget_of_call(request.max_jobs);
+        Promotion promotion(now, *from, request.only_tenants);
+        bool all = false;
+        while (!all && !budget.spent(pg::monotonic_now())) {
+            pg::check_interrupts();
+            int64 const moved = promotion.run(budget, all);
+            done.promoted += moved;
+            if (moved == 0)
+                break;
+        }
+        done.more_due = !all && done.promoted > 0;
+    });
+}
+
+class Steps {
+public:
+    Steps(const AroundStep &around, Housekept &done) : around_(around), done_(done) {}
+    void run(Chore chore, const std::function<void()> &body) {
+        if (auto const error = around_(body))
+            done_.errors.push_back(reported(chore, *error));
+    }
+
+private:
+    const AroundStep &around_;
+    Housekept &done_;
+};
+
+void keep_house_in_bulk(const HousekeepingRequest &request, Steps steps, Housekept &done) {
+    steps.run(Chore::promote, [&] { promote(request, done); });
+    steps.run(Chore::reclaim, [] {
+        reclaim_within(budget_of_tick(core::kMaxJobsPerCall, kFirstJobs), pg::settings::lease_timeout(),
+                       Noted::passed_over);
+    });
+    steps.run(Chore::unpark, [] { unpark(); });
+    steps.run(Chore::advance, [] { advance_runs(core::kRunStep); });
+    steps.run(Chore::partitions, [] { pg::with_spi([] { pg::execute(kMakePartitions); }); });
 }
 
 } // namespace
 
-// All entries before the first due job are dead, for every tenant: so it is a lower bound for these tenants, too.
-int64 promote(int max_jobs, OnlyTenants only) {
-    TimestampTz const now = pg::now();
-    std::optional<TimestampTz> const from = tables::first_due_job(pg::schema(), now);
-    if (!from)
-        return 0;
-    return pg::with_spi([&] {
-        pg::Value const at = pg::of_time(now), most = pg::of(int32{max_jobs}), since = pg::of_time(*from);
-        return count_into_lanes(only ? pg::execute(kPromoteOfTenants, {at, most, since, array_of(only)})
-                                     : pg::execute(kPromote, {at, most, since}));
-    });
+std::optional<pg::ErrorText> in_subtransaction(const std::function<void()> &step) {
+    return pg::try_subtransaction(step);
 }
 
+std::string reported(Chore chore, const pg::ErrorText &error) {
+    report_failure(chore, error);
+    return std::string(name_of(chore)) + ": " + error.message;
+}
+
+// While nothing is due, a claim pays for no subtransaction: what promote() asks first reads one page of an index.
 Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &around) {
     Housekept done;
-    around([&] { done.promoted = promote(request.max_jobs, request.only_tenants); });
+    Steps steps(around, done);
     if (request.in_bulk) {
-        around([] { reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall); });
-        around([] { advance_runs(core::kRunStep); });
-        around([] { pg::with_spi([] { pg::execute(kMakePartitions); }); });
+        keep_house_in_bulk(request, steps, done);
         return done;
     }
+    promote(request, done);
     done.swept = sweep_is_due(request.only_tenants);
-    if (done.swept) {
-        around([&] { sweep(pg::settings::lease_timeout(), request.only_tenants); });
-        around([&] { unpark(request.only_tenants); });
-    }
+    if (!done.swept)
+        return done;
+    bool more = false;
+    steps.run(Chore::reclaim,
+              [&] { more = sweep(pg::settings::lease_timeout(), request.only_tenants) || more; });
+    steps.run(Chore::unpark, [&] { more = unpark(request.only_tenants) || more; });
+    steps.run(Chore::unpark, [] {
+        pg::with_spi([] {
+            if (any_failures())
+                forget_ended();
+        });
+    });
+    if (more)
+        shared::queue_state::sweep_again(tables::live_table_oid(pg::schema()),
+                                         scope_of(request.only_tenants));
     return done;
 }
 

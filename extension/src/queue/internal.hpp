@@ -57,14 +57,20 @@ struct HousekeepingRequest {
 };
 struct Housekept {
     int64 promoted = 0;
-    bool swept = false; // it was time for the sweep of stale leases and parked jobs
+    bool more_due = false;           // there may be more due jobs
+    bool swept = false;              // it was time for the sweep of stale leases and parked jobs
+    std::vector<std::string> errors; // of the steps that failed: "name of the step: message"
 };
-// How each step is run: as it is, or in a transaction of its own, so that a failing step does not undo the rest.
-using AroundStep = std::function<void(const std::function<void()> &step)>;
-inline void run_step(const std::function<void()> &step) {
-    step();
-}
-Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &around = run_step);
+// How a step is run whose error must not undo the rest: in a subtransaction, or in a transaction of its own. Returns
+// the error.
+using AroundStep = std::function<std::optional<pg::ErrorText>(const std::function<void()> &step)>;
+std::optional<pg::ErrorText> in_subtransaction(const std::function<void()> &step);
+// An error in it is logged and counted, and does not fail the call that it rides on.
+Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &around = in_subtransaction);
+// Of a tick's own step: logs and counts the error, and says it as Housekept::errors do.
+enum class Chore { promote, reclaim, park, unpark, advance, redrive, fold, partitions, heartbeat, fail };
+std::string reported(Chore chore, const pg::ErrorText &error);
+Oid scope_of(OnlyTenants only); // of the sweeps in shared/queue_state.hpp
 
 // ------------------------------------------------------------------------------------------ keys.cpp
 
@@ -73,10 +79,10 @@ Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &aro
 using FreedKeys = std::vector<std::pair<std::string, std::string>>;
 void free_keys(FreedKeys keys);
 // Parked jobs whose key is free, or whose type is not paused any more: for the housekeeping, in bounded
-// steps.
-void unpark(OnlyTenants only = nullptr);
-int64 unpark_type(std::string_view type, OnlyTenants only = nullptr); // one step
-const std::vector<std::string> &paused_types();                       // sorted
+// steps. Returns whether there may be more.
+bool unpark(OnlyTenants only = nullptr);
+void unpark_type(std::string_view type);        // the first of its jobs
+const std::vector<std::string> &paused_types(); // sorted
 
 // ------------------------------------------------------------------------------------------ finish.cpp
 

@@ -1,10 +1,11 @@
-// Leases: heartbeat and reclaim. A reclaim of stale leases never waits: it passes over a lease that another
-// transaction has locked, and a job that another transaction is finishing. (Only reclaim_lease() waits for the row of
-// its own lease.) A reclaimed job goes back to its place, without back-off; a job without attempts left is dead, so a
-// job that kills its workers does not run for ever.
+// Leases: heartbeats, and what becomes of the jobs of a lease that has ended. A job goes back to its place, without
+// back-off; a job without attempts left is dead, so a job that kills its workers does not run for ever. No session
+// waits for another here: a job that another transaction is finishing is passed over. (Only reclaim_lease() waits for
+// the row of its own lease.) sweep.cpp finds the leases.
+#include "queue/lease.hpp"
+
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
-#include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
 
@@ -20,83 +21,42 @@ WITH lease AS (SELECT FROM @job_leases WHERE lock_token = $1),
 SELECT count(*)::integer, EXISTS (SELECT FROM lease) AND NOT EXISTS (SELECT FROM beat)
   FROM beat, unnest(beat.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1)", {INT8OID, TIMESTAMPTZOID}};
 
-// stale before, behind which (locked at, token) → token, worker, ids, locked at of the next one; locks it
-const pg::Statement kStaleLeases{pg::Plan::pinned, R"(
-SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
- WHERE locked_at < $1 AND heartbeat_at < $1 AND (locked_at, lock_token) > ($2, $3)
- ORDER BY locked_at, lock_token LIMIT 1 FOR UPDATE SKIP LOCKED)", {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
-struct LeaseRow {
-    enum Column { token = 1, worker, jobs, locked_at };
-};
-
-// token → as kStaleLeases, for the lease of a tick that ends it itself
+// token → as kStaleLeases in sweep.cpp, for the lease of a tick that ends it itself
 const pg::Statement kLockLease{pg::Plan::pinned,
     "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", {INT8OID}};
 
-// token, ids, how many → id, out of attempts?, load test?, tenant, concurrency key, run, place. Locks the jobs,
+// tokens, ids and numbers of leases, side by side; behind which id, how many, anything to pass over?, now → id, out of
+// attempts?, load test?, tenant, concurrency key, run, place, number of the lease, size of the payload. Locks the jobs,
 // and passes over those that another transaction is finishing
-const pg::Statement kJobsOfLease{pg::Plan::pinned, R"(
+const pg::Statement kJobsOfLeases{pg::Plan::pinned, R"(
 SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id,
-       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(
-  FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1
- ORDER BY a.id LIMIT $3 FOR UPDATE OF j SKIP LOCKED)", {INT8OID, INT8ARRAYOID, INT4OID}};
+       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(, a.lease, pg_column_size(j.payload)
+  FROM unnest($1, $2, $3) AS a (token, id, lease) JOIN @job_live j ON j.id = a.id AND j.lock_token = a.token
+ WHERE a.id > $4 AND )" FAIRQ_NOT_PASSED_OVER("job", "j.id", "$6", "$7") R"(
+ ORDER BY a.id LIMIT $5 FOR UPDATE OF j SKIP LOCKED)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8OID, INT4OID, BOOLOID, TIMESTAMPTZOID}};
 struct HeldJobRow {
-    enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place };
+    enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place, lease, payload };
 };
 
-// ids, error, now → id
+// ids, errors, now → id
 const pg::Statement kPutBack{pg::Plan::pinned, R"(
 UPDATE @job_live j
    SET status = 'queued', locked_by = NULL, locked_at = NULL, lock_token = NULL, held_key = NULL, running_since = NULL,
        position = coalesce(position, running_position), running_position = NULL,
-       last_error = $2, updated_at = $3
-  FROM unnest($1) AS a (id) WHERE j.id = a.id
-RETURNING j.id)", {INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}};
+       last_error = a.error, updated_at = $3
+  FROM unnest($1, $2) AS a (id, error) WHERE j.id = a.id
+RETURNING j.id)", {INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}};
 
-// token, ids: deletes the lease, unless it still holds a job
-const pg::Statement kEndLease{pg::Plan::pinned, R"(
-DELETE FROM @job_leases
- WHERE lock_token = $1
-   AND NOT EXISTS (SELECT FROM unnest($2) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = $1))", {INT8OID, INT8ARRAYOID}};
-
-// stale before, behind which (locked at, token), how many, tenants → token, locked at, are all its jobs of these
-// tenants? A row for each of the next leases; locks nothing
-const pg::Statement kStaleLeasesOfTenants{pg::Plan::pinned, R"(
-SELECT l.lock_token, l.locked_at,
-       NOT EXISTS (SELECT FROM unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = l.lock_token
-                    WHERE j.tenant_id <> ALL ($5))
-  FROM (SELECT lock_token, job_ids, locked_at FROM @job_leases
-         WHERE locked_at < $1 AND heartbeat_at < $1 AND (locked_at, lock_token) > ($2, $3)
-         ORDER BY locked_at, lock_token LIMIT $4) AS l
- ORDER BY l.locked_at, l.lock_token)", {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID, TEXTARRAYOID}};
-struct StaleLeaseRow {
-    enum Column { token = 1, locked_at, all_theirs };
-};
-
-// token, stale before → as kStaleLeases, for this lease if it is still stale
-const pg::Statement kLockStaleLease{pg::Plan::pinned, R"(
-SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases
- WHERE lock_token = $1 AND heartbeat_at < $2 FOR UPDATE SKIP LOCKED)", {INT8OID, TIMESTAMPTZOID}};
+// tokens: deletes the leases that hold no job any more
+const pg::Statement kEndLeases{pg::Plan::pinned, R"(
+DELETE FROM @job_leases l USING unnest($1) AS t (token)
+ WHERE l.lock_token = t.token
+   AND NOT EXISTS (SELECT FROM unnest(l.job_ids) AS a (id) JOIN @job_live j ON j.id = a.id AND j.lock_token = l.lock_token))", {INT8ARRAYOID}};
 
 // clang-format on
 
-constexpr int kEverything = INT32_MAX;
-constexpr int kLeasesPerSweep = 100; // of leases without jobs: some milliseconds
-
-struct Lease {
-    int64 token;
-    std::string worker;
-    Ids jobs;
-    TimestampTz locked_at;
-};
-
-std::vector<Lease> leases_of(const pg::Rows &rows) {
-    std::vector<Lease> leases;
-    for (size_t row = 0; row < rows.size(); ++row)
-        leases.push_back({rows.int64_at(row, LeaseRow::token), rows.text_at(row, LeaseRow::worker),
-                          rows.int64s_at(row, LeaseRow::jobs), rows.time_at(row, LeaseRow::locked_at)});
-    return leases;
-}
+constexpr size_t kIdsAtOnce = 500;           // of leases, most of whose jobs may have ended
+constexpr int64 kPayloadsAtOnce = 64 * 1024; // bytes that go to history in one chunk
 
 struct HeldJob {
     int64 id;
@@ -105,6 +65,8 @@ struct HeldJob {
     std::string tenant;
     std::optional<std::string> key; // concurrency key
     core::LaneKey place;
+    size_t lease;
+    int64 payload; // bytes, as stored
 };
 
 // Leaves out jobs without attempts whose run another transaction has locked: their death would fail the run, and a
@@ -124,22 +86,66 @@ void leave_busy_runs(std::vector<HeldJob> &jobs) {
     jobs.erase(std::remove_if(jobs.begin(), jobs.end(), waits), jobs.end());
 }
 
-std::vector<HeldJob> lock_jobs(const Lease &lease, int most) {
-    pg::Rows const rows =
-        pg::execute(kJobsOfLease, {pg::of(lease.token), pg::of(lease.jobs), pg::of(int32{most})});
-    std::vector<HeldJob> jobs;
-    for (size_t row = 0; row < rows.size(); ++row)
-        jobs.push_back({rows.int64_at(row, HeldJobRow::id), rows.bool_at(row, HeldJobRow::out_of_attempts),
-                        rows.bool_at(row, HeldJobRow::load_test),
-                        rows.is_null(row, HeldJobRow::run) ? 0 : rows.int64_at(row, HeldJobRow::run),
-                        rows.text_at(row, HeldJobRow::tenant),
-                        rows.is_null(row, HeldJobRow::concurrency_key)
-                            ? std::nullopt
-                            : std::optional(rows.text_at(row, HeldJobRow::concurrency_key)),
-                        rows.int64_at(row, HeldJobRow::place)});
-    leave_busy_runs(jobs);
-    return jobs;
+HeldJob held_job_in(const pg::Rows &rows, size_t row) {
+    return {rows.int64_at(row, HeldJobRow::id),
+            rows.bool_at(row, HeldJobRow::out_of_attempts),
+            rows.bool_at(row, HeldJobRow::load_test),
+            rows.is_null(row, HeldJobRow::run) ? 0 : rows.int64_at(row, HeldJobRow::run),
+            rows.text_at(row, HeldJobRow::tenant),
+            rows.is_null(row, HeldJobRow::concurrency_key)
+                ? std::nullopt
+                : std::optional(rows.text_at(row, HeldJobRow::concurrency_key)),
+            rows.int64_at(row, HeldJobRow::place),
+            static_cast<size_t>(rows.int64_at(row, HeldJobRow::lease)),
+            rows.int32_at(row, HeldJobRow::payload)};
 }
+
+// The jobs of some leases, in parts that can be moved at once.
+class HeldJobs {
+public:
+    HeldJobs(const std::vector<Lease> &leases, Noted noted) : leases_(leases), noted_(noted) {}
+
+    // Locks up to `most` jobs; none are left when it returns none and is at the end.
+    std::vector<HeldJob> next(int most) {
+        if (ids_.empty())
+            fill();
+        pg::Value const any = pg::of(noted_ == Noted::passed_over && any_failures());
+        pg::Rows const rows =
+            pg::execute(kJobsOfLeases, {pg::of(tokens_), pg::of(ids_), pg::of(numbers_), pg::of(behind_),
+                                        pg::of(int32{most}), any, pg::of_time(pg::now())});
+        std::vector<HeldJob> jobs;
+        for (size_t row = 0; row < rows.size(); ++row)
+            jobs.push_back(held_job_in(rows, row));
+        if (jobs.size() < static_cast<size_t>(most))
+            tokens_.clear(), ids_.clear(), numbers_.clear();
+        else
+            behind_ = jobs.back().id;
+        leave_busy_runs(jobs);
+        return jobs;
+    }
+    bool at_end() const { return ids_.empty() && lease_ == leases_.size(); }
+
+private:
+    void fill() {
+        behind_ = 0;
+        while (lease_ < leases_.size() && ids_.size() < kIdsAtOnce) {
+            Ids const &jobs = leases_[lease_].jobs;
+            for (; job_ < jobs.size() && ids_.size() < kIdsAtOnce; ++job_) {
+                tokens_.push_back(leases_[lease_].token);
+                ids_.push_back(jobs[job_]);
+                numbers_.push_back(static_cast<int64>(lease_));
+            }
+            if (job_ == jobs.size())
+                ++lease_, job_ = 0;
+        }
+    }
+
+    const std::vector<Lease> &leases_;
+    Noted noted_;
+    size_t lease_ = 0, job_ = 0; // the first that is not in the part
+    Ids tokens_, ids_, numbers_; // the part
+    int64 behind_ = 0;
+};
 
 struct Part {
     Ids ids;
@@ -156,18 +162,44 @@ Part part_of(const std::vector<HeldJob> &jobs, bool out_of_attempts) {
     return part;
 }
 
+// What is moved at once: jobs with attempts left, whose payload stays where it is; and jobs that go to history, of one
+// lease, as many as their payloads allow.
+std::vector<std::vector<HeldJob>> chunks_of(std::vector<HeldJob> jobs) {
+    std::vector<std::vector<HeldJob>> chunks(1);
+    std::vector<HeldJob> dead;
+    for (HeldJob &job : jobs)
+        (job.out_of_attempts ? dead : chunks[0]).push_back(std::move(job));
+    std::stable_sort(dead.begin(), dead.end(), [](auto &a, auto &b) { return a.lease < b.lease; });
+    int64 bytes = 0;
+    for (HeldJob &job : dead) {
+        bytes += job.payload;
+        if (chunks.size() == 1 || chunks.back()[0].lease != job.lease || bytes > kPayloadsAtOnce) {
+            chunks.emplace_back();
+            bytes = job.payload;
+        }
+        chunks.back().push_back(std::move(job));
+    }
+    return chunks;
+}
+
+std::string error_of(const Lease &lease) {
+    return "the lease of worker \"" + lease.worker + "\" ended before the job did";
+}
+
 // Puts jobs back, and ends those without attempts. Returns the jobs that it moved: a user's trigger may have kept
 // the rest as they are.
-std::vector<HeldJob> move(std::vector<HeldJob> jobs, std::string_view error) {
-    pg::Value const text = pg::of(error);
+std::vector<HeldJob> move(std::vector<HeldJob> jobs, const std::vector<Lease> &leases) {
+    std::vector<std::string> errors;
+    for (HeldJob const &job : jobs)
+        errors.push_back(error_of(leases[job.lease]));
     Ids const again = part_of(jobs, false).ids, dead = part_of(jobs, true).ids;
     Ids moved;
     if (!again.empty())
-        moved = ids_in(pg::execute(kPutBack, {pg::of(again), text, pg::of_time(pg::now())}));
-    if (!dead.empty()) {
-        Ids const ended = move_rows_to_history(dead, JobStatus::dead, text);
-        moved.insert(moved.end(), ended.begin(), ended.end());
-    }
+        moved = ids_in(pg::execute(
+            kPutBack, {pg::of(again), pg::of(std::vector<std::string_view>(errors.begin(), errors.end())),
+                       pg::of_time(pg::now())}));
+    if (!dead.empty())
+        moved = move_rows_to_history(dead, JobStatus::dead, pg::of(std::string_view(errors[0])));
     std::sort(moved.begin(), moved.end());
     auto const stays = [&](const HeldJob &job) {
         return !std::binary_search(moved.begin(), moved.end(), job.id);
@@ -176,18 +208,10 @@ std::vector<HeldJob> move(std::vector<HeldJob> jobs, std::string_view error) {
     return jobs;
 }
 
-struct Outcome {
-    int64 jobs; // put back, or dead
-    bool ended; // the lease
-};
-
-// Puts back up to `most` jobs of a locked lease, and deletes the lease if it holds no more jobs.
-Outcome put_back(const Lease &lease, int most) {
-    std::vector<HeldJob> const jobs =
-        move(lock_jobs(lease, most), "the lease of worker \"" + lease.worker + "\" ended before the job did");
+// One chunk, with all that its jobs' moves mean for lanes, limits, keys and runs.
+int64 put_back_chunk(const std::vector<HeldJob> &chunk, const std::vector<Lease> &leases) {
+    std::vector<HeldJob> const jobs = move(chunk, leases);
     Part const again = part_of(jobs, false), dead = part_of(jobs, true);
-    pg::execute(kEndLease, {pg::of(lease.token), pg::of(lease.jobs)});
-    bool const ended = SPI_processed > 0;
     pending_moved(again.ids, +1);
     count_move(JobStatus::locked, JobStatus::queued, static_cast<int64>(again.ids.size()), again.load_test);
     count_move(JobStatus::locked, JobStatus::dead, static_cast<int64>(dead.ids.size()), dead.load_test);
@@ -206,72 +230,47 @@ Outcome put_back(const Lease &lease, int most) {
     for (HeldJob const &job : jobs)
         if (job.out_of_attempts && job.run != 0)
             run_failed(job.run, job.id, JobStatus::dead);
-    return {static_cast<int64>(jobs.size()), ended};
-}
-
-// The stale leases, oldest first, each returned once. Only one at a time is locked, so that other sessions can
-// reclaim the rest.
-class Stale {
-public:
-    explicit Stale(int64 stale_after)
-        : before_(pg::now() - stale_after), behind_(tables::first_lease(pg::schema(), before_)) {}
-
-    std::optional<Lease> next() {
-        if (!behind_)
-            return std::nullopt;
-        pg::check_interrupts();
-        std::vector<Lease> leases = leases_of(
-            pg::execute(kStaleLeases, {pg::of_time(before_), pg::of_time(*behind_), pg::of(behind_token_)}));
-        if (leases.empty())
-            return std::nullopt;
-        behind_ = leases.front().locked_at;
-        behind_token_ = leases.front().token;
-        return std::move(leases.front());
-    }
-
-private:
-    TimestampTz before_;
-    std::optional<TimestampTz> behind_; // none: there is no lease so old
-    int64 behind_token_ = 0;
-};
-
-// Handles some of the stale leases. It passes over leases that hold a job of another tenant, without locking them.
-// These stay, and may be many: so the session's next sweep goes on where this one stopped, and begins anew after the
-// last lease. Returns whether the next sweep is due at once.
-bool sweep_for(const std::vector<std::string> &tenants, TimestampTz before) {
-    static struct {
-        TimestampTz locked_at;
-        int64 token;
-    } last = {DT_NOBEGIN, 0};
-    std::optional<TimestampTz> const first = tables::first_lease(pg::schema(), before);
-    if (!first)
-        return false;
-    if (last.locked_at < *first)
-        last = {*first, 0};
-    pg::Rows const rows = pg::execute(kStaleLeasesOfTenants,
-                                      {pg::of_time(before), pg::of_time(last.locked_at), pg::of(last.token),
-                                       pg::of(int32{kLeasesPerSweep}), array_of(&tenants)});
-    bool any_ended = false, put_any_back = false;
-    size_t row = 0;
-    for (; row < rows.size() && !put_any_back; ++row) {
-        pg::check_interrupts();
-        last = {rows.time_at(row, StaleLeaseRow::locked_at), rows.int64_at(row, StaleLeaseRow::token)};
-        if (!rows.bool_at(row, StaleLeaseRow::all_theirs))
-            continue;
-        for (Lease const &lease :
-             leases_of(pg::execute(kLockStaleLease, {pg::of(last.token), pg::of_time(before)}))) {
-            Outcome const outcome = put_back(lease, kEverything);
-            put_any_back = outcome.jobs > 0;
-            any_ended = any_ended || outcome.ended;
-        }
-    }
-    bool const all = row == rows.size() && rows.size() < kLeasesPerSweep;
-    if (all)
-        last = {DT_NOBEGIN, 0};
-    return any_ended && !all && !put_any_back;
+    return static_cast<int64>(jobs.size());
 }
 
 } // namespace
+
+std::vector<Lease> leases_of(const pg::Rows &rows) {
+    std::vector<Lease> leases;
+    for (size_t row = 0; row < rows.size(); ++row)
+        leases.push_back({rows.int64_at(row, LeaseRow::token), rows.text_at(row, LeaseRow::worker),
+                          rows.int64s_at(row, LeaseRow::jobs), rows.time_at(row, LeaseRow::locked_at)});
+    return leases;
+}
+
+PutBack put_back(const std::vector<Lease> &leases, core::Budget &budget, Noted noted) {
+    PutBack done;
+    HeldJobs held(leases, noted);
+    Apart apart(Chore::reclaim, Subject::job, budget);
+    while (!held.at_end() && !budget.spent(pg::monotonic_now())) {
+        pg::check_interrupts();
+        int64 const began = pg::monotonic_now();
+        int64 jobs = 0;
+        for (std::vector<HeldJob> const &chunk : chunks_of(held.next(budget.chunk())))
+            if (jobs == 0 || !budget.spent(pg::monotonic_now()))
+                jobs += apart.run(
+                    chunk, [&](auto const &some) { return put_back_chunk(some, leases); },
+                    [](auto const &job) { return job.id; });
+        budget.used(static_cast<int>(jobs), began, pg::monotonic_now());
+        done.jobs += jobs;
+    }
+    Ids tokens;
+    for (Lease const &lease : leases)
+        tokens.push_back(lease.token);
+    done.ended = Apart(Chore::reclaim, Subject::lease, budget)
+                     .run(
+                         tokens,
+                         [](const Ids &some) {
+                             return static_cast<int64>(pg::execute(kEndLeases, {pg::of(some)}).size());
+                         },
+                         same);
+    return done;
+}
 
 // A lease that was there and did not change has perhaps ended meanwhile: then the second try does not find it. If it
 // does, a trigger has kept the row as it was.
@@ -290,49 +289,11 @@ int32 heartbeat(int64 lock_token) {
     return beat([&] { return pg::execute(kHeartbeat, {pg::of(lock_token), pg::of_time(pg::now())}); });
 }
 
-int64 reclaim(int64 stale_after, int max_jobs) {
-    return pg::with_spi([&] {
-        Stale stale(stale_after);
-        int64 reclaimed = 0;
-        while (reclaimed < max_jobs) {
-            std::optional<Lease> const lease = stale.next();
-            if (!lease)
-                break;
-            reclaimed += put_back(*lease, max_jobs - static_cast<int>(reclaimed)).jobs;
-        }
-        return reclaimed;
-    });
-}
-
-// If there are more ended leases than one sweep handles, the next sweep is due at once: a worker that completes its
-// jobs one by one leaves a lease for each claim.
-void sweep(int64 stale_after, OnlyTenants only) {
-    pg::with_spi([&] {
-        if (only) {
-            if (sweep_for(*only, pg::now() - stale_after))
-                shared::queue_state::hasten_housekeeping(tables::live_table_oid(pg::schema()));
-            return;
-        }
-        Stale stale(stale_after);
-        bool any_ended = false;
-        for (int i = 0; i < kLeasesPerSweep; ++i) {
-            std::optional<Lease> const lease = stale.next();
-            Outcome const outcome = lease ? put_back(*lease, kEverything) : Outcome{};
-            if (!lease || outcome.jobs > 0)
-                return;
-            any_ended = any_ended || outcome.ended;
-        }
-        if (any_ended)
-            shared::queue_state::hasten_housekeeping(tables::live_table_oid(pg::schema()));
-    });
-}
-
 int64 reclaim_lease(int64 lock_token) {
     return pg::with_spi([&] {
-        int64 reclaimed = 0;
-        for (Lease const &lease : leases_of(pg::execute(kLockLease, {pg::of(lock_token)})))
-            reclaimed += put_back(lease, kEverything).jobs;
-        return reclaimed;
+        core::Budget budget = budget_of_caller(INT32_MAX, kFirstJobs);
+        return put_back(leases_of(pg::execute(kLockLease, {pg::of(lock_token)})), budget, Noted::passed_over)
+            .jobs;
     });
 }
 

@@ -2,6 +2,7 @@
 // which is a change. No session waits for another one here, and every statement sees a sum that is right for its
 // snapshot. Rows are only added, and folded: many rows become one. Two folds at the same time skip each other's rows,
 // and a fold that is rolled back has changed nothing.
+#include "queue/failures.hpp"
 #include "queue/limits.hpp"
 
 #include <map>
@@ -70,12 +71,17 @@ void count_pending(std::string_view tenant) {
 }
 
 // At stricter isolation levels a row that another transaction folded would raise an error instead of being skipped.
+// Rows that cannot be folded stay, and are summed as they are.
 void fold_pending(std::string_view tenant) {
     if (IsolationUsesXactSnapshot())
         return;
-    int64 const sum = pg::execute(kFoldPending, {pg::of(tenant)}).int64_at(0, pg::kOnlyColumn);
-    if (sum != 0)
-        add({tenant}, {sum});
+    auto const error = pg::try_subtransaction([&] {
+        int64 const sum = pg::execute(kFoldPending, {pg::of(tenant)}).int64_at(0, pg::kOnlyColumn);
+        if (sum != 0)
+            add({tenant}, {sum});
+    });
+    if (error)
+        report_failure(Chore::fold, *error);
 }
 
 // A tenant may come several times. Now and then a change also folds, so that the rows stay few even when no enqueue

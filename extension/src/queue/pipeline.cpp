@@ -1,7 +1,9 @@
 // Pipeline runs: jobs in stages. A transaction that ends a job which may be the last of its stage marks the
 // run and takes the next step at once, unless another session is enqueueing into the run just then. Claims and ticks
 // take the steps that are left. A step moves a bounded number of jobs and updates the run, in one transaction. Jobs are
-// locked before runs, and a step never waits.
+// locked before runs, and a step never waits. A job that cannot be moved is noted and passed over (failures.hpp); the
+// run comes back to it when it has moved all others.
+#include "queue/failures.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
 #include "tables/low_water_mark.hpp"
@@ -68,14 +70,16 @@ UPDATE @pipeline_runs
 const pg::Statement kIsUnfinishedRun{pg::Plan::pinned,
     "SELECT FROM @pipeline_runs WHERE id = $1 AND status IN ('queued', 'running')", {INT8OID}};
 
-// run → the run, if steps are left and no session is enqueueing into it
-const pg::Statement kTakeRun{pg::Plan::pinned,
-    "SELECT " FAIRQ_RUN " FROM @pipeline_runs WHERE id = $1 AND advanced_at IS NOT NULL FOR UPDATE SKIP LOCKED", {INT8OID}};
+// run, anything to pass over?, now → the run, if steps are left and no session is enqueueing into it
+const pg::Statement kTakeRun{pg::Plan::pinned, "SELECT " FAIRQ_RUN R"( FROM @pipeline_runs r
+ WHERE id = $1 AND advanced_at IS NOT NULL AND )" FAIRQ_NOT_PASSED_OVER("run", "r.id", "$2", "$3") R"(
+ FOR UPDATE SKIP LOCKED)", {INT8OID, BOOLOID, TIMESTAMPTZOID}};
 
-// from when on, tenants (NULL: all) → the run whose turn it is
+// from when on, tenants (NULL: all), anything to pass over?, now → the run whose turn it is
 const pg::Statement kNextRun{pg::Plan::pinned, R"(
-SELECT )" FAIRQ_RUN R"( FROM @pipeline_runs WHERE advanced_at >= $1 AND ($2 IS NULL OR tenant_id = ANY ($2))
- ORDER BY advanced_at LIMIT 1 FOR UPDATE SKIP LOCKED)", {TIMESTAMPTZOID, TEXTARRAYOID}};
+SELECT )" FAIRQ_RUN R"( FROM @pipeline_runs r WHERE advanced_at >= $1 AND ($2 IS NULL OR tenant_id = ANY ($2))
+   AND )" FAIRQ_NOT_PASSED_OVER("run", "r.id", "$3", "$4") R"(
+ ORDER BY advanced_at LIMIT 1 FOR UPDATE SKIP LOCKED)", {TIMESTAMPTZOID, TEXTARRAYOID, BOOLOID, TIMESTAMPTZOID}};
 
 // run, its stage, now → the stage that follows, NULL when the run is completed; nothing while the stage has a job
 const pg::Statement kFinishStage{pg::Plan::pinned, R"(
@@ -91,50 +95,55 @@ UPDATE @pipeline_runs r
  WHERE r.id = $1 AND first.stage IS DISTINCT FROM $2
 RETURNING first.stage)", {INT8OID, INT4OID, TIMESTAMPTZOID}};
 
-// run, up to which stage; behind which stage, priority, id; how many, now, error (NULL: promote, else cancel) → by
-// the new status, jobs, load-test jobs, tenants, first and last place.  SKIP LOCKED: a transaction that cancels one
-// of these jobs waits for the run, which this step has locked. If a job was skipped, the next step begins where this
-// one did.
-const pg::Statement kStep{pg::Plan::pinned, R"(
-WITH seen AS (
-    SELECT stage, priority, id FROM @job_live
-     WHERE run_id = $1 AND stage <= $2 AND (stage, priority, id) > ($3, $4::smallint, $5) AND status = 'blocked'
-     ORDER BY stage, priority, id LIMIT $6
-), got AS (
-    SELECT j.id FROM seen s JOIN @job_live j ON j.id = s.id
-     WHERE j.status = 'blocked' ORDER BY s.stage, s.priority, s.id FOR UPDATE OF j SKIP LOCKED
+// run, up to which stage; behind which stage, priority, id; how many, anything to pass over?, now → id, stage, priority
+// of its next blocked jobs
+const pg::Statement kBlockedJobs{pg::Plan::pinned, R"(
+SELECT id, stage, priority::integer FROM @job_live
+ WHERE run_id = $1 AND stage <= $2 AND (stage, priority, id) > ($3, $4::smallint, $5) AND status = 'blocked'
+   AND )" FAIRQ_NOT_PASSED_OVER("job", "job_live.id", "$7", "$8") R"(
+ ORDER BY stage, priority, id LIMIT $6)", {INT8OID, INT4OID, INT4OID, INT4OID, INT8OID, INT4OID, BOOLOID, TIMESTAMPTZOID}};
+struct BlockedJobRow {
+    enum Column { id = 1, stage, priority };
+};
+
+// ids in the order in which they are to be claimed, now, error (NULL: promote, else cancel) → by the new status, jobs,
+// load-test jobs, tenants, first and last place. SKIP LOCKED: a transaction that cancels one of these jobs waits for
+// the run, which this step has locked.
+const pg::Statement kMoveBlocked{pg::Plan::pinned, R"(
+WITH got AS (
+    SELECT j.id FROM unnest($1) WITH ORDINALITY AS s (id, n) JOIN @job_live j ON j.id = s.id
+     WHERE j.status = 'blocked' ORDER BY s.n FOR UPDATE OF j SKIP LOCKED
 ), promoted AS (
     UPDATE @job_live j
-       SET status = CASE WHEN j.run_at > $7 THEN 'scheduled'::@job_status ELSE 'queued' END,
-           due_at = CASE WHEN j.run_at > $7 THEN j.run_at END,
-           position = CASE WHEN j.run_at > $7 THEN NULL ELSE nextval('@job_live_id_seq') END, updated_at = $7
-      FROM got WHERE j.id = got.id AND $8 IS NULL
+       SET status = CASE WHEN j.run_at > $2 THEN 'scheduled'::@job_status ELSE 'queued' END,
+           due_at = CASE WHEN j.run_at > $2 THEN j.run_at END,
+           position = CASE WHEN j.run_at > $2 THEN NULL ELSE nextval('@job_live_id_seq') END, updated_at = $2
+      FROM got WHERE j.id = got.id AND $3 IS NULL
     RETURNING j.status, j.job_type, j.tenant_id, )" FAIRQ_PLACE("j.position") R"( AS place
 ), gone AS (
-    DELETE FROM @job_live j USING got WHERE j.id = got.id AND $8 IS NOT NULL RETURNING j.*
+    DELETE FROM @job_live j USING got WHERE j.id = got.id AND $3 IS NOT NULL RETURNING j.*
 ), cancelled AS (
     INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
-    SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $8, $7 FROM gone
+    SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $3, $2 FROM gone
     RETURNING status, job_type, tenant_id, NULL::bigint
-), next (choice, at, stage, priority, id) AS (
-    SELECT 1, $7, $3, $4::smallint, $5
-     WHERE (SELECT count(*) FROM promoted) + (SELECT count(*) FROM gone) < (SELECT count(*) FROM seen)
-    UNION ALL (SELECT 2, $7, stage, priority, id FROM seen OFFSET $6 - 1)
-    UNION ALL SELECT 3, NULL, $2 + 1, (-32768)::smallint, 0
-), stepped AS (
-    UPDATE @pipeline_runs
-       SET (advanced_at, step_stage, step_priority, step_id) =
-           (SELECT at, stage, priority, id FROM next ORDER BY choice LIMIT 1)
-     WHERE id = $1
 )
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'),
        array_agg(DISTINCT tenant_id), min(place), max(place)
   FROM (SELECT * FROM promoted UNION ALL SELECT * FROM cancelled) AS moved
  GROUP BY status
-)" FAIRQ_SWALLOWED("gone", "cancelled"), {INT8OID, INT4OID, INT4OID, INT4OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID}};
-struct Step {
+)" FAIRQ_SWALLOWED("gone", "cancelled"), {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}};
+struct MovedBlocked {
     enum Column { new_status = 1, jobs, load_test_jobs, tenants, first_place, last_place };
 };
+
+// run, when the step was (NULL: it was the last one), behind which stage, priority, id the next one begins
+const pg::Statement kStepped{pg::Plan::pinned, R"(
+UPDATE @pipeline_runs SET advanced_at = $2, step_stage = $3, step_priority = $4::smallint, step_id = $5 WHERE id = $1)", {INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, INT8OID}};
+
+// run → one of its blocked jobs that could not be moved
+const pg::Statement kFailingJob{pg::Plan::pinned, R"(
+SELECT f.id FROM @housekeeping_failures f JOIN @job_live j ON j.id = f.id
+ WHERE f.kind = 'job' AND f.step = 'advance' AND j.run_id = $1 AND j.status = 'blocked' LIMIT 1)", {INT8OID}};
 
 // clang-format on
 
@@ -154,40 +163,122 @@ struct Run {
           error(rows.is_null(0, RunRow::error) ? "" : rows.text_at(0, RunRow::error)) {}
 };
 
-void move_blocked(const Run &run, int most) {
-    pg::Rows const moved = pg::execute(
-        kStep, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
-                pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id), pg::of(int32{most}),
-                pg::of_time(pg::now()), run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
-    refuse_swallowed(moved, "job_history");
-    for (size_t row = 0; row < moved.size(); ++row) {
-        auto const to = static_cast<core::JobStatus>(moved.int32_at(row, Step::new_status));
-        count_move(core::JobStatus::blocked, to, moved.int64_at(row, Step::jobs),
-                   moved.int64_at(row, Step::load_test_jobs));
-        if (to == core::JobStatus::queued) // a run is of one tenant
-            lane_gained(moved.texts_at(row, Step::tenants).front(), moved.int64_at(row, Step::jobs),
-                        range_in(moved, row, Step::first_place));
-        if (to == core::JobStatus::scheduled)
-            job_due(pg::now()); // or later: the session that leads the waiting ones looks for the time
-        if (to == core::JobStatus::cancelled) {
-            std::vector<std::string> const tenants = moved.texts_at(row, Step::tenants);
-            pending_changed({tenants.begin(), tenants.end()}, {-moved.int64_at(row, Step::jobs)});
-        }
-    }
+// A place in the order in which the jobs of a run are moved.
+struct BlockedJob {
+    int64 id;
+    int32 stage, priority;
+};
+constexpr BlockedJob kBeforeAll{0, 0, INT16_MIN};
+
+std::vector<BlockedJob> blocked_jobs(const Run &run, int most) {
+    pg::Rows const rows =
+        pg::execute(kBlockedJobs, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
+                                   pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id),
+                                   pg::of(int32{most}), pg::of(any_failures()), pg::of_time(pg::now())});
+    std::vector<BlockedJob> jobs;
+    for (size_t row = 0; row < rows.size(); ++row)
+        jobs.push_back({rows.int64_at(row, BlockedJobRow::id), rows.int32_at(row, BlockedJobRow::stage),
+                        rows.int32_at(row, BlockedJobRow::priority)});
+    return jobs;
 }
 
-// The next stage, if the current one has no unfinished job any more; then a part of its jobs.
-void step(Run run, int most) {
+void tell(const pg::Rows &moved, size_t row) {
+    auto const to = static_cast<core::JobStatus>(moved.int32_at(row, MovedBlocked::new_status));
+    int64 const jobs = moved.int64_at(row, MovedBlocked::jobs);
+    count_move(core::JobStatus::blocked, to, jobs, moved.int64_at(row, MovedBlocked::load_test_jobs));
+    std::vector<std::string> const tenants = moved.texts_at(row, MovedBlocked::tenants);
+    if (to == core::JobStatus::queued) // a run is of one tenant
+        lane_gained(tenants.front(), jobs, range_in(moved, row, MovedBlocked::first_place));
+    if (to == core::JobStatus::scheduled)
+        job_due(pg::now()); // or later: the session that leads the waiting ones looks for the time
+    if (to == core::JobStatus::cancelled)
+        pending_changed({tenants.begin(), tenants.end()}, {-jobs});
+}
+
+// Returns how many of them it has moved: not those that another transaction has locked.
+int64 move_blocked(const Run &run, const std::vector<BlockedJob> &jobs) {
+    Ids ids;
+    for (BlockedJob const &job : jobs)
+        ids.push_back(job.id);
+    pg::Rows const moved =
+        pg::execute(kMoveBlocked, {pg::of(ids), pg::of_time(pg::now()),
+                                   run.failed ? pg::of(std::string_view(run.error)) : pg::Value{}});
+    refuse_swallowed(moved, "job_history");
+    int64 all = 0;
+    for (size_t row = 0; row < moved.size(); ++row) {
+        tell(moved, row);
+        all += moved.int64_at(row, MovedBlocked::jobs);
+    }
+    return all;
+}
+
+void set_step(const Run &run, bool last, const BlockedJob &behind) {
+    pg::execute(kStepped, {pg::of(run.id), last ? pg::Value{} : pg::of_time(pg::now()), pg::of(behind.stage),
+                           pg::of(behind.priority), pg::of(behind.id)});
+}
+
+// All blocked jobs have been looked at. If some could not be moved, the run is passed over like they are, and then
+// begins anew.
+void end_steps(const Run &run) {
+    pg::Rows const failing =
+        any_failures() ? pg::execute(kFailingJob, {pg::of(run.id)}) : pg::Rows(kFailingJob, nullptr, 0);
+    if (failing.empty()) {
+        set_step(run, true, {0, (run.failed ? core::kMaxStage : run.stage) + 1, INT16_MIN});
+        return;
+    }
+    pg::ErrorText error;
+    error.code = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+    snprintf(error.message, sizeof error.message, "job %lld of the run cannot be moved",
+             static_cast<long long>(failing.int64_at(0, pg::kOnlyColumn)));
+    set_step(run, false, kBeforeAll);
+    note_failure(Chore::advance, Subject::run, {run.id}, error);
+}
+
+// The next stage, if the current one has no unfinished job any more; then a part of its jobs. If one was left out, the
+// next step begins where this one did. Returns whether it has moved any.
+bool step(Run run, core::Budget &budget) {
     if (!run.failed) {
         pg::Rows const next =
             pg::execute(kFinishStage, {pg::of(run.id), pg::of(run.stage), pg::of_time(pg::now())});
         if (!next.empty()) {
             if (next.is_null(0, pg::kOnlyColumn))
-                return; // completed
+                return true; // completed
             run.stage = next.int32_at(0, pg::kOnlyColumn);
         }
     }
-    move_blocked(run, most);
+    int const most = budget.chunk();
+    int64 const began = pg::monotonic_now();
+    std::vector<BlockedJob> const jobs = blocked_jobs(run, most);
+    int64 const moved = Apart(Chore::advance, Subject::job, budget)
+                            .run(
+                                jobs, [&](auto const &some) { return move_blocked(run, some); },
+                                [](auto const &job) { return job.id; });
+    budget.used(static_cast<int>(moved), began, pg::monotonic_now());
+    if (moved < static_cast<int64>(jobs.size()))
+        set_step(run, false, {run.step_id, run.step_stage, run.step_priority});
+    else if (jobs.size() == static_cast<size_t>(most))
+        set_step(run, false, jobs.back());
+    else
+        end_steps(run);
+    return moved > 0;
+}
+
+// Takes steps of a run that `take` locks, as many as the budget allows. What fails undoes no more than a step.
+template <class Take>
+bool take_steps(core::Budget &budget, Take &&take) {
+    bool any = false, goes_on = true;
+    while (goes_on && !budget.spent(pg::monotonic_now())) {
+        pg::check_interrupts();
+        pg::Rows const taken = take();
+        if (taken.empty())
+            break;
+        Run const run(taken);
+        any = true;
+        auto const error = pg::try_subtransaction([&] { goes_on = step(run, budget); });
+        if (error)
+            note_failure(Chore::advance, Subject::run, {run.id}, *error);
+    }
+    return any;
 }
 
 // Marks the run, and takes the next step. At stricter isolation levels the snapshot may be too old for a step: then
@@ -200,9 +291,8 @@ void job_ended(int64 run, const pg::Value &error, bool claimed) {
         pg::raise_row_swallowed("pipeline_runs");
     if (!noted || IsolationUsesXactSnapshot())
         return;
-    pg::Rows const taken = pg::execute(kTakeRun, {pg::of(run)});
-    if (!taken.empty())
-        step(Run(taken), core::kRunStep);
+    core::Budget budget = budget_of_call(core::kRunStep);
+    take_steps(budget, [&] { return pg::execute(kTakeRun, {pg::of(run), pg::of(any_failures()), now}); });
 }
 
 // The runs whose stage may be finished. At stricter isolation levels all of them: the snapshot may be too old to tell.
@@ -241,8 +331,13 @@ core::JobStatus status_in_run(int64 run, int32 stage, const pg::Value &tenants, 
     return stage > current ? JobStatus::blocked : ready;
 }
 
+// That a run has begun is worth no claim.
 void runs_started(const Ids &runs) {
-    pg::execute(kStartRuns, {pg::of(runs), pg::of_time(pg::now())});
+    auto const error = pg::try_subtransaction([&] {
+        pg::execute(kStartRuns, {pg::of(runs), pg::of_time(pg::now())});
+    });
+    if (error)
+        report_failure(Chore::advance, *error);
 }
 
 void jobs_completed(std::vector<RunStage> stages) {
@@ -272,11 +367,11 @@ bool advance_runs(int max_jobs, OnlyTenants only) {
     if (!from)
         return false;
     return pg::with_spi([&] {
-        pg::Rows const next = pg::execute(kNextRun, {pg::of_time(*from), array_of(only)});
-        if (next.empty())
-            return false;
-        step(Run(next), max_jobs);
-        return true;
+        core::Budget budget = budget_of_call(max_jobs);
+        return take_steps(budget, [&] {
+            return pg::execute(kNextRun, {pg::of_time(*from), array_of(only), pg::of(any_failures()),
+                                          pg::of_time(pg::now())});
+        });
     });
 }
 

@@ -75,11 +75,6 @@ struct Claim {
 };
 Claim claim(const ClaimRequest &request);
 
-// ------------------------------------------------------------------------------------------ housekeeping.cpp
-
-// Moves due jobs into their lanes; returns how many.
-int64_t promote(int max_jobs, OnlyTenants only = nullptr);
-
 // ------------------------------------------------------------------------------------------ finish.cpp
 
 Ids complete(Ids job_ids, int64_t lock_token); // the accepted ones
@@ -98,9 +93,10 @@ void complete_or_warn(Ids job_ids, const Ids &allowed, int64_t lock_token);
 // ------------------------------------------------------------------------------------------ lease.cpp
 
 int32_t heartbeat(int64_t lock_token);
-int64_t reclaim(int64_t stale_after, int max_jobs); // microseconds
-// A part of a claim's housekeeping: puts back the jobs of one stale lease, and deletes some leases without jobs.
-void sweep(int64_t stale_after, OnlyTenants only = nullptr);
+int64_t reclaim(int64_t stale_after, int max_jobs); // microseconds; also jobs that lately could not be moved
+// A part of a claim's housekeeping: puts back jobs of stale leases, and deletes leases without jobs. Returns whether
+// it has left some.
+bool sweep(int64_t stale_after, OnlyTenants only = nullptr);
 // Ends a lease whose worker is known to have gone: the jobs that it still holds are queued again, or dead.
 int64_t reclaim_lease(int64_t lock_token);
 

@@ -1,6 +1,7 @@
 // Waiting for jobs, and what a claim tells waiting sessions (shared/waiters/waiters.hpp says how they are woken).
 #include "queue/wait.hpp"
 
+#include "pg/clock.hpp"
 #include "pg/interrupts.hpp"
 #include "pg/transaction.hpp"
 #include "queue/limits.hpp"
@@ -28,8 +29,14 @@ Oid own_queue() {
     return tables::live_table_oid(pg::schema());
 }
 
-void sleep_until(TimestampTz at) {
-    pg::sleep_interruptibly(static_cast<long>(std::max<int64>(0, at - pg::now()) / 1000 + 1));
+// Times without a date are those of the monotonic clock: a session that waits must not wait for longer, or claim in vain,
+// because the wall clock is set.
+void sleep_until(int64 at) {
+    pg::sleep_interruptibly(static_cast<long>(std::max<int64>(0, at - pg::monotonic_now()) / 1000 + 1));
+}
+
+int64 monotonic(TimestampTz at) {
+    return at == DT_NOEND || at == DT_NOBEGIN ? at : pg::monotonic_now() + (at - pg::now());
 }
 
 // When the next scheduled job is due. Overdue jobs are left out: another session has them locked.
@@ -47,7 +54,7 @@ void look_for_work() {
     Housekept const done = housekeeping({kPromotedAtOnce});
     if (done.swept)
         advance_runs(core::kRunStep);
-    shared::waiters::end_look(done.promoted == kPromotedAtOnce ? now : next_due(now));
+    shared::waiters::end_look(done.more_due ? now : next_due(now));
 }
 
 // Does the housekeeping that a claim would do. Like every commit, this one wakes sessions if it brings jobs.
@@ -58,32 +65,33 @@ void keep_house_and_commit() {
 }
 
 // Sleeps until this session is woken, or until `end`. True: it was woken.
-bool wait_until(Oid queue, TimestampTz end) {
-    for (TimestampTz kept_house = pg::now();;) {
+bool wait_until(Oid queue, int64 end) {
+    for (int64 kept_house = pg::monotonic_now();;) {
         shared::waiters::Watch const watch = shared::waiters::watch();
-        TimestampTz const now = pg::now(), next_house = kept_house + kHouseInterval;
+        int64 const now = pg::monotonic_now(), next_house = kept_house + kHouseInterval,
+                    due_at = monotonic(watch.due_at);
         if (watch.woken)
             shared::waiters::check_client();
         if (watch.woken || now >= end)
             return shared::waiters::leave();
         if (!watch.leader) {
             sleep_until(end);
-        } else if (std::min(watch.due_at, next_house) <= now) {
+        } else if (std::min(due_at, next_house) <= now) {
             keep_house_and_commit();
             kept_house = now;
         } else {
-            sleep_until(std::min({end, watch.due_at, watch.opens_at, next_house}));
+            sleep_until(std::min({end, due_at, watch.opens_at, next_house}));
         }
     }
 }
 
 // Whether there may be jobs that this session's last claim did not see: then the session need not wait.
-bool is_old_news(Oid queue, TimestampTz end) {
+bool is_old_news(Oid queue, int64 end) {
     switch (shared::waiters::seen(queue)) {
     case shared::waiters::Saw::all:
         return false;
     case shared::waiters::Saw::stopped:
-        sleep_until(std::min(end, pg::now() + kMoment));
+        sleep_until(std::min(end, pg::monotonic_now() + kMoment));
         return true;
     case shared::waiters::Saw::more:
         shared::waiters::mark_seen(queue);
@@ -97,9 +105,9 @@ bool is_old_news(Oid queue, TimestampTz end) {
 bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) {
     Oid const queue = own_queue();
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
-    TimestampTz const end = pg::now() + timeout;
+    int64 const end = pg::monotonic_now() + timeout;
     if (!shared::waiters::enter(queue, only_tenants)) {
-        sleep_until(std::min(end, pg::now() + kPollInterval));
+        sleep_until(std::min(end, pg::monotonic_now() + kPollInterval));
         return true; // there may be jobs: without a slot no session could have woken this one
     }
     if (is_old_news(queue, end)) {
@@ -149,7 +157,7 @@ void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t n
     if (jobs > 0)
         shared::waiters::jobs_come_back(queue, jobs);
     if (claim.opens_at != DT_NOEND)
-        shared::waiters::rate_opens(queue, claim.opens_at);
+        shared::waiters::rate_opens(queue, monotonic(claim.opens_at));
     // Sessions may have passed over these tenants because this claim holds their locks. If it left jobs, wake them at
     // commit; else only if news came meanwhile. A claim that took no job wakes no session: idle claims would go on
     // waking each other.

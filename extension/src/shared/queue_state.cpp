@@ -2,17 +2,29 @@
 // only loads and stores: it takes no other lock, and nothing in it can raise an error.
 #include "shared/queue_state.hpp"
 
+#include "core/elapsed.hpp"
+#include "pg/clock.hpp"
+
 namespace fairq::shared::queue_state {
 
 namespace {
 
+constexpr int kSweeps = 96;
 constexpr int kTenantBytes = 256;
+constexpr int kNameBytes = 256;
+constexpr int64 kSweepInterval = USECS_PER_SEC;
+constexpr int64 kLogInterval = 3600 * USECS_PER_SEC;
+// After a sweep that left work. More than one, because the next may find it all locked by sweeps in progress.
+constexpr int kSweepsAgain = 4;
+constexpr int64 kHastyInterval =
+    2000; // while there is work left; more sessions than a few would be in each other's way
 constexpr int64 kCountPatience = 60 * USECS_PER_SEC; // the session of a count that takes longer has died
 
 struct Slot {
     Oid database, table;
     uint64 used; // number of the last use: the least recently used slot is given to another queue
-    TimestampTz housekeeping_at;
+    int64 failures;
+    int64 logged_at[kSteps]; // by the monotonic clock; 0: never
     LowWaterMark low_water_marks[static_cast<int>(MarkedIndex::count)];
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
@@ -24,17 +36,45 @@ struct Slot {
     int64 counts[2][kCountedStatuses];
 };
 
+// Names and numbers of a Place.
+struct StoredPlace {
+    bool known;
+    int first_length, second_length;
+    char first[kNameBytes], second[kNameBytes];
+    int64 major, minor;
+};
+
+struct Sweep {
+    Oid database, table, scope;
+    uint64 used;
+    int64 at;  // by the monotonic clock; 0: never
+    int again; // so many more sweeps are due at once, unless they leave work in turn
+};
+
+// The difference of the wall clock and the monotonic one, and when it changed.
+struct Clock {
+    int64 offset;
+    int64 set_at; // by the monotonic clock; 0: never
+    bool known;
+};
+
 struct State {
     LWLock *lock;
     uint64 clock;
     uint64 generation;
+    Clock wall;
+    Sweep sweeps[kSweeps]; // each claim looks for its own, so they stand close together
+    StoredPlace places[kSweeps][static_cast<int>(Search::count)];
     int32 count;
     Slot slots[FLEXIBLE_ARRAY_MEMBER];
 };
 static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout_v<State>);
 
 State *state = nullptr;
-TimestampTz own_housekeeping = 0; // when this session last did the housekeeping for itself
+// Without shared memory.
+int64 own_sweep_at = 0;
+int64 own_logged_at[kSteps] = {};
+Clock own_wall = {0, 0, false};
 
 Size size_of_state() {
     return offsetof(State, slots) + static_cast<Size>(pg::shared_memory::max_databases()) * sizeof(Slot);
@@ -75,6 +115,41 @@ Slot &find_or_make(Oid table) {
     return *slot;
 }
 
+// The same two for the sweeps of a scope.
+Sweep *find_sweep(Oid table, Oid scope) {
+    for (Sweep &sweep : state->sweeps)
+        if (sweep.table == table && sweep.scope == scope && sweep.database == MyDatabaseId)
+            return &sweep;
+    return nullptr;
+}
+
+Sweep &find_or_make_sweep(Oid table, Oid scope) {
+    Sweep *sweep = find_sweep(table, scope);
+    if (sweep == nullptr) {
+        sweep = std::min_element(std::begin(state->sweeps), std::end(state->sweeps),
+                                 [](const Sweep &a, const Sweep &b) { return a.used < b.used; });
+        *sweep = Sweep{MyDatabaseId, table, scope, 0, 0, 0};
+        for (StoredPlace &place : state->places[sweep - state->sweeps])
+            place.known = false;
+    }
+    sweep->used = ++state->clock;
+    return *sweep;
+}
+
+bool is_due(int64 at, int again, int64 now) {
+    return at == 0 || core::has_elapsed(again > 0 ? kHastyInterval : kSweepInterval, at, now);
+}
+
+std::optional<int64> look_at_clock(Clock &clock, int64 tolerance) {
+    int64 const now = pg::monotonic_now(), offset = GetCurrentTimestamp() - now;
+    bool const was_set = clock.known && std::abs(offset - clock.offset) > tolerance;
+    if (was_set)
+        clock.set_at = now;
+    if (was_set || !clock.known)
+        clock.offset = offset, clock.known = true;
+    return clock.set_at == 0 ? std::nullopt : std::optional(now - clock.set_at);
+}
+
 } // namespace
 
 const pg::shared_memory::Segment segment{"fairq", "FairqState", size_of_state, attach, initialize};
@@ -109,36 +184,99 @@ void set_rotation(Oid table, std::string_view tenant) {
     memcpy(slot.tenant, tenant.data(), tenant.size());
 }
 
-bool own_housekeeping_is_due(TimestampTz now, int64 interval) {
-    bool const due = now - own_housekeeping >= interval;
-    own_housekeeping = due ? now : own_housekeeping;
-    return due;
-}
-
-bool housekeeping_is_due(Oid table, TimestampTz now, int64 interval) {
-    if (!available())
-        return own_housekeeping_is_due(now, interval);
+bool sweep_is_due(Oid table, Oid scope) {
+    int64 const now = pg::monotonic_now();
+    if (!available()) {
+        bool const due = is_due(own_sweep_at, 0, now);
+        own_sweep_at = due ? now : own_sweep_at;
+        return due;
+    }
     {
         pg::LockScope const lock(state->lock, LW_SHARED);
-        Slot const *const slot = find(table);
-        if (slot && now - slot->housekeeping_at < interval)
+        Sweep const *const sweep = find_sweep(table, scope);
+        if (sweep && !is_due(sweep->at, sweep->again, now))
             return false;
     }
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
-    Slot &slot = find_or_make(table);
-    if (now - slot.housekeeping_at < interval)
+    Sweep &sweep = find_or_make_sweep(table, scope);
+    if (!is_due(sweep.at, sweep.again, now))
         return false;
-    slot.housekeeping_at = now;
+    sweep.again = std::max(0, sweep.again - 1);
+    sweep.at = now;
     return true;
 }
 
-void hasten_housekeeping(Oid table) {
-    own_housekeeping = 0;
+void sweep_again(Oid table, Oid scope) {
+    own_sweep_at = 0;
     if (!available())
         return;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
-    if (Slot *const slot = find(table))
-        slot->housekeeping_at = 0;
+    find_or_make_sweep(table, scope).again = kSweepsAgain;
+}
+
+std::optional<Place> place(Oid table, Oid scope, Search search) {
+    if (!available())
+        return std::nullopt;
+    StoredPlace stored;
+    stored.known = false;
+    {
+        pg::LockScope const lock(state->lock, LW_SHARED);
+        if (Sweep const *const sweep = find_sweep(table, scope))
+            stored = state->places[sweep - state->sweeps][static_cast<int>(search)];
+    }
+    if (!stored.known)
+        return Place{};
+    return Place{std::string(stored.first, static_cast<size_t>(stored.first_length)),
+                 std::string(stored.second, static_cast<size_t>(stored.second_length)), stored.major,
+                 stored.minor};
+}
+
+void set_place(Oid table, Oid scope, Search search, const Place &place) {
+    if (!available())
+        return;
+    pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
+    Sweep const &sweep = find_or_make_sweep(table, scope);
+    StoredPlace &stored = state->places[&sweep - state->sweeps][static_cast<int>(search)];
+    stored.known = true;
+    stored.first_length = static_cast<int>(place.first.copy(stored.first, kNameBytes));
+    stored.second_length = static_cast<int>(place.second.copy(stored.second, kNameBytes));
+    stored.major = place.major;
+    stored.minor = place.minor;
+}
+
+std::optional<int64> clock_was_set(int64 tolerance) {
+    if (!available())
+        return look_at_clock(own_wall, tolerance);
+    pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
+    return look_at_clock(state->wall, tolerance);
+}
+
+void count_failure(Oid table) {
+    if (!available())
+        return;
+    pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
+    ++find_or_make(table).failures;
+}
+
+int64 failures(Oid table) {
+    if (!available())
+        return 0;
+    pg::LockScope const lock(state->lock, LW_SHARED);
+    Slot const *const slot = find(table);
+    return slot ? slot->failures : 0;
+}
+
+bool step_is_to_be_logged(Oid table, int step) {
+    int64 const now = pg::monotonic_now();
+    auto const look = [&](int64 &at) {
+        bool const due = at == 0 || core::has_elapsed(kLogInterval, at, now);
+        at = due ? now : at;
+        return due;
+    };
+    if (!available())
+        return look(own_logged_at[step]);
+    pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
+    return look(find_or_make(table).logged_at[step]);
 }
 
 LowWaterMark low_water_mark(Oid table, MarkedIndex index) {
@@ -184,7 +322,7 @@ std::optional<uint64> begin_count(Oid table, Parts parts, TimestampTz now) {
         return std::nullopt;
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
     Slot &slot = find_or_make(table);
-    if (slot.counting_since != 0 && now >= slot.counting_since && now - slot.counting_since < kCountPatience)
+    if (slot.counting_since != 0 && !core::has_elapsed(kCountPatience, slot.counting_since, now))
         return std::nullopt;
     for (int status = 0; status < kCountedStatuses; ++status)
         if (parts.part[part_of(status)])

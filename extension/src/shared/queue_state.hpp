@@ -1,5 +1,5 @@
 // What the sessions of a queue share in memory, in one slot for each (database, job_live): behind which
-// tenant the next claim begins, when a session last did the housekeeping, up to where an index has only dead
+// tenant the next claim begins, how far the housekeeping has come, up to where an index has only dead
 // entries, and how many jobs are in which status. The tables are the truth: any of it can be lost at any
 // moment (no preload, a restart, a slot given to another queue), and answers are still right, only slower.
 #pragma once
@@ -25,10 +25,31 @@ bool available();
 std::optional<std::string> rotation(Oid table);
 void set_rotation(Oid table, std::string_view tenant);
 
-// True at most once in `interval` microseconds and in one session only: that session does the housekeeping.
-bool housekeeping_is_due(Oid table, TimestampTz now, int64 interval);
-bool own_housekeeping_is_due(TimestampTz now, int64 interval); // the same, for this session alone
-void hasten_housekeeping(Oid table); // it is due again at once, because the last one has left work
+// How far sweeps have come. scope: those for all tenants have 0, those of a role that is bound to tenants its oid. Such a
+// role leaves out other tenants, whose own sweeps it must not delay.
+// True at most once in a second, and more often while a sweep has left work: the session that gets it does the sweep.
+bool sweep_is_due(Oid table, Oid scope);
+void sweep_again(Oid table, Oid scope); // the sweep has left work
+// Behind which entry the next search begins, so that no entry, however many there are, is left out for long. None: that
+// is not known. Then it begins at a random entry, or where shared memory is available, at the first one.
+enum class Search { leases, keys, types, count };
+struct Place {
+    std::string first, second; // names, of at most 255 bytes
+    int64 major = 0, minor = 0;
+};
+std::optional<Place> place(Oid table, Oid scope, Search search);
+void set_place(Oid table, Oid scope, Search search, const Place &place);
+
+// How long ago the server's clock was set, by more than `tolerance`, so that times in the tables say nothing about how
+// long ago they were. None: not as far as this server, or without shared memory this session, can tell. Microseconds.
+std::optional<int64> clock_was_set(int64 tolerance);
+
+// Counts what housekeeping could not do because of an error.
+void count_failure(Oid table);
+int64 failures(Oid table); // since the numbers were lost
+// Whether it is time to tell the log that a step fails: not if that was done within the last hour.
+constexpr int kSteps = 10;
+bool step_is_to_be_logged(Oid table, int step);
 
 // Up to which time an index has only dead entries, and when the next full look is due (see
 // tables/low_water_mark.cpp).

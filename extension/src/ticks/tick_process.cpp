@@ -21,6 +21,7 @@ namespace {
 // For the tick's own statements: they may wait for a lock of the caller, which waits for the tick.
 constexpr int kLockTimeoutMs = 5000;
 constexpr int64 kHeartbeat = 10 * core::kSecond;
+constexpr size_t kMostErrors = 20; // in the row of a tick
 
 // Waits until the tick has come to this phase, or its caller has gone.
 void await(TickSegment &tick, TickPhase phase) {
@@ -71,8 +72,18 @@ private:
 
     // Each step runs in a transaction of its own: a step that fails is left to the next tick, and this tick goes on.
     void keep_house() {
-        queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true},
-                            [this](auto const &step) { as_owner(step); });
+        errors_ = queue::housekeeping({std::max(capacity(), core::kMaxJobsPerCall), nullptr, true},
+                                      [this](auto const &step) { return as_owner(step); })
+                      .errors;
+    }
+
+    // Runs what this tick does beside its jobs: an error is logged, counted and in the tick's row, and the tick goes on.
+    template <class F>
+    bool tried(queue::Chore chore, F &&body) {
+        auto const error = as_owner(body);
+        if (error && errors_.size() < kMostErrors)
+            errors_.push_back(queue::reported(chore, *error));
+        return !error;
     }
 
     // Without a free worker there is nothing to claim: the tick only keeps house.
@@ -145,7 +156,7 @@ private:
         if (pg::monotonic_now() - beat_ < interval)
             return;
         tick_.end_wait();
-        as_owner([&] { queue::heartbeat(claim_.lock_token); });
+        tried(queue::Chore::heartbeat, [&] { queue::heartbeat(claim_.lock_token); });
         beat_ = pg::monotonic_now();
     }
 
@@ -164,9 +175,10 @@ private:
             pg_read_barrier(); // a worker writes its last result before it ends
             if (!ended || job.result_now() != JobResult::running)
                 continue;
-            bool const failed = pg_atomic_read_u32(&job.cut_off) != 0 && !as_owner([&] {
-                                    queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true);
-                                });
+            bool const failed =
+                pg_atomic_read_u32(&job.cut_off) != 0 && tried(queue::Chore::fail, [&] {
+                    queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true);
+                });
             job.set(failed ? JobResult::failed : JobResult::lost);
         }
     }
@@ -190,7 +202,7 @@ private:
         settle_ended_workers();
         places_.keep(queue_, count(JobResult::running));
         auto const failed = as_owner([&] { give_back(leaves); });
-        return failed ? failed : as_owner([&] { report_.write(started_, left_handlers(queue_)); });
+        return failed ? failed : as_owner([&] { report_.write(started_, left_handlers(queue_), errors_); });
     }
 
     // Handlers still run, and nobody waits for them. Their timeouts go on, too: each ends in the end.
@@ -201,7 +213,7 @@ private:
         }
         tick_.end_wait();
         settle_ended_workers();
-        as_owner([&] { queue::reclaim_lease(claim_.lock_token); });
+        tried(queue::Chore::reclaim, [&] { queue::reclaim_lease(claim_.lock_token); });
         as_owner([&] { report_.write_late(); });
     }
 
@@ -212,6 +224,7 @@ private:
     int64 started_ = 0, beat_ = pg::monotonic_now();
     TickReport report_{tick_, claim_};
     LeftHandlers places_;
+    std::vector<std::string> errors_; // of housekeeping and heartbeats: "step: message"
 };
 
 // ------------------------------------------------------------------------------------------ worker

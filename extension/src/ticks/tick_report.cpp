@@ -13,8 +13,8 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// workers' claimed, completed, failed; tenants, their claimed; ms, load test?, running, running of earlier ticks →
-// details, the same without tenants. Takes over what late reports say.
+// workers' claimed, completed, failed; tenants, their claimed; ms, load test?, running, running of earlier ticks,
+// errors → details, the same without tenants. Takes over what late reports say.
 const pg::Statement kAudit{pg::Plan::pinned, R"(
 WITH log AS (SELECT nextval('@campaign_audit_log_id_seq') AS id),
      late AS (DELETE FROM @campaign_audit_log WHERE event_type = 'job_queue_tick_late' RETURNING details)
@@ -36,10 +36,11 @@ SELECT log.id, 'job_queue_tick', jsonb_build_object(
            'tenants', (SELECT coalesce(jsonb_object_agg(t.tenant, t.claimed), '{}')
                          FROM unnest($4, $5) AS t (tenant, claimed)),
            'ms', $6,
-           'load_test', $7)
+           'load_test', $7,
+           'errors', to_jsonb($10))
   FROM log
 RETURNING details::text, (details - 'tenants')::text)",
-    {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID, INT8OID, INT8OID}};
+    {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8OID, BOOLOID, INT8OID, INT8OID, TEXTARRAYOID}};
 struct TickRow {
     enum Column { details = 1, details_without_tenants };
 };
@@ -134,7 +135,8 @@ void TickReport::add_load_test_totals() const {
 }
 
 // Returns the row's details, as much as the segment has room for.
-std::string TickReport::write_row(int64 ms, int earlier_handlers) const {
+std::string TickReport::write_row(int64 ms, int earlier_handlers,
+                                  const std::vector<std::string> &errors) const {
     Sums const workers = by_worker(false), tenants = by_tenant(false);
     std::vector<std::string_view> served;
     queue::Ids served_jobs;
@@ -147,18 +149,19 @@ std::string TickReport::write_row(int64 ms, int earlier_handlers) const {
     pg::Rows const row =
         pg::execute(kAudit, {pg::of(workers.claimed), pg::of(workers.completed), pg::of(workers.failed),
                              pg::of(served), pg::of(served_jobs), pg::of(ms), pg::of(is_load_test()),
-                             pg::of(int64{running}), pg::of(int64{earlier_handlers})});
+                             pg::of(int64{running}), pg::of(int64{earlier_handlers}),
+                             pg::of(std::vector<std::string_view>(errors.begin(), errors.end()))});
     if (row.empty())
         pg::raise_row_swallowed("campaign_audit_log");
     std::string details = row.text_at(0, TickRow::details);
     return details.size() < tick_.summary_size ? details : row.text_at(0, TickRow::details_without_tenants);
 }
 
-void TickReport::write(int64 started, int earlier_handlers) {
+void TickReport::write(int64 started, int earlier_handlers, const std::vector<std::string> &errors) {
     results_ = results_of(tick_);
     pg::with_spi([&] {
         add_load_test_totals();
-        std::string const summary = write_row((pg::monotonic_now() - started) / 1000, earlier_handlers);
+        std::string const summary = write_row((pg::monotonic_now() - started) / 1000, earlier_handlers, errors);
         strlcpy(tick_.summary(), summary.c_str(), tick_.summary_size);
     });
 }

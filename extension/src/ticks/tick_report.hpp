@@ -14,8 +14,9 @@ public:
     TickReport(TickSegment &tick, const queue::Claim &claim) : tick_(tick), claim_(claim) {}
 
     // Both in a transaction, with the rights of the extension's owner.
-    // earlier_handlers: how many of those that earlier ticks have left still run. Fills in the segment's summary.
-    void write(int64 started, int earlier_handlers);
+    // earlier_handlers: how many of those that earlier ticks have left still run. errors: of housekeeping and heartbeats.
+    // Fills in the segment's summary.
+    void write(int64 started, int earlier_handlers, const std::vector<std::string> &errors);
     void write_late();
 
 private:
@@ -31,7 +32,7 @@ private:
     Sums by_tenant(bool load_test_only) const;
     bool is_load_test() const;
     void add_load_test_totals() const;
-    std::string write_row(int64 ms, int earlier_handlers) const;
+    std::string write_row(int64 ms, int earlier_handlers, const std::vector<std::string> &errors) const;
 
     TickSegment &tick_;
     const queue::Claim &claim_;

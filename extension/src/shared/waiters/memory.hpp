@@ -25,10 +25,11 @@ struct Slot {
 struct Queue {
     Oid database, table; // InvalidOid: free
     uint64 used;
-    int32 slots;          // how many the queue's waiters have, woken ones included
-    int32 first, last;    // waiters in the list; index + 1
-    TimestampTz due_at;   // when the next scheduled job is due, as the leader knows it; 0: it has not looked
-    TimestampTz opens_at; // when a rate lets the next job through; DT_NOEND: none is known to hold one
+    int32 slots;        // how many the queue's waiters have, woken ones included
+    int32 first, last;  // waiters in the list; index + 1
+    TimestampTz due_at; // when the next scheduled job is due, as the leader knows it; 0: it has not looked
+    int64
+        opens_at; // when a rate lets the next job through, by the monotonic clock; DT_NOEND: none is known to
 };
 
 // What can be read without the lock. Queues may share a bucket; then their sessions sometimes look for jobs in vain.

@@ -1,6 +1,7 @@
 // What a waiting session does, and what its claims have seen (see waiters.hpp).
 #include "shared/waiters/waiters.hpp"
 
+#include "pg/clock.hpp"
 #include "shared/waiters/memory.hpp"
 
 namespace fairq::shared::waiters {
@@ -71,7 +72,7 @@ bool enter(Oid table, const std::vector<std::string> *tenants) {
 }
 
 Watch watch() {
-    TimestampTz const now = GetCurrentTimestamp();
+    int64 const now = pg::monotonic_now();
     Exclusive const lock;
     Slot const &slot = memory->slots[own];
     Queue &queue = memory->queues[slot.queue];

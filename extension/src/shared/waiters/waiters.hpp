@@ -35,8 +35,8 @@ void tenant_opens(Oid table, std::string_view tenant);
 void tenant_held(Oid table, std::string_view tenant, std::uint64_t news);
 // The limits of a tenant or of the queue have changed: all waiters are woken.
 void rules_changed(Oid table);
-void job_due(Oid table, TimestampTz at);    // a scheduled job is due then
-void rate_opens(Oid table, TimestampTz at); // a rate lets the next job through then
+void job_due(Oid table, TimestampTz at); // a scheduled job is due then
+void rate_opens(Oid table, int64 at);    // a rate lets the next job through then, by the monotonic clock
 
 // ------------------------------------------------------------------------------------------ what a claim saw
 
@@ -58,8 +58,8 @@ Saw seen(Oid table);
 
 struct Watch {
     bool woken, leader;
-    TimestampTz due_at;   // when the next scheduled job is due; 0: the leader has to look
-    TimestampTz opens_at; // when a rate lets the next job through
+    TimestampTz due_at; // when the next scheduled job is due; 0: the leader has to look
+    int64 opens_at;     // when a rate lets the next job through, by the monotonic clock
 };
 Watch watch();                   // also wakes a waiter if a rate now lets a job through
 void begin_look();               // the leader is going to look for scheduled jobs,
