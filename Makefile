@@ -60,7 +60,6 @@ $(eval $(call altered_library,without_tenant_lock,extension/src/tables/tenant_lo
 $(eval $(call altered_library,without_invalidation,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_INVALIDATION))
 $(eval $(call altered_library,believing_page_hints,extension/src/tables/lane_reader,FAIRQ_TEST_BELIEVING_PAGE_HINTS))
 $(eval $(call altered_library,holding_unseen,extension/src/core/holds,FAIRQ_TEST_HOLDING_UNSEEN))
-$(eval $(call altered_library,without_lives,extension/src/shared/ring/ring,FAIRQ_TEST_WITHOUT_LIVES))
 $(eval $(call altered_library,without_openings,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_OPENINGS))
 
 build/exports.map: Makefile

@@ -111,8 +111,8 @@ private:
     }
 
     void count_visit(const shared::ring::GrantResult &result) {
-        ++visited_;
-        bool const leaves = result.hold || result.empty;
+        bool const leaves = lanes_.drops_lanes() && (result.hold || result.empty);
+        visited_ += leaves ? 0 : 1;
         --(leaves && leaving_left_ > 0 ? leaving_left_ : visits_left_);
     }
 

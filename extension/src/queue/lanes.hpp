@@ -25,6 +25,8 @@ public:
     virtual void set_weight(const Grant &grant, int weight) = 0;
     // Notes what the claim has seen of a lane so far, before it looks at that lane again.
     virtual void remember(Grant &grant) = 0;
+    // Whether the next claims will not look at the lanes that this claim finds to be empty or held.
+    virtual bool drops_lanes() const { return false; }
 };
 
 class RingLanes : public Lanes {
@@ -36,6 +38,7 @@ public:
     void settle(std::vector<Grant> &grants) override { ring_.settle(grants, now_); }
     void set_weight(const Grant &grant, int weight) override { ring_.set_weight(grant, weight); }
     void remember(Grant &grant) override { ring_.remember(&grant); }
+    bool drops_lanes() const override { return true; }
 
 private:
     const shared::ring::Ring &ring_;

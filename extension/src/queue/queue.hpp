@@ -67,7 +67,7 @@ struct Claim {
     std::vector<std::string> lanes;    // the tenants, numbered as ClaimedJob::lane
     std::vector<bool> capped;          // whether each has a cap
     bool busy = false;                 // another session had the lock of a tenant
-    int parked = 0, visited = 0;       // jobs that were parked, lanes that were asked
+    int parked = 0, visited = 0;       // jobs that were parked, lanes that were asked and stay
     bool stopped = false;              // it came to its bound of lanes or index entries, so there may be more
     bool left_lane = false;            // it left a lane in the middle, because it had looked at many entries
     int64_t opens_at = INT64_MAX;      // when a rate that kept jobs back lets the next one through

@@ -140,7 +140,8 @@ Figures figures(Oid table) {
         core::Schedule const schedule = schedule_of(queue);
         for (int place = from; place < std::min(from + kFiguresAtOnce, memory->used); ++place)
             if (memory->lane[place].queue == queue)
-                all.lanes.push_back(figures_of(place, schedule.contains(place) && !memory->held[place].held, of, left));
+                all.lanes.push_back(
+                    figures_of(place, schedule.contains(place) && !memory->held[place].held, of, left));
         if (from > 0)
             continue;
         for (int bucket = 0; bucket < core::kWaitBuckets; ++bucket)

@@ -102,9 +102,6 @@ bool Ring::begin(TimestampTz now) {
 
 // The place of this ring's queue, or -1 when another queue has got it. Tables of two databases may have the same oid.
 int Ring::own_queue() const {
-#ifdef FAIRQ_TEST_WITHOUT_LIVES // so that the test of queues that take each other's place can be seen to fail
-    return queue_ >= 0 && memory->queues[queue_].table == table_ ? queue_ : -1;
-#endif
     return queue_ >= 0 && memory->queues[queue_].life == life_ ? queue_ : -1;
 }
 
