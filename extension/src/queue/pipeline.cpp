@@ -267,7 +267,7 @@ bool step(Run run, core::Budget &budget) {
 template <class Take>
 bool take_steps(core::Budget &budget, Take &&take) {
     bool any = false, goes_on = true;
-    while (goes_on && !budget.spent(pg::monotonic_now())) {
+    do {
         pg::check_interrupts();
         pg::Rows const taken = take();
         if (taken.empty())
@@ -277,7 +277,7 @@ bool take_steps(core::Budget &budget, Take &&take) {
         auto const error = pg::try_subtransaction([&] { goes_on = step(run, budget); });
         if (error)
             note_failure(Chore::advance, Subject::run, {run.id}, *error);
-    }
+    } while (goes_on && !budget.spent(pg::monotonic_now()));
     return any;
 }
 
@@ -292,7 +292,9 @@ void job_ended(int64 run, const pg::Value &error, bool claimed) {
     if (!noted || IsolationUsesXactSnapshot())
         return;
     core::Budget budget = budget_of_call(core::kRunStep);
-    take_steps(budget, [&] { return pg::execute(kTakeRun, {pg::of(run), pg::of(any_failures()), now}); });
+    take_steps(budget, [&] {
+        return pg::execute(kTakeRun, {pg::of(run), pg::of(any_failures()), pg::of_time(pg::now())});
+    });
 }
 
 // The runs whose stage may be finished. At stricter isolation levels all of them: the snapshot may be too old to tell.

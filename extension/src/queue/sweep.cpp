@@ -157,7 +157,7 @@ private:
 
 PutBack put_back_some(StaleLeases &stale, core::Budget &budget, Noted noted) {
     PutBack done;
-    while (!stale.at_end() && !budget.spent(pg::monotonic_now())) {
+    do {
         pg::check_interrupts();
         int64 const began = pg::monotonic_now();
         std::vector<Lease> const leases = stale.next(noted);
@@ -168,7 +168,7 @@ PutBack put_back_some(StaleLeases &stale, core::Budget &budget, Noted noted) {
         done.ended += some.ended;
         if (some.jobs == 0)
             budget.used(0, began, pg::monotonic_now());
-    }
+    } while (!stale.at_end() && !budget.spent(pg::monotonic_now()));
     return done;
 }
 
