@@ -14,7 +14,7 @@ CREATE VIEW planned AS
            coalesce(bool_or(ident ~ 'INTO public.job_leases'), false) AS begin_lease,
            coalesce(bool_or(ident ~ '^\s*DELETE FROM public.job_leases'), false) AS end_lease,
            coalesce(bool_or(ident ~ 'WITH due AS'), false) AS promote,
-           coalesce(bool_or(ident ~ 'FROM public.pipeline_runs WHERE advanced_at'), false) AS advance
+           coalesce(bool_or(ident ~ 'FROM public.pipeline_runs r WHERE advanced_at'), false) AS advance
       FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource';
 
 -- Jobs of all sorts, through their whole life. Their rows in history are those that were locked; ids come in order; the

@@ -32,6 +32,7 @@ SELECT tenant_id, count(*) FROM claim_queued_jobs('w', 50, 50) GROUP BY 1 ORDER 
 SELECT * FROM failing;
 SELECT why('a', '7');
 -- Until the next try comes, it costs no try; each failure doubles the pause.
+UPDATE housekeeping_failures SET retry_at = now() + interval '1 hour';
 SELECT count(*) FROM claim_queued_jobs('w', 50, 50);
 SELECT which, failures FROM failing;
 CALL retry_now();

@@ -67,35 +67,6 @@ SELECT count(*) FROM job_live WHERE status = 'scheduled';
 CALL work(400);
 SELECT count(*) FROM job_live WHERE status <> 'locked';
 
------------------------------------------------------------------------------------------------- one session for each claim
--- The successor of the last job but ten of 130 keys can go; the others wait. A sweep looks at a hundred keys.
-TRUNCATE job_live, job_leases RESTART IDENTITY;
-SELECT count(*) FROM enqueue_jobs(array_fill('acme'::text, ARRAY[260]), 'mail',
-    concurrency_keys => (SELECT array_agg('key-' || to_char(1 + n % 130, 'FM000') ORDER BY n) FROM generate_series(0, 259) n));
-SELECT count(*) FROM claim_queued_jobs('long', 260, 260);
-SELECT count(*) FROM job_live WHERE parked_position IS NOT NULL;
-DELETE FROM job_live WHERE held_key = 'key-120';
-CREATE TABLE got (id bigint);
-\c
-SELECT pg_sleep(1.1);
-INSERT INTO got SELECT id FROM claim_queued_jobs('w', 10);
-\c
-SELECT pg_sleep(1.1);
-INSERT INTO got SELECT id FROM claim_queued_jobs('w', 10);
-\c
-SELECT pg_sleep(1.1);
-INSERT INTO got SELECT id FROM claim_queued_jobs('w', 10);
-\c
-SELECT pg_sleep(1.1);
-INSERT INTO got SELECT id FROM claim_queued_jobs('w', 10);
-\c
-SELECT pg_sleep(1.1);
-INSERT INTO got SELECT id FROM claim_queued_jobs('w', 10);
-\c
-SELECT pg_sleep(1.1);
-INSERT INTO got SELECT id FROM claim_queued_jobs('w', 10);
-SELECT concurrency_key FROM got JOIN job_live USING (id);
-
 ------------------------------------------------------------------------------------------------ a caller with little time
 -- Each job takes 20 ms to put back, all of them longer than a statement may take. Nevertheless every claim succeeds, and all
 -- jobs come back; what is called for this alone ends in its time, too.
@@ -118,7 +89,6 @@ SELECT count(*) FROM job_live WHERE locked_by = 'dies';
 
 DROP TRIGGER be_slow ON job_live;
 DROP FUNCTION be_slow;
-DROP TABLE got;
 DROP PROCEDURE work, die;
 SET client_min_messages = warning;
 DROP EXTENSION fairq CASCADE;

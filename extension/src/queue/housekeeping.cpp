@@ -69,14 +69,14 @@ bool sweep_is_due(OnlyTenants only) {
 // Moves due jobs into their lanes.
 class Promotion {
 public:
-    Promotion(TimestampTz now, TimestampTz from, OnlyTenants only)
-        : now_(pg::of_time(now)), from_(pg::of_time(from)), only_(only) {}
+    Promotion(TimestampTz from, OnlyTenants only) : from_(pg::of_time(from)), only_(only) {}
 
     // All of a chunk at once; if that fails, apart. Returns how many, and whether there were fewer than asked for.
     int64 run(core::Budget &budget, bool &all) {
         int const most = budget.chunk();
         int64 const began = pg::monotonic_now();
         int64 moved = 0;
+        now_ = pg::of_time(pg::now()); // later than what the last chunk has noted
         auto const error = pg::try_subtransaction(
             [&] { moved = count_into_lanes(execute(kPromote, kPromoteOfTenants, most)); });
         if (error)
@@ -104,7 +104,8 @@ private:
                 same);
     }
 
-    pg::Value const now_, from_;
+    pg::Value now_;
+    pg::Value const from_;
     OnlyTenants only_;
 };
 
@@ -117,15 +118,15 @@ void promote(const HousekeepingRequest &request, Housekept &done) {
     pg::with_spi([&] {
         core::Budget budget =
             request.in_bulk ? budget_of_tick(request.max_jobs) : budget_of_call(request.max_jobs);
-        Promotion promotion(now, *from, request.only_tenants);
+        Promotion promotion(*from, request.only_tenants);
         bool all = false;
-        while (!all && !budget.spent(pg::monotonic_now())) {
+        do {
             pg::check_interrupts();
             int64 const moved = promotion.run(budget, all);
             done.promoted += moved;
             if (moved == 0)
                 break;
-        }
+        } while (!all && !budget.spent(pg::monotonic_now()));
         done.more_due = !all && done.promoted > 0;
     });
 }

@@ -25,17 +25,17 @@ SELECT count(*)::integer, EXISTS (SELECT FROM lease) AND NOT EXISTS (SELECT FROM
 const pg::Statement kLockLease{pg::Plan::pinned,
     "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", {INT8OID}};
 
-// tokens, ids and numbers of leases, side by side; behind which id, how many, anything to pass over?, now → id, out of
-// attempts?, load test?, tenant, concurrency key, run, place, number of the lease, size of the payload. Locks the jobs,
+// tokens, ids and numbers of leases, side by side; behind which of them, how many, anything to pass over?, now → id, out of
+// attempts?, load test?, tenant, concurrency key, run, place, number of the lease, size of the payload, which of them. Locks the jobs,
 // and passes over those that another transaction is finishing
 const pg::Statement kJobsOfLeases{pg::Plan::pinned, R"(
 SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id,
-       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(, a.lease, pg_column_size(j.payload)
-  FROM unnest($1, $2, $3) AS a (token, id, lease) JOIN @job_live j ON j.id = a.id AND j.lock_token = a.token
- WHERE a.id > $4 AND )" FAIRQ_NOT_PASSED_OVER("job", "j.id", "$6", "$7") R"(
- ORDER BY a.id LIMIT $5 FOR UPDATE OF j SKIP LOCKED)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8OID, INT4OID, BOOLOID, TIMESTAMPTZOID}};
+       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(, a.lease, pg_column_size(j.payload), a.n
+  FROM unnest($1, $2, $3) WITH ORDINALITY AS a (token, id, lease, n) JOIN @job_live j ON j.id = a.id AND j.lock_token = a.token
+ WHERE a.n > $4 AND )" FAIRQ_NOT_PASSED_OVER("job", "j.id", "$6", "$7") R"(
+ ORDER BY a.n LIMIT $5 FOR UPDATE OF j SKIP LOCKED)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8OID, INT4OID, BOOLOID, TIMESTAMPTZOID}};
 struct HeldJobRow {
-    enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place, lease, payload };
+    enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place, lease, payload, number };
 };
 
 // ids, errors, now → id
@@ -119,7 +119,7 @@ public:
         if (jobs.size() < static_cast<size_t>(most))
             tokens_.clear(), ids_.clear(), numbers_.clear();
         else
-            behind_ = jobs.back().id;
+            behind_ = rows.int64_at(rows.size() - 1, HeldJobRow::number);
         leave_busy_runs(jobs);
         return jobs;
     }
@@ -247,7 +247,8 @@ PutBack put_back(const std::vector<Lease> &leases, core::Budget &budget, Noted n
     PutBack done;
     HeldJobs held(leases, noted);
     Apart apart(Chore::reclaim, Subject::job, budget);
-    while (!held.at_end() && !budget.spent(pg::monotonic_now())) {
+    // One chunk in any case: a bound that is too small for a look must not keep all work from being done.
+    do {
         pg::check_interrupts();
         int64 const began = pg::monotonic_now();
         int64 jobs = 0;
@@ -258,7 +259,7 @@ PutBack put_back(const std::vector<Lease> &leases, core::Budget &budget, Noted n
                     [](auto const &job) { return job.id; });
         budget.used(static_cast<int>(jobs), began, pg::monotonic_now());
         done.jobs += jobs;
-    }
+    } while (!held.at_end() && !budget.spent(pg::monotonic_now()));
     Ids tokens;
     for (Lease const &lease : leases)
         tokens.push_back(lease.token);

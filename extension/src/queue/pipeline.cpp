@@ -263,21 +263,21 @@ bool step(Run run, core::Budget &budget) {
     return moved > 0;
 }
 
-// Takes steps of a run that `take` locks, as many as the budget allows. What fails undoes no more than a step.
+// Takes steps of runs that `take` locks, as many as the budget allows. at: the run that it is at. The lock and the update
+// of a run have to be of one transaction level: an enqueue into the run waits for the lock until the update has committed.
 template <class Take>
-bool take_steps(core::Budget &budget, Take &&take) {
+bool take_steps(core::Budget &budget, int64 &at, Take &&take) {
     bool any = false, goes_on = true;
-    while (goes_on && !budget.spent(pg::monotonic_now())) {
+    do {
         pg::check_interrupts();
         pg::Rows const taken = take();
         if (taken.empty())
             break;
         Run const run(taken);
+        at = run.id;
         any = true;
-        auto const error = pg::try_subtransaction([&] { goes_on = step(run, budget); });
-        if (error)
-            note_failure(Chore::advance, Subject::run, {run.id}, *error);
-    }
+        goes_on = step(run, budget);
+    } while (goes_on && !budget.spent(pg::monotonic_now()));
     return any;
 }
 
@@ -292,7 +292,9 @@ void job_ended(int64 run, const pg::Value &error, bool claimed) {
     if (!noted || IsolationUsesXactSnapshot())
         return;
     core::Budget budget = budget_of_call(core::kRunStep);
-    take_steps(budget, [&] { return pg::execute(kTakeRun, {pg::of(run), pg::of(any_failures()), now}); });
+    take_steps(budget, run, [&] {
+        return pg::execute(kTakeRun, {pg::of(run), pg::of(any_failures()), pg::of_time(pg::now())});
+    });
 }
 
 // The runs whose stage may be finished. At stricter isolation levels all of them: the snapshot may be too old to tell.
@@ -368,10 +370,17 @@ bool advance_runs(int max_jobs, OnlyTenants only) {
         return false;
     return pg::with_spi([&] {
         core::Budget budget = budget_of_call(max_jobs);
-        return take_steps(budget, [&] {
-            return pg::execute(kNextRun, {pg::of_time(*from), array_of(only), pg::of(any_failures()),
-                                          pg::of_time(pg::now())});
+        int64 at = 0;
+        bool any = false;
+        auto const error = pg::try_subtransaction([&] {
+            any = take_steps(budget, at, [&] {
+                return pg::execute(kNextRun, {pg::of_time(*from), array_of(only), pg::of(any_failures()),
+                                              pg::of_time(pg::now())});
+            });
         });
+        if (error && at != 0)
+            note_failure(Chore::advance, Subject::run, {at}, *error);
+        return any && !error;
     });
 }
 

@@ -113,10 +113,12 @@ public:
             Ids const tokens = look(part, before, after);
             return leases_of(pg::execute(kLockStaleLeases, {pg::of(tokens), before, after, any, now}));
         }
+        // A call for a number of jobs leaves the leases that it does not need to other such calls.
+        int const most = noted == Noted::tried ? 1 : kLeasesAtOnce;
         std::vector<Lease> leases = leases_of(
             pg::execute(kStaleLeases, {pg::of_time(part.to), pg::of_time(part.locked_at), pg::of(part.token),
-                                       before, after, pg::of(int32{kLeasesAtOnce}), any, now}));
-        if (leases.size() < kLeasesAtOnce)
+                                       before, after, pg::of(int32{most}), any, now}));
+        if (leases.size() < static_cast<size_t>(most))
             ++part_;
         else
             part.locked_at = leases.back().locked_at, part.token = leases.back().token;
@@ -157,7 +159,7 @@ private:
 
 PutBack put_back_some(StaleLeases &stale, core::Budget &budget, Noted noted) {
     PutBack done;
-    while (!stale.at_end() && !budget.spent(pg::monotonic_now())) {
+    do {
         pg::check_interrupts();
         int64 const began = pg::monotonic_now();
         std::vector<Lease> const leases = stale.next(noted);
@@ -168,7 +170,7 @@ PutBack put_back_some(StaleLeases &stale, core::Budget &budget, Noted noted) {
         done.ended += some.ended;
         if (some.jobs == 0)
             budget.used(0, began, pg::monotonic_now());
-    }
+    } while (!stale.at_end() && !budget.spent(pg::monotonic_now()));
     return done;
 }
 

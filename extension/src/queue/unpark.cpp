@@ -137,7 +137,7 @@ Place random_key() {
 
 // Searches the keys of all tenants, or of one tenant. Returns whether it has found the last one.
 bool unpark_keys(Place &place, const std::string *tenant, core::Budget &budget, int64 &unparked) {
-    while (!budget.spent(pg::monotonic_now())) {
+    do {
         pg::check_interrupts();
         ParkedKeys const keys = parked_keys(place, kKeysAtOnce, tenant);
         unparked += static_cast<int64>(keys.free.size());
@@ -145,7 +145,7 @@ bool unpark_keys(Place &place, const std::string *tenant, core::Budget &budget, 
         place = keys.last;
         if (keys.found < kKeysAtOnce)
             return true;
-    }
+    } while (!budget.spent(pg::monotonic_now()));
     return false;
 }
 
@@ -207,7 +207,7 @@ int64 unpark_jobs(const Ids &jobs) {
 
 // The jobs of one type, of all tenants or of one, behind a position. Returns whether it has found the last one.
 bool unpark_type(Place &place, const std::string *tenant, core::Budget &budget, int64 &unparked) {
-    while (!budget.spent(pg::monotonic_now())) {
+    do {
         pg::check_interrupts();
         int const most = budget.chunk();
         int64 const began = pg::monotonic_now();
@@ -226,7 +226,7 @@ bool unpark_type(Place &place, const std::string *tenant, core::Budget &budget, 
         budget.used(static_cast<int>(jobs.size()), began, pg::monotonic_now());
         if (jobs.size() < static_cast<size_t>(most))
             return true;
-    }
+    } while (!budget.spent(pg::monotonic_now()));
     return false;
 }
 
