@@ -21,6 +21,7 @@ int backoff_max_ms = 60 * 60 * 1000;
 int max_payload_bytes = 16 * 1024 * 1024;
 int jobs_per_worker = 50;
 int tenant_cap = 25;
+int days_ahead = 3;
 bool claims_are_async = true;
 
 constexpr int kDayMs = 24 * 60 * 60 * 1000;
@@ -39,6 +40,10 @@ const Setting kSettings[] = {
      1, 10000, 0},
     {"fairq.tick_tenant_cap", "How many jobs of one tenant a tick claims at most, over all its workers.",
      &tenant_cap, 1, 1000000, 0},
+    {"fairq.history_days_ahead",
+     "For how many days ahead ticks and the housekeeping of claims make partitions of job_history (0: they "
+     "make none).",
+     &days_ahead, 0, 366, 0},
 };
 
 } // namespace
@@ -73,6 +78,9 @@ int tick_jobs_per_worker() {
 }
 int tick_tenant_cap() {
     return tenant_cap;
+}
+int history_days_ahead() {
+    return days_ahead;
 }
 bool async_claims() {
     return claims_are_async;

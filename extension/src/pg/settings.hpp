@@ -13,6 +13,7 @@ std::int64_t backoff_max();     // microseconds
 std::size_t max_payload_size(); // bytes
 int tick_jobs_per_worker();
 int tick_tenant_cap();
+int history_days_ahead();
 bool async_claims();
 
 } // namespace fairq::pg::settings

@@ -53,7 +53,8 @@ struct LockJob {
     enum Column { status = 1, attempts, max_attempts, load_test, lock_token, tenant, concurrency_key, run, place };
 };
 
-const pg::Statement kIsInHistory{pg::Plan::pinned, "SELECT FROM @job_history WHERE id = $1 LIMIT 1", {INT8OID}};
+// id, since when
+const pg::Statement kIsInHistory{pg::Plan::by_values, "SELECT FROM @job_history WHERE id = $1 AND finished_at >= $2 LIMIT 1", {INT8OID, TIMESTAMPTZOID}};
 
 // id, due, error, now
 const pg::Statement kBackOff{pg::Plan::pinned, R"(
@@ -101,15 +102,15 @@ struct Release : Moves {
     enum Column { concurrency_keys = last_place + 1 };
 };
 
-// tenant or NULL, type or NULL, how many, now → a row for each tenant and priority: also its name, the first and the
-// last place
-const pg::Statement kRedrive{pg::Plan::pinned, R"(
+// tenant or NULL, type or NULL, how many, now, since when they are dead → a row for each tenant and priority: also its
+// name, the first and the last place
+const pg::Statement kRedrive{pg::Plan::by_values, R"(
 WITH picked AS (
     SELECT id FROM @job_history
-     WHERE status = 'dead' AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2)
+     WHERE status = 'dead' AND finished_at >= $5 AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2)
      ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 ), gone AS (
-    DELETE FROM @job_history h USING picked p WHERE h.id = p.id AND h.status = 'dead' RETURNING h.*
+    DELETE FROM @job_history h USING picked p WHERE h.id = p.id AND h.status = 'dead' AND h.finished_at >= $5 RETURNING h.*
 ), moved AS (
     INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
                            idempotency_key, concurrency_key, run_id, stage, last_error, created_at, updated_at, position)
@@ -120,7 +121,7 @@ WITH picked AS (
 )
 SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
   FROM moved GROUP BY tenant_id, priority
-)" FAIRQ_SWALLOWED("gone", "moved"), {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
+)" FAIRQ_SWALLOWED("gone", "moved"), {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 // clang-format on
 
@@ -166,7 +167,7 @@ std::optional<LockedJob> lock_job(int64 id) {
 }
 
 bool is_in_history(int64 id) {
-    return !pg::execute(kIsInHistory, {pg::of(id)}).empty();
+    return !pg::execute(kIsInHistory, {pg::of(id), since_recently()}).empty();
 }
 
 // The job is dead or cancelled, so its pipeline run fails.
@@ -189,6 +190,7 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
 }
 
 CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, TimestampTz now) {
+    ensure_partition();
     pg::Rows const rows = pg::execute(kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
     CompletedJobs completed;
     for (size_t row = 0; row < rows.size(); ++row) {
@@ -225,6 +227,7 @@ CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
 } // namespace
 
 Ids move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error) {
+    ensure_partition();
     pg::Rows const rows =
         pg::execute(kMoveToHistory, {pg::of(jobs), pg::of(std::string_view(core::name_of(status))), error,
                                      pg::of_time(pg::now())});
@@ -322,10 +325,10 @@ bool cancel(int64 job_id) {
     });
 }
 
-int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
+int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs, TimestampTz dead_since) {
     return pg::with_spi([&] {
-        pg::Rows const moves =
-            pg::execute(kRedrive, {tenant, job_type, pg::of(int32{max_jobs}), pg::of_time(pg::now())});
+        pg::Rows const moves = pg::execute(kRedrive, {tenant, job_type, pg::of(int32{max_jobs}),
+                                                      pg::of_time(pg::now()), pg::of_time(dead_since)});
         refuse_swallowed(moves, "job_live");
         int64 const redriven = count_into_lanes(moves);
         pending_moved(moves, +1);

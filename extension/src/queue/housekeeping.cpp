@@ -45,9 +45,6 @@ WITH due AS (
      LIMIT $2
 ), )" FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, TEXTARRAYOID}};
 
-// With its argument: a call that leaves it to the default could mean another function in the same schema.
-const pg::Statement kMakePartitions{pg::Plan::open, "SELECT @make_history_partitions(3)"};
-
 // clang-format on
 
 constexpr int64 kSweepInterval = core::kSecond;
@@ -82,13 +79,14 @@ Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &aro
     if (request.in_bulk) {
         around([] { reclaim(pg::settings::lease_timeout(), core::kMaxJobsPerCall); });
         around([] { advance_runs(core::kRunStep); });
-        around([] { pg::with_spi([] { pg::execute(kMakePartitions); }); });
+        around([] { make_partitions(); });
         return done;
     }
     done.swept = sweep_is_due(request.only_tenants);
     if (done.swept) {
         around([&] { sweep(pg::settings::lease_timeout(), request.only_tenants); });
         around([&] { unpark(request.only_tenants); });
+        around([] { keep_partitions_ahead(); });
     }
     return done;
 }

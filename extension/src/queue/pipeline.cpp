@@ -155,6 +155,8 @@ struct Run {
 };
 
 void move_blocked(const Run &run, int most) {
+    if (run.failed)
+        ensure_partition();
     pg::Rows const moved = pg::execute(
         kStep, {pg::of(run.id), pg::of(int32{run.failed ? core::kMaxStage : run.stage}),
                 pg::of(run.step_stage), pg::of(run.step_priority), pg::of(run.step_id), pg::of(int32{most}),

@@ -13,7 +13,7 @@ constexpr int64 kCountPatience = 60 * USECS_PER_SEC; // the session of a count t
 struct Slot {
     Oid database, table;
     uint64 used; // number of the last use: the least recently used slot is given to another queue
-    TimestampTz housekeeping_at;
+    TimestampTz housekeeping_at, partitions_looked_at;
     LowWaterMark low_water_marks[static_cast<int>(MarkedIndex::count)];
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
@@ -34,6 +34,7 @@ static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout
 
 State *state = nullptr;
 TimestampTz own_housekeeping = 0; // when this session last did the housekeeping for itself
+TimestampTz own_look_at_partitions = 0;
 
 Size size_of_state() {
     return sizeof(State);
@@ -124,6 +125,18 @@ bool housekeeping_is_due(Oid table, TimestampTz now, int64 interval) {
         return false;
     slot.housekeeping_at = now;
     return true;
+}
+
+bool partitions_are_due(Oid table, TimestampTz now, int64 interval) {
+    auto const is_due = [&](TimestampTz &last) {
+        bool const due = now < last || now - last >= interval; // the clock may have been set back
+        last = due ? now : last;
+        return due;
+    };
+    if (!available())
+        return is_due(own_look_at_partitions);
+    pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
+    return is_due(find_or_make(table).partitions_looked_at);
 }
 
 void hasten_housekeeping(Oid table) {

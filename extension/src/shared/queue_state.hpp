@@ -25,7 +25,8 @@ void set_rotation(Oid table, std::string_view tenant);
 
 // True at most once in `interval` microseconds and in one session only: that session does the housekeeping.
 bool housekeeping_is_due(Oid table, TimestampTz now, int64 interval);
-bool own_housekeeping_is_due(TimestampTz now, int64 interval); // the same, for this session alone
+bool own_housekeeping_is_due(TimestampTz now, int64 interval);       // the same, for this session alone
+bool partitions_are_due(Oid table, TimestampTz now, int64 interval); // the same, to look at partitions
 void hasten_housekeeping(Oid table); // it is due again at once, because the last one has left work
 
 // Up to which time an index has only dead entries, and when the next full look is due (see

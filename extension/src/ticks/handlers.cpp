@@ -28,10 +28,15 @@ const pg::Statement kHandlerOwner{pg::Plan::pinned,
 
 const pg::Statement kDropHandler{pg::Plan::pinned, "DELETE FROM @job_handlers WHERE job_type = $1 AND NOT builtin", {TEXTOID}};
 
-// → type, schema, name, role (NULL: the owner); a user's row before the built-in one
+// → type, schema, name, role (NULL: the owner). load_test has a built-in handler; it is in no table, because a
+// subscription could not copy such a row to a server that has it already.
 const pg::Statement kHandlers{pg::Plan::pinned, R"(
-SELECT DISTINCT ON (job_type) job_type, handler_schema::text, handler_name::text, run_as::text
-  FROM @job_handlers ORDER BY job_type, builtin)"};
+SELECT job_type, handler_schema::text, handler_name::text, run_as::text FROM @job_handlers
+UNION ALL
+SELECT 'load_test', nspname::text, 'run_load_test_job', NULL
+  FROM pg_namespace
+ WHERE oid = (SELECT typnamespace FROM pg_type WHERE oid = pg_typeof(NULL::@job_status))
+   AND NOT EXISTS (SELECT FROM @job_handlers WHERE job_type = 'load_test'))"};
 struct HandlerRow {
     enum Column { job_type = 1, schema, name, role };
 };
