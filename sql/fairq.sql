@@ -73,8 +73,8 @@ CREATE INDEX job_live_paused_of_tenant ON @extschema@.job_live (tenant_id, job_t
 CREATE INDEX job_live_running ON @extschema@.job_live (tenant_id, id) WHERE running_since IS NOT NULL;
 CREATE INDEX job_live_run ON @extschema@.job_live (run_id, stage, priority, id) WHERE run_id IS NOT NULL;
 
--- Finished jobs, insert-only, in one partition for each day (UTC). The parent has no key, index or trigger, and the partitions
--- are no members of the extension: otherwise a dump could not be restored. make_history_partitions() makes them, with indexes.
+-- Finished jobs, insert-only, in one partition for each day (UTC). The parent has no key, index or trigger, and its partitions
+-- are no members of the extension: otherwise pg_dump fails, or the dump cannot be restored. make_history_partitions() makes them.
 CREATE TABLE @extschema@.job_history (
     id bigint NOT NULL,
     tenant_id text COLLATE "C" NOT NULL,
@@ -99,12 +99,6 @@ CREATE TABLE @extschema@.job_history (
     -- Lets the planner leave history out of every query for unfinished jobs.
     CONSTRAINT job_history_status CHECK (status >= 'completed')
 ) PARTITION BY RANGE (finished_at);
-
--- Takes the jobs of days that have no partition, so that finishing a job never fails because one is missing.
-CREATE TABLE @extschema@.job_history_default PARTITION OF @extschema@.job_history DEFAULT;
--- No two entries are the same, so deduplication would only cost time.
-CREATE INDEX job_history_default_id ON @extschema@.job_history_default (id) WITH (deduplicate_items = off);
-CREATE INDEX job_history_default_dead ON @extschema@.job_history_default (tenant_id, id) WHERE status = 'dead';
 
 -- One row for each claim: the lease on all of its jobs. locked_at never changes, so a heartbeat is a HOT update.
 CREATE TABLE @extschema@.job_leases (
@@ -290,33 +284,55 @@ CREATE TABLE @extschema@.load_test_totals (
     CONSTRAINT load_test_totals_pkey PRIMARY KEY (kind, name)
 ) WITH (fillfactor = 50);
 
--- With what the locks of tenants and keys are hashed. A role that knew it could compute which lock is whose, and find a key that
--- shares its lock with another tenant's key. The first row counts and must not change: sessions would lock different things.
--- Row security without a policy keeps it from roles that may read all tables. It is not dumped; a restore makes a new one.
-CREATE TABLE @extschema@.queue_secret (
-    secret bytea NOT NULL CHECK (octet_length(secret) = 16)
-);
-ALTER TABLE @extschema@.queue_secret ENABLE ROW LEVEL SECURITY;
-INSERT INTO @extschema@.queue_secret
-SELECT substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 16); -- 244 bits of the strong generator
-
 ------------------------------------------------------------------------------------------------ tables that sessions copy
 
--- For AFTER statement triggers on small tables of which every session keeps a copy: the sessions read the table again.
+-- For AFTER triggers on small tables of which every session keeps a copy: the sessions read the table again. Row triggers,
+-- because a subscription fires no others; ALWAYS, because a session that applies changes of another server has
+-- session_replication_role = replica.
 CREATE FUNCTION @extschema@.fairq_table_changed() RETURNS trigger
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_table_changed';
 COMMENT ON FUNCTION @extschema@.fairq_table_changed IS 'trigger: sessions that keep a copy of this table read it again';
 
-CREATE TRIGGER tenant_limits_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.tenant_limits
+CREATE TRIGGER tenant_limits_changed AFTER INSERT OR UPDATE OR DELETE ON @extschema@.tenant_limits
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.fairq_table_changed();
+CREATE TRIGGER tenant_limits_truncated AFTER TRUNCATE ON @extschema@.tenant_limits
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
-CREATE TRIGGER paused_job_types_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.paused_job_types
+CREATE TRIGGER paused_job_types_changed AFTER INSERT OR UPDATE OR DELETE ON @extschema@.paused_job_types
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.fairq_table_changed();
+CREATE TRIGGER paused_job_types_truncated AFTER TRUNCATE ON @extschema@.paused_job_types
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
-CREATE TRIGGER housekeeping_failures_changed AFTER INSERT OR DELETE OR TRUNCATE ON @extschema@.housekeeping_failures
+CREATE TRIGGER housekeeping_failures_changed AFTER INSERT OR DELETE ON @extschema@.housekeeping_failures
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.fairq_table_changed();
+CREATE TRIGGER housekeeping_failures_truncated AFTER TRUNCATE ON @extschema@.housekeeping_failures
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
-CREATE TRIGGER queue_access_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.queue_access
+CREATE TRIGGER queue_access_changed AFTER INSERT OR UPDATE OR DELETE ON @extschema@.queue_access
+    FOR EACH ROW EXECUTE FUNCTION @extschema@.fairq_table_changed();
+CREATE TRIGGER queue_access_truncated AFTER TRUNCATE ON @extschema@.queue_access
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.fairq_table_changed();
-ALTER TABLE @extschema@.queue_access ENABLE ALWAYS TRIGGER queue_access_changed;
+ALTER TABLE @extschema@.tenant_limits ENABLE ALWAYS TRIGGER tenant_limits_changed, ENABLE ALWAYS TRIGGER tenant_limits_truncated;
+ALTER TABLE @extschema@.paused_job_types ENABLE ALWAYS TRIGGER paused_job_types_changed, ENABLE ALWAYS TRIGGER paused_job_types_truncated;
+ALTER TABLE @extschema@.queue_access ENABLE ALWAYS TRIGGER queue_access_changed, ENABLE ALWAYS TRIGGER queue_access_truncated;
+ALTER TABLE @extschema@.housekeeping_failures ENABLE ALWAYS TRIGGER housekeeping_failures_changed, ENABLE ALWAYS TRIGGER housekeeping_failures_truncated;
+
+-- A publication FOR ALL TABLES refuses to delete rows of a table that has neither a primary key nor this.
+ALTER TABLE @extschema@.job_history REPLICA IDENTITY FULL;
+ALTER TABLE @extschema@.tenant_pending REPLICA IDENTITY FULL;
+ALTER TABLE @extschema@.queue_access REPLICA IDENTITY FULL;
+
+------------------------------------------------------------------------------------------------ what would break dumps
+
+-- A dump has the rows of the extension's tables, but not their definitions: those come from this script. No SET clause: it looks
+-- up the names in the command as the command will.
+CREATE FUNCTION @extschema@.fairq_check_ddl() RETURNS event_trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'fairq_check_ddl';
+COMMENT ON FUNCTION @extschema@.fairq_check_ddl IS
+    'event trigger: refuses (JQ018) a column on a table of fairq, an index on the parent of job_history, and a new name of the schema: a dump could not be restored, or no function would work';
+CREATE EVENT TRIGGER fairq_check_ddl ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'CREATE INDEX', 'ALTER SCHEMA')
+    EXECUTE FUNCTION @extschema@.fairq_check_ddl();
+
+------------------------------------------------------------------------------------------------ swallowed rows
 
 -- Raised when a trigger or a rule that is not ours has swallowed a row: what the call would return after that would be untrue.
 CREATE FUNCTION @extschema@.refuse_swallowed_row(place text) RETURNS void
@@ -408,11 +424,18 @@ AS 'MODULE_PATHNAME', 'fairq_create_pipeline_run';
 COMMENT ON FUNCTION @extschema@.create_pipeline_run IS
     'makes a run and returns its id, for run_id and stage of enqueue_job(s). Stage 1 is the current one at the start and needs a job; a stage begins when all jobs of the one before have completed, numbers without jobs are skipped; a dead or cancelled job fails the run. A run whose known jobs have all completed is completed: enqueue all of them in one transaction, or the latest stage first';
 
+-- A query of job_queue would read every partition of job_history.
+CREATE FUNCTION @extschema@.fairq_read_job(job_id bigint) RETURNS SETOF @extschema@.job_queue
+LANGUAGE c ROWS 1 SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_read_job';
+COMMENT ON FUNCTION @extschema@.fairq_read_job IS 'one job, unfinished or finished in the last 30 days: what INSERT INTO job_queue returns';
+
 CREATE FUNCTION @extschema@.job_queue_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     new_id bigint;
+    job @extschema@.job_queue;
 BEGIN
     IF NEW.id IS NOT NULL OR NEW.attempts IS NOT NULL OR NEW.locked_by IS NOT NULL OR NEW.locked_at IS NOT NULL
        OR NEW.lock_token IS NOT NULL OR NEW.last_error IS NOT NULL OR NEW.created_at IS NOT NULL
@@ -425,7 +448,11 @@ BEGIN
         NEW.tenant_id, NEW.job_type, coalesce(NEW.payload, '{}'), coalesce(NEW.priority, 0::smallint)::integer, NEW.run_at,
         NEW.idempotency_key, NEW.concurrency_key, coalesce(NEW.max_attempts, 5), coalesce(NEW.timeout, '5 minutes'),
         NEW.run_id, NEW.stage);
-    SELECT * INTO NEW FROM @extschema@.job_queue q WHERE q.id = new_id;
+    SELECT * INTO job FROM @extschema@.fairq_read_job(new_id);
+    IF FOUND THEN
+        RETURN job;
+    END IF;
+    NEW.id := new_id; -- the job with this idempotency key has finished long ago
     RETURN NEW;
 END
 $$;
@@ -518,12 +545,16 @@ AS 'MODULE_PATHNAME', 'fairq_cancel_job';
 COMMENT ON FUNCTION @extschema@.cancel_job IS
     'cancels an unfinished job (a running one loses its lease) and returns true; false when it has finished already';
 
-CREATE FUNCTION @extschema@.redrive_dead_jobs(tenant_id text DEFAULT NULL, job_type text DEFAULT NULL, max_jobs integer DEFAULT 1000)
+CREATE FUNCTION @extschema@.redrive_dead_jobs(
+    tenant_id text DEFAULT NULL,
+    job_type text DEFAULT NULL,
+    max_jobs integer DEFAULT 1000,
+    died_within interval DEFAULT '30 days')
 RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'fairq_redrive_dead_jobs';
 COMMENT ON FUNCTION @extschema@.redrive_dead_jobs IS
-    'queues dead jobs again with all their attempts, oldest id first; NULL means any tenant, any type; returns how many, fewer when statement_timeout leaves no time for more; a failed pipeline run stays failed';
+    'queues dead jobs again with all their attempts, oldest id first; NULL means any tenant, any type; looks at the jobs that died within the interval; returns how many, fewer when statement_timeout leaves no time for more; a failed pipeline run stays failed';
 
 ------------------------------------------------------------------------------------------------ the API: limits
 
@@ -591,47 +622,142 @@ AS 'MODULE_PATHNAME', 'fairq_run_job_queue_ticks';
 COMMENT ON PROCEDURE @extschema@.run_job_queue_ticks IS
     'starts a tick every so often until during has passed, committing between them: for schedulers that know minutes only';
 
--- Makes the partitions of today and of the next days_ahead days. A day that has rows in the default partition already stays there.
--- While the default partition is large, no partition is made: attaching one would scan it under an exclusive lock.
+CREATE FUNCTION @extschema@.fairq_is_thinning_out() RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_constraint
+                    WHERE conrelid = to_regclass('@extschema@.job_history_default') AND conname = 'thinning_out');
+END
+$$;
+COMMENT ON FUNCTION @extschema@.fairq_is_thinning_out IS
+    'whether make_history_partitions has begun to take days out of a large default partition: the next call goes on';
+
+-- Makes the partition of one day (UTC), and moves the rows there that the default partition has of it. A new partition gets the
+-- indexes of the default partition. false: the table is there already, or another partition has a part of the day.
+CREATE FUNCTION @extschema@.fairq_make_partition(day date) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    partition_name constant text := 'job_history_' || to_char(day, 'YYYYMMDD');
+    first_moment constant timestamptz := day::timestamp AT TIME ZONE 'UTC';
+    next_day constant timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+    is_thinning_out constant boolean := @extschema@.fairq_is_thinning_out();
+BEGIN
+    IF to_regclass(format('%s.%I', '@extschema@', partition_name)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE %1$s.%2$I (LIKE %1$s.job_history_default INCLUDING ALL)', '@extschema@', partition_name);
+    EXECUTE format('ALTER TABLE %s.%I REPLICA IDENTITY FULL', '@extschema@', partition_name);
+    IF is_thinning_out THEN
+        EXECUTE format('ALTER TABLE %s.%I DROP CONSTRAINT thinning_out', '@extschema@', partition_name);
+    END IF;
+    EXECUTE format('WITH moved AS (DELETE FROM %1$s.job_history_default WHERE finished_at >= $1 AND finished_at < $2 RETURNING *)
+                    INSERT INTO %1$s.%2$I SELECT * FROM moved', '@extschema@', partition_name)
+      USING first_moment, next_day;
+    IF is_thinning_out THEN
+        ALTER TABLE @extschema@.job_history_default VALIDATE CONSTRAINT thinning_out;
+    END IF;
+    EXECUTE format('ALTER TABLE %1$s.job_history ATTACH PARTITION %1$s.%2$I FOR VALUES FROM (%3$L) TO (%4$L)',
+                   '@extschema@', partition_name, first_moment, next_day);
+    RETURN true;
+EXCEPTION WHEN invalid_object_definition THEN -- "would overlap partition"
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.fairq_make_partition IS 'makes the partition of one day: a part of make_history_partitions';
+
+-- One step of taking days out of a default partition that is large: whoever attaches a partition scans it under an exclusive
+-- lock, unless a CHECK says that no row of it belongs there. The first step adds such a CHECK, of days on which no job
+-- finishes now: from the day after tomorrow on, so that no further day begins in the default partition, and later of days that
+-- are over. The second step, in a transaction of its own, moves the rows and validates the CHECK (meanwhile other sessions read
+-- and write), and attaches.
+CREATE FUNCTION @extschema@.fairq_thin_out_default(days_ahead integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
+AS $$
+DECLARE
+    first_day date;
+    last_day date;
+    made integer := 0;
+BEGIN
+    SELECT split_part(description, ' to ', 1)::date, split_part(description, ' to ', 2)::date INTO first_day, last_day
+      FROM pg_constraint c, obj_description(c.oid, 'pg_constraint') AS description
+     WHERE conrelid = '@extschema@.job_history_default'::regclass AND conname = 'thinning_out';
+    IF FOUND THEN
+        FOR day IN 0 .. last_day - first_day LOOP
+            made := made + @extschema@.fairq_make_partition(first_day + day)::integer;
+        END LOOP;
+        ALTER TABLE @extschema@.job_history_default DROP CONSTRAINT thinning_out;
+        RETURN made;
+    END IF;
+    SELECT min(day), max(day) INTO first_day, last_day
+      FROM generate_series(2, days_ahead) AS ahead, date(current_date + ahead) AS day
+     WHERE to_regclass(format('%s.%I', '@extschema@', 'job_history_' || to_char(day, 'YYYYMMDD'))) IS NULL;
+    IF first_day IS NULL THEN
+        -- The day of any row: that of the first one is found at once. An hour, for calls that began on the day before.
+        SELECT date(finished_at) INTO first_day FROM @extschema@.job_history_default LIMIT 1;
+        IF first_day IS NULL OR first_day >= date(now() - interval '1 hour') THEN
+            RETURN 0;
+        END IF;
+        last_day := first_day;
+    END IF;
+    EXECUTE format('ALTER TABLE %s.job_history_default ADD CONSTRAINT thinning_out CHECK (finished_at < %L OR finished_at >= %L) NOT VALID',
+                   '@extschema@', first_day::timestamptz, (last_day + 1)::timestamptz);
+    EXECUTE format('COMMENT ON CONSTRAINT thinning_out ON %s.job_history_default IS %L',
+                   '@extschema@', first_day || ' to ' || last_day);
+    RETURN 0;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.fairq_thin_out_default IS
+    'one step of taking days out of a large default partition: a part of make_history_partitions';
+
+-- Makes the partitions of today and of the next days_ahead days, and those of the days that have rows in the default partition.
 CREATE FUNCTION @extschema@.make_history_partitions(days_ahead integer DEFAULT 3)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' SET timezone = 'UTC' SET datestyle = 'ISO, YMD'
 AS $$
 DECLARE
-    today constant timestamp := date_trunc('day', now() AT TIME ZONE 'UTC');
-    first_day timestamptz;
-    next_day timestamptz;
-    partition_name text;
+    large constant bigint := 16 * 1024 * 1024; -- as much is scanned in some 20 ms
+    bytes bigint;
+    day date;
     made integer := 0;
 BEGIN
     IF days_ahead IS NULL OR days_ahead NOT BETWEEN 0 AND 366 THEN
         RAISE EXCEPTION 'days_ahead is %', coalesce(days_ahead::text, 'NULL')
             USING ERRCODE = 'JQ007', HINT = 'Give a number of days from 0 to 366.';
     END IF;
-    IF to_regclass(format('%s.%I', '@extschema@', 'job_history_' || to_char(today + days_ahead * interval '1 day', 'YYYYMMDD')))
-       IS NOT NULL OR pg_relation_size('@extschema@.job_history_default') > 16 * 1024 * 1024 THEN
+    IF to_regclass(format('%s.%I', '@extschema@', 'job_history_' || to_char(current_date + days_ahead, 'YYYYMMDD'))) IS NOT NULL
+       AND pg_relation_size(to_regclass('@extschema@.job_history_default')) = 0 THEN
         RETURN 0;
     END IF;
-    FOR day IN 0 .. days_ahead LOOP
-        first_day := (today + day * interval '1 day') AT TIME ZONE 'UTC';
-        next_day := (today + (day + 1) * interval '1 day') AT TIME ZONE 'UTC';
-        partition_name := 'job_history_' || to_char(today + day * interval '1 day', 'YYYYMMDD');
-        CONTINUE WHEN to_regclass(format('%s.%I', '@extschema@', partition_name)) IS NOT NULL
-            OR EXISTS (SELECT FROM @extschema@.job_history_default WHERE finished_at >= first_day AND finished_at < next_day);
-        EXECUTE format('CREATE TABLE %1$s.%2$I (LIKE %1$s.job_history INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
-                       '@extschema@', partition_name);
-        EXECUTE format('CREATE INDEX ON %s.%I (id) WITH (deduplicate_items = off)', '@extschema@', partition_name);
-        EXECUTE format('CREATE INDEX ON %s.%I (tenant_id, id) WHERE status = ''dead''', '@extschema@', partition_name);
-        EXECUTE format('ALTER TABLE %1$s.job_history ATTACH PARTITION %1$s.%2$I FOR VALUES FROM (%3$L) TO (%4$L)',
-                       '@extschema@', partition_name, first_day, next_day);
-        made := made + 1;
+    LOCK TABLE ONLY @extschema@.job_history IN SHARE UPDATE EXCLUSIVE MODE; -- one session at a time
+    -- Takes the jobs of days that have no partition, so that finishing a job never fails because one is missing. No two entries
+    -- of its indexes are the same, so deduplication would only cost time.
+    IF to_regclass('@extschema@.job_history_default') IS NULL THEN
+        CREATE TABLE @extschema@.job_history_default PARTITION OF @extschema@.job_history DEFAULT;
+        ALTER TABLE @extschema@.job_history_default REPLICA IDENTITY FULL;
+        CREATE INDEX job_history_default_id ON @extschema@.job_history_default (id) WITH (deduplicate_items = off);
+        CREATE INDEX job_history_default_dead ON @extschema@.job_history_default (tenant_id, id) WHERE status = 'dead';
+    END IF;
+    bytes := pg_relation_size('@extschema@.job_history_default');
+    IF @extschema@.fairq_is_thinning_out()
+       OR (bytes > large AND EXISTS (SELECT FROM @extschema@.job_history_default)) THEN
+        RETURN @extschema@.fairq_thin_out_default(days_ahead);
+    END IF;
+    LOCK TABLE @extschema@.job_history_default IN ACCESS EXCLUSIVE MODE;
+    FOR day IN SELECT date(finished_at) FROM @extschema@.job_history_default
+               UNION SELECT current_date + ahead FROM generate_series(0, days_ahead) AS ahead ORDER BY 1 LOOP
+        made := made + @extschema@.fairq_make_partition(day)::integer;
     END LOOP;
+    IF bytes > 0 AND NOT EXISTS (SELECT FROM @extschema@.job_history_default) THEN
+        TRUNCATE @extschema@.job_history_default; -- so that the next call need not look
+    END IF;
     RETURN made;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.make_history_partitions IS
-    'makes the daily partitions of job_history ahead of time (every tick does); returns how many it made';
+    'makes the daily partitions of job_history ahead of time, and moves rows out of the default partition (ticks and the housekeeping of claims do); returns how many it made. While the default partition is larger than 16 MB a call does one step; call it again';
 
 ------------------------------------------------------------------------------------------------ the API: access
 
@@ -662,7 +788,9 @@ AS $$
       JOIN @extschema@.queue_capabilities c
         ON (c.capability = a.capability OR (c.capability = 'monitor' AND a.capability = 'operator'))
        AND (a.tenant_id IS NULL OR NOT c.for_all)
-      LEFT JOIN (pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+      LEFT JOIN (pg_proc p
+                 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+                 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND e.extname = 'fairq')
         ON p.pronamespace = '@extschema@'::regnamespace AND p.proname = c.object
      WHERE a.role = of_role AND (c.privilege <> 'EXECUTE' OR p.oid IS NOT NULL)
 $$;
@@ -824,8 +952,6 @@ BEGIN
     END IF;
 END
 $$;
-INSERT INTO @extschema@.job_handlers
-SELECT 'load_test', nspname, 'run_load_test_job', NULL, true FROM pg_namespace WHERE oid = '@extschema@'::regnamespace;
 
 CREATE FUNCTION @extschema@.seed_load_test_jobs(total_jobs integer, tenants integer)
 RETURNS bigint
@@ -850,7 +976,7 @@ COMMENT ON FUNCTION @extschema@.get_load_test_metrics IS 'the load test at a gla
 
 -- Only the owner has rights on tables and views. What an administrator grants to roles is EXECUTE.
 REVOKE ALL ON FUNCTION
-    @extschema@.fairq_table_changed, @extschema@.bind_handler_role, @extschema@.refuse_swallowed_row, @extschema@.my_tenants, @extschema@.read_my_jobs, @extschema@.job_queue_allowed,
+    @extschema@.fairq_table_changed, @extschema@.fairq_check_ddl, @extschema@.bind_handler_role, @extschema@.refuse_swallowed_row, @extschema@.fairq_read_job, @extschema@.my_tenants, @extschema@.read_my_jobs, @extschema@.job_queue_allowed,
     @extschema@.queue_privileges, @extschema@.check_queue_access, @extschema@.grant_queue_access, @extschema@.revoke_queue_access,
     @extschema@.enqueue_job, @extschema@.enqueue_jobs, @extschema@.create_pipeline_run,
     @extschema@.job_queue_insert, @extschema@.job_queue_refuse,
@@ -859,7 +985,9 @@ REVOKE ALL ON FUNCTION
     @extschema@.heartbeat_jobs, @extschema@.reclaim_stuck_jobs, @extschema@.cancel_job, @extschema@.redrive_dead_jobs,
     @extschema@.set_tenant_limits, @extschema@.pause_job_type, @extschema@.resume_job_type,
     @extschema@.register_job_handler, @extschema@.unregister_job_handler,
-    @extschema@.run_job_queue_cron, @extschema@.run_job_queue_parallel, @extschema@.make_history_partitions,
+    @extschema@.run_job_queue_cron, @extschema@.run_job_queue_parallel,
+    @extschema@.make_history_partitions, @extschema@.fairq_make_partition,
+    @extschema@.fairq_is_thinning_out, @extschema@.fairq_thin_out_default,
     @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.why_not_running, @extschema@.notify_truncated,
     @extschema@.channel_outbox_copy,
     @extschema@.run_load_test_job, @extschema@.seed_load_test_jobs, @extschema@.clear_load_test_data,
@@ -873,11 +1001,10 @@ GRANT SELECT ON @extschema@.tenant_metrics TO pg_monitor;
 
 ------------------------------------------------------------------------------------------------ dump
 
--- Without these calls pg_dump would lose every job. The daily partitions are no members of the extension, so they are dumped
--- like any other table.
+-- Without these calls pg_dump would lose every job. The partitions are no members of the extension, so they are dumped like any
+-- other table.
 SELECT pg_extension_config_dump('@extschema@.job_live', '');
 SELECT pg_extension_config_dump('@extschema@.job_live_id_seq', '');
-SELECT pg_extension_config_dump('@extschema@.job_history_default', '');
 SELECT pg_extension_config_dump('@extschema@.job_leases', '');
 SELECT pg_extension_config_dump('@extschema@.job_keys', '');
 -- Not the handlers of roles that have been dropped: a dump would have the role's number, or the name of another role.
@@ -890,9 +1017,27 @@ SELECT pg_extension_config_dump('@extschema@.tenant_pending', '');
 SELECT pg_extension_config_dump('@extschema@.paused_job_types', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs_id_seq', '');
-SELECT pg_extension_config_dump('@extschema@.queue_access', '');
+-- Not of a role that was dropped: it would come back as a number, which in another cluster may be another role's.
+SELECT pg_extension_config_dump('@extschema@.queue_access',
+                                'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = queue_access.role)');
 SELECT pg_extension_config_dump('@extschema@.channel_outbox', '');
 SELECT pg_extension_config_dump('@extschema@.channel_outbox_id_seq', '');
 SELECT pg_extension_config_dump('@extschema@.campaign_audit_log', '');
 SELECT pg_extension_config_dump('@extschema@.campaign_audit_log_id_seq', '');
 SELECT pg_extension_config_dump('@extschema@.load_test_totals', '');
+
+------------------------------------------------------------------------------------------------ the first partitions
+
+-- A restore brings the partitions of its dump: pg_dump's scripts and pg_restore have row_security off.
+DO $$
+DECLARE
+    history_partition regclass;
+BEGIN
+    IF current_setting('row_security')::boolean AND current_setting('application_name') <> 'pg_restore' THEN
+        PERFORM @extschema@.make_history_partitions();
+        FOR history_partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = '@extschema@.job_history'::regclass LOOP
+            EXECUTE format('ALTER EXTENSION fairq DROP TABLE %s', history_partition);
+        END LOOP;
+    END IF;
+END
+$$;

@@ -6,7 +6,6 @@
 #include "pg/notify.hpp"
 #include "pg/pushed_conditions.hpp"
 #include "pg/script_version.hpp"
-#include "pg/table_cache.hpp"
 #include "pg/transaction.hpp"
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
@@ -222,12 +221,13 @@ FAIRQ_API_FUNCTION(fairq_redrive_dead_jobs) {
     std::optional<std::string_view> const tenant = arguments.optional_name(0, "tenant_id", kMaxNameBytes);
     arguments.optional_name(1, "job_type", kMaxNameBytes);
     int32 const max_jobs = arguments.int32_in(2, "max_jobs", {1, core::kMaxJobsPerCall});
+    TimestampTz const since = pg::now() - arguments.duration(3, "died_within", 36525 * core::kDay);
     pg::Value const job_type = arguments.value(1);
     if (!tenant)
         PG_RETURN_INT32(static_cast<int32>(
-            queue::redrive_of(queue::bound_tenants(Capability::operations), job_type, max_jobs)));
+            queue::redrive_of(queue::bound_tenants(Capability::operations), job_type, max_jobs, since)));
     queue::check_tenant(Capability::operations, *tenant);
-    PG_RETURN_INT32(static_cast<int32>(queue::redrive(arguments.value(0), job_type, max_jobs)));
+    PG_RETURN_INT32(static_cast<int32>(queue::redrive(arguments.value(0), job_type, max_jobs, since)));
 }
 
 // ------------------------------------------------------------------------------------------ limits
@@ -291,14 +291,6 @@ FAIRQ_FUNCTION(fairq_run_job_queue_ticks) {
     int64 const during = arguments.duration(2, "during", core::kDay);
     pg::with_committing_spi(fcinfo, [&] { ticks::run_ticks(workers, every, during); });
     PG_RETURN_VOID();
-}
-
-// The main function of a tick's background processes.
-extern "C" {
-PGDLLEXPORT void fairq_tick_process(Datum segment);
-void fairq_tick_process(Datum segment) {
-    pg::entry([&] { ticks::process_main(segment, {ticks::coordinate, ticks::work}); });
-}
 }
 
 // ------------------------------------------------------------------------------------------ metrics, notify, load test
@@ -373,6 +365,13 @@ FAIRQ_API_FUNCTION(fairq_my_tenants) {
     PG_RETURN_DATUM(pg::of(std::vector<std::string_view>(tenants->begin(), tenants->end())).datum);
 }
 
+// A part of the INSERT into job_queue.
+FAIRQ_API_FUNCTION(fairq_read_job) {
+    int64 const job_id = begin(fcinfo).positive(0, "job_id");
+    queue::read_job(job_id, result_set(fcinfo));
+    PG_RETURN_NULL();
+}
+
 FAIRQ_API_FUNCTION(fairq_read_my_jobs) {
     begin(fcinfo);
     queue::Tenants const tenants = queue::bound_tenants(Capability::monitor);
@@ -380,14 +379,4 @@ FAIRQ_API_FUNCTION(fairq_read_my_jobs) {
         pg::pushed_conditions(fcinfo, "j", tables::relation_in(pg::schema(), "job_queue"));
     queue::read_jobs_of(tenants, conditions, result_set(fcinfo));
     PG_RETURN_NULL();
-}
-
-// ------------------------------------------------------------------------------------------ small tables
-
-// After any change of a table whose rows sessions keep a copy of.
-FAIRQ_FUNCTION(fairq_table_changed) {
-    Oid const table = pg::table_cache::changed_by_trigger(fcinfo);
-    pg::use_schema(pg::call([&] { return get_func_namespace(fcinfo->flinfo->fn_oid); }));
-    queue::rules_written(table);
-    PG_RETURN_POINTER(nullptr);
 }

@@ -70,11 +70,13 @@ CREATE TEMP TABLE ours AS
                 THEN format('FUNCTION planted.%I (%s) RETURNS integer LANGUAGE sql AS ''SELECT 1''', p.proname, i.arguments)
                 ELSE format('TYPE planted.%I AS (a integer)', t.typname) END AS plant
       FROM (SELECT classid, objid FROM pg_depend
-             WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+             WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid <> 'pg_event_trigger'::regclass
                AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'fairq')
             UNION ALL
             SELECT 'pg_class'::regclass, oid FROM pg_class
-             WHERE relnamespace = 'public'::regnamespace AND relkind = 'i' AND relname ~ '^(job_|channel_|campaign_|load_)') m
+             WHERE relnamespace = 'public'::regnamespace AND relkind = 'i' AND relname ~ '^(job_|channel_|campaign_|load_)'
+               AND relname !~ '^job_history_[0-9]' -- their names are made, and evade one that is taken
+           ) m
       LEFT JOIN pg_class c ON classid = 'pg_class'::regclass AND c.oid = objid
       LEFT JOIN pg_proc p ON classid = 'pg_proc'::regclass AND p.oid = objid
       LEFT JOIN LATERAL (SELECT string_agg(a::regtype::text, ', ') AS arguments FROM unnest(p.proargtypes) a) i ON true

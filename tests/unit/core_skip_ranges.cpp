@@ -26,12 +26,21 @@ TEST(LaneKey, has_the_order_of_priority_and_position) {
     EXPECT_LT(lane_key(0, 1'000'000'000'000), lane_key(1, 1));
     EXPECT_LT(lane_key(1, 1), lane_key(32767, 1));
     EXPECT_EQ(kFirstKey, lane_key(-32768, 0));
-    EXPECT_EQ(kLastKey, lane_key(32767, INT64_MAX));
+    EXPECT_GT(kLastKey, lane_key(32767, INT64_MAX));
+}
+
+// A lane of which a walk has seen the end, and then a job comes there.
+TEST(LaneKey, of_the_very_last_position_can_be_invalidated) {
+    LaneKey const last = lane_key(32767, INT64_MAX);
+    SkipRanges skip_ranges = none();
+    skip_ranges.add({kFirstKey, kLastKey});
+    skip_ranges.invalidate(range_of(last));
+    EXPECT_EQ(skip_ranges.skip(kFirstKey), last);
 }
 
 TEST(LaneKey, gives_back_its_priority_and_position) {
     for (int const priority : {-32768, -1, 0, 1, 32767})
-        for (std::int64_t const position : {std::int64_t{1}, std::int64_t{77}, kMostPosition}) {
+        for (std::int64_t const position : {std::int64_t{1}, std::int64_t{77}, kMostPosition - 1}) {
             LaneKey const key = lane_key(static_cast<std::int16_t>(priority), position);
             EXPECT_EQ(priority_of(key), priority);
             EXPECT_EQ(position_of(key), position);
@@ -42,6 +51,12 @@ TEST(LaneKey, of_many_positions_is_not_passed) {
     EXPECT_EQ(key_after(lane_key(0, 7)), lane_key(0, 8));
     EXPECT_EQ(key_after(lane_key(0, -7)), lane_key(0, -1));
     EXPECT_EQ(key_after(lane_key(0, INT64_MAX)), lane_key(0, INT64_MAX));
+}
+
+// Where a walk goes on behind a range that covers all of them, it must not meet them again.
+TEST(LaneKey, behind_the_last_position_is_the_next_priority) {
+    for (int const priority : {-32768, -1, 0, 32766})
+        EXPECT_EQ(priority_of(lane_key(static_cast<std::int16_t>(priority), INT64_MAX) + 1), priority + 1);
 }
 
 TEST(SkipRanges, are_none_at_first) {

@@ -22,6 +22,8 @@ constexpr std::int64_t kMillisecond = 1000 * kMicrosecond;
 constexpr std::int64_t kSecond = 1000 * kMillisecond;
 constexpr std::int64_t kDay = 86400 * kSecond;
 constexpr std::int64_t kMaxTimeout = 7 * kDay;
+// A finished job is looked for by its id among those that finished in this time, not in all of the history.
+constexpr std::int64_t kRecent = 30 * kDay;
 
 // For each job that it was asked for, a claim looks at no more than this many lanes. The next claim goes on behind
 // the last of them.

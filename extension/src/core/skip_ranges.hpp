@@ -12,12 +12,14 @@ using LaneKey = std::int64_t;
 
 constexpr int kPositionBits = 48;
 constexpr std::int64_t kMostPosition = (std::int64_t{1} << kPositionBits) - 1;
-constexpr LaneKey kFirstKey = INT64_MIN, kLastKey = INT64_MAX;
+// No job has the last key, because no range covers it.
+constexpr LaneKey kFirstKey = INT64_MIN, kLastKey = INT64_MAX, kMostKey = kLastKey - 1;
 
 // A position that does not fit into 48 bits gets the key of the nearest one that does.
 constexpr LaneKey lane_key(std::int16_t priority, std::int64_t position) {
     std::int64_t const fitting = position < 0 ? 0 : position > kMostPosition ? kMostPosition : position;
-    return std::int64_t{priority} * (kMostPosition + 1) + fitting;
+    LaneKey const key = std::int64_t{priority} * (kMostPosition + 1) + fitting;
+    return key < kMostKey ? key : kMostKey;
 }
 constexpr std::int16_t priority_of(LaneKey key) {
     return static_cast<std::int16_t>(key >> kPositionBits);
@@ -27,7 +29,8 @@ constexpr std::int64_t position_of(LaneKey key) {
 }
 // The key that follows; or the same key if it stands for many positions, which a walk may not all have seen.
 constexpr LaneKey key_after(LaneKey key) {
-    return position_of(key) == 0 || position_of(key) == kMostPosition ? key : key + 1;
+    bool const is_of_many = position_of(key) == 0 || position_of(key) == kMostPosition || key == kMostKey;
+    return is_of_many ? key : key + 1;
 }
 
 struct KeyRange {
@@ -36,7 +39,7 @@ struct KeyRange {
 };
 constexpr KeyRange kEverywhere{kFirstKey, kLastKey};
 constexpr KeyRange range_of(LaneKey key) {
-    return {key, key == kLastKey ? key : key + 1};
+    return {key, key + 1};
 }
 
 // The skip ranges of one lane; all zero: there are none. Ranges can be forgotten, but never cover more than

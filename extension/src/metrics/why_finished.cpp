@@ -1,5 +1,7 @@
 // Why a finished job is not running (see why_answer.hpp).
 #include "metrics/why_answer.hpp"
+
+#include "queue/internal.hpp"
 #include "tables/owner.hpp"
 
 namespace fairq::metrics {
@@ -10,20 +12,21 @@ namespace {
 // clang-format off
 
 #define FAIRQ_FINISHED(table) \
-    "SELECT status::text, tenant_id, finished_at, attempts, max_attempts, last_error FROM @" table " WHERE id = $1 LIMIT 1"
+    "SELECT status::text, tenant_id, finished_at, attempts, max_attempts, last_error FROM @" table \
+    " WHERE id = $1 AND finished_at >= $2 LIMIT 1"
 struct FinishedRow {
     enum Column { status = 1, tenant, finished_at, attempts, max_attempts, last_error };
 };
-// id → its row
-const pg::Statement kExplainFinished{pg::Plan::pinned, FAIRQ_FINISHED("job_history"), {INT8OID}};
+// id, since when → its row
+const pg::Statement kExplainFinished{pg::Plan::by_values, FAIRQ_FINISHED("job_history"), {INT8OID, TIMESTAMPTZOID}};
 
-const pg::Statement kExplainArchived{pg::Plan::pinned, FAIRQ_FINISHED("job_archive"), {INT8OID}};
+const pg::Statement kExplainArchived{pg::Plan::by_values, FAIRQ_FINISHED("job_archive"), {INT8OID, TIMESTAMPTZOID}};
 
 // clang-format on
 
 std::optional<std::string> explain_finished(int64 id, const pg::Statement &table, bool archived,
                                             const std::vector<std::string> *only_tenants) {
-    pg::Rows const row = pg::read_as_of_snapshot(table, {pg::of(id)});
+    pg::Rows const row = pg::read_as_of_snapshot(table, {pg::of(id), queue::since_recently()});
     if (row.empty() || !is_visible(row.text_at(0, FinishedRow::tenant), only_tenants))
         return std::nullopt;
     std::string const status = row.text_at(0, FinishedRow::status);

@@ -62,11 +62,11 @@ void raise_tenant_limit(const std::string &message, const std::string &json) {
 
 void raise_unknown_job(int64 job_id) {
     raise([&] {
-        ereport(
-            ERROR,
-            (errcode(kUnknownJob), errmsg("there is no job %lld", static_cast<long long>(job_id)),
-             errhint("Look it up with SELECT * FROM job_queue WHERE id = %lld; it may have been archived.",
-                     static_cast<long long>(job_id))));
+        ereport(ERROR, (errcode(kUnknownJob), errmsg("there is no job %lld", static_cast<long long>(job_id)),
+                        errhint("If it finished more than 30 days ago, SELECT * FROM job_queue WHERE id = "
+                                "%lld finds it: that "
+                                "looks through all days.",
+                                static_cast<long long>(job_id))));
     });
 }
 
@@ -230,11 +230,10 @@ void raise_missing_relation(const char *name) {
     });
 }
 
-void raise_no_secret() {
-    raise([] {
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table queue_secret of fairq has no secret"),
-                        errhint("While no session uses the queue, insert any 16 random bytes.")));
+void raise_refused_ddl(const std::string &message, const std::string &hint) {
+    raise([&] {
+        ereport(ERROR, (errcode(MAKE_SQLSTATE('J', 'Q', '0', '1', '8')), errmsg("%s", message.c_str()),
+                        errhint("%s", hint.c_str())));
     });
 }
 
@@ -273,6 +272,22 @@ void log_housekeeping_failure(const std::string &step, const std::string &what, 
                  errhint("All else goes on. It is tried again and again; table housekeeping_failures has "
                          "what fails for a job, a run or a lease."),
                  errhidestmt(true), errhidecontext(true)));
+    });
+}
+
+void log_no_worker_slot(const char *consequence) {
+    call([&] {
+        ereport(LOG, (errmsg("fairq: %s, for want of a background process", consequence),
+                      errhint("Raise max_worker_processes (now %d).", max_worker_processes)));
+    });
+}
+
+void log_failure(const char *consequence, const ErrorText &error) {
+    if (error.code == ERRCODE_LOCK_NOT_AVAILABLE)
+        return;
+    call([&] {
+        ereport(LOG, (errmsg("fairq: %s: %s", consequence, error.message),
+                      error.detail[0] ? errdetail_internal("%s", error.detail) : 0));
     });
 }
 

@@ -27,10 +27,10 @@ void refuse_read_only(const char *what);                                        
 [[noreturn]] void raise_worker_ended();                                                       // JQ009
 [[noreturn]] void raise_unknown_run(int64 run);                                               // JQ010
 [[noreturn]] void raise_row_swallowed(const char *table);                                     // JQ011
+[[noreturn]] void raise_refused_ddl(const std::string &message, const std::string &hint);     // JQ018
 [[noreturn]] void raise_not_installed();                                                      // 55000
 [[noreturn]] void raise_other_version(const std::string &library, const std::string &script); // 55000
 [[noreturn]] void raise_missing_relation(const char *name);                                   // 55000
-[[noreturn]] void raise_no_secret();                                                          // 55000
 // definition: what follows CREATE INDEX and its name.
 [[noreturn]] void raise_altered_index(const char *index, const char *definition); // 55000
 
@@ -55,5 +55,8 @@ void warn_fewer_workers(int got, int wanted);
 void log_gone_handler(const std::string &job_type, const std::string &defect);
 // For the log only: the call that the housekeeping rides on succeeds. what: "job 17"; empty: the step as a whole.
 void log_housekeeping_failure(const std::string &step, const std::string &what, const ErrorText &error);
+// For work that no caller waits for: into the server's log. A lock that was not to be had in time is not worth a line.
+void log_no_worker_slot(const char *consequence);
+void log_failure(const char *consequence, const ErrorText &error);
 
 } // namespace fairq::pg

@@ -25,6 +25,7 @@ int tenant_cap = 25;
 int tick_deadline_ms = 50 * 1000;
 int tick_patience_ms = 1000;
 int metrics_count_limit_bytes = 2 * 1024 * 1024;
+int days_ahead = 3;
 bool claims_are_async = true;
 
 constexpr int kDayMs = 24 * 60 * 60 * 1000;
@@ -55,6 +56,10 @@ const Setting kSettings[] = {
     {"fairq.metrics_count_limit",
      "Below which size of the tables of jobs each call of the metrics counts them.",
      &metrics_count_limit_bytes, 0, 1024 * 1024 * 1024, GUC_UNIT_BYTE},
+    {"fairq.history_days_ahead",
+     "For how many days ahead ticks and the housekeeping of claims make partitions of job_history (0: they "
+     "make none).",
+     &days_ahead, 0, 366, 0},
 };
 
 } // namespace
@@ -101,6 +106,9 @@ std::int64_t tick_patience() {
 }
 std::int64_t metrics_count_limit() {
     return metrics_count_limit_bytes;
+}
+int history_days_ahead() {
+    return days_ahead;
 }
 bool async_claims() {
     return claims_are_async;

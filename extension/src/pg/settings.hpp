@@ -17,6 +17,7 @@ int tick_tenant_cap();
 std::int64_t tick_deadline();       // microseconds
 std::int64_t tick_patience();       // microseconds
 std::int64_t metrics_count_limit(); // bytes
+int history_days_ahead();
 bool async_claims();
 
 } // namespace fairq::pg::settings

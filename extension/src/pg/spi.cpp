@@ -41,8 +41,8 @@ class PlannerPins {
 public:
     explicit PlannerPins(Plan plan)
         : saved_{enable_seqscan, enable_hashjoin, enable_mergejoin, jit_enabled, enable_bitmapscan} {
-        assume_large = plan == Plan::pinned;
-        if (plan == Plan::pinned)
+        assume_large = plan != Plan::open;
+        if (assume_large)
             enable_seqscan = enable_hashjoin = enable_mergejoin = jit_enabled = enable_bitmapscan = false;
     }
     ~PlannerPins() {
@@ -72,7 +72,8 @@ SPIPlanPtr prepare(const Statement &statement) {
     std::string const text = in_schema(statement.text);
     return call([&] {
         SPIPlanPtr const plan = SPI_prepare_cursor(
-            text.c_str(), statement.parameters, const_cast<Oid *>(statement.types), CURSOR_OPT_GENERIC_PLAN);
+            text.c_str(), statement.parameters, const_cast<Oid *>(statement.types),
+            statement.plan == Plan::by_values ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
         if (plan == nullptr)
             elog(ERROR, "could not prepare \"%s\": %s", statement.text, SPI_result_code_string(SPI_result));
         SPI_keepplan(plan);

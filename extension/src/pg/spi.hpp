@@ -12,8 +12,10 @@ namespace fairq::pg {
 constexpr int kMaxParameters = 16;
 constexpr int kOnlyColumn = 1; // of a statement that returns one
 
-// pinned: by indexes, for the hot path. open: the planner decides, for statements that read whole tables.
-enum class Plan { pinned, open };
+// pinned: by indexes, for the hot path. open: the planner decides, for statements that read whole tables. by_values: by
+// indexes, planned anew for the values of each call, so that a partition that cannot have a row is neither opened nor locked
+// (a plan that is kept locks all partitions).
+enum class Plan { pinned, open, by_values };
 
 // A text, the types of its parameters, and the plan that this process has made of it. It stands at the top of the
 // file of the verb that runs it. Constant-initialised: no constructor runs when the library is loaded.

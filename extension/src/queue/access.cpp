@@ -20,12 +20,13 @@ struct AccessRow {
     enum Column { role = 1, capability, tenant };
 };
 
-// id, tenants → a row, if the job is of one of these tenants
-const pg::Statement kIsJobOfTenants{pg::Plan::pinned, R"(
-SELECT FROM @job_live WHERE id = $1 AND tenant_id = ANY ($2)
-UNION ALL
-SELECT FROM @job_history WHERE id = $1 AND tenant_id = ANY ($2)
- LIMIT 1)", {INT8OID, TEXTARRAYOID}};
+// id, tenants → a row, if the job is unfinished and of one of these tenants
+const pg::Statement kIsJobOfTenants{pg::Plan::pinned,
+    "SELECT FROM @job_live WHERE id = $1 AND tenant_id = ANY ($2)", {INT8OID, TEXTARRAYOID}};
+
+// id, tenants, since when → the same for a finished job
+const pg::Statement kWasJobOfTenants{pg::Plan::by_values,
+    "SELECT FROM @job_history WHERE id = $1 AND tenant_id = ANY ($2) AND finished_at >= $3 LIMIT 1", {INT8OID, TEXTARRAYOID, TIMESTAMPTZOID}};
 
 // ids, tenants → the ids of unfinished jobs of these tenants
 const pg::Statement kJobsOfTenants{pg::Plan::pinned, R"(
@@ -60,6 +61,14 @@ SELECT * FROM (
            created_at, payload, status, attempts, locked_by, locked_at, lock_token, last_error, finished_at
       FROM @job_history
      WHERE tenant_id = ANY ($1)) AS j)";
+// id → the unfinished job, in the columns of job_queue
+const pg::Statement kReadLive{pg::Plan::pinned, "SELECT " FAIRQ_BEFORE_STATUS ", status, " FAIRQ_AFTER_STATUS
+    ", last_error, updated_at FROM @job_live WHERE id = $1", {INT8OID}};
+
+// id, since when → the same of a finished job
+const pg::Statement kReadFinished{pg::Plan::by_values, "SELECT " FAIRQ_BEFORE_STATUS ", status, " FAIRQ_AFTER_STATUS
+    ", last_error, finished_at FROM @job_history WHERE id = $1 AND finished_at >= $2 LIMIT 1", {INT8OID, TIMESTAMPTZOID}};
+
 // The same for a caller who may see all jobs; it does not use its parameter.
 constexpr char kAllJobs[] = "SELECT * FROM @job_queue AS j";
 
@@ -218,7 +227,9 @@ void check_job(Capability capability, int64 job_id) {
     if (!tenants)
         return;
     pg::with_spi([&] {
-        if (pg::execute(kIsJobOfTenants, {pg::of(job_id), array_of(&*tenants)}).empty())
+        pg::Value const id = pg::of(job_id), names = array_of(&*tenants);
+        if (pg::execute(kIsJobOfTenants, {id, names}).empty() &&
+            pg::execute(kWasJobOfTenants, {id, names, since_recently()}).empty())
             pg::raise_unknown_job(job_id);
     });
 }
@@ -242,15 +253,25 @@ int32 heartbeat_of(const Tenants &tenants, int64 lock_token) {
     });
 }
 
-int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs) {
+int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs, TimestampTz dead_since) {
     if (!tenants)
-        return redrive(pg::Value{}, job_type, max_jobs);
+        return redrive(pg::Value{}, job_type, max_jobs, dead_since);
     int64 redriven = 0;
     for (std::string const &tenant : *tenants)
         if (redriven < max_jobs)
-            redriven +=
-                redrive(pg::of(std::string_view(tenant)), job_type, max_jobs - static_cast<int>(redriven));
+            redriven += redrive(pg::of(std::string_view(tenant)), job_type,
+                                max_jobs - static_cast<int>(redriven), dead_since);
     return redriven;
+}
+
+void read_job(int64 job_id, ReturnSetInfo *rows) {
+    pg::with_spi([&] {
+        pg::Rows job = pg::execute(kReadLive, {pg::of(job_id)});
+        if (job.empty())
+            job = pg::execute(kReadFinished, {pg::of(job_id), since_recently()});
+        if (!job.empty())
+            job.put(0, rows);
+    });
 }
 
 void read_jobs_of(const Tenants &tenants, const std::string &conditions, ReturnSetInfo *rows) {

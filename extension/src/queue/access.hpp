@@ -31,7 +31,9 @@ void check_job(Capability capability, int64 job_id);
 // The verbs for a role that is bound to tenants; without tenants, the verb itself.
 Ids jobs_of(const Tenants &tenants, Ids job_ids); // the unfinished ones of these tenants
 int32 heartbeat_of(const Tenants &tenants, int64 lock_token);
-int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs);
+void read_job(int64 job_id,
+              ReturnSetInfo *rows); // unfinished, or finished recently: its row, as job_queue has it
+int64 redrive_of(const Tenants &tenants, const pg::Value &job_type, int max_jobs, TimestampTz dead_since);
 
 // The jobs of these tenants, as rows of job_queue; conditions: on its columns, under the name j, or empty.
 void read_jobs_of(const Tenants &tenants, const std::string &conditions, ReturnSetInfo *rows);

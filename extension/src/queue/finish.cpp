@@ -54,7 +54,8 @@ struct LockJob {
     enum Column { status = 1, attempts, max_attempts, load_test, lock_token, tenant, concurrency_key, run, place };
 };
 
-const pg::Statement kIsInHistory{pg::Plan::pinned, "SELECT FROM @job_history WHERE id = $1 LIMIT 1", {INT8OID}};
+// id, since when
+const pg::Statement kIsInHistory{pg::Plan::by_values, "SELECT FROM @job_history WHERE id = $1 AND finished_at >= $2 LIMIT 1", {INT8OID, TIMESTAMPTZOID}};
 
 // id, due, error, now
 const pg::Statement kBackOff{pg::Plan::pinned, R"(
@@ -102,16 +103,17 @@ struct Release : Moves {
     enum Column { concurrency_keys = last_place + 1 };
 };
 
-// tenant or NULL, type or NULL, behind which id, how many → ids of dead jobs; locks them
-const pg::Statement kDeadJobs{pg::Plan::pinned, R"(
+// tenant or NULL, type or NULL, behind which id, how many, since when they are dead → ids of dead jobs; locks them
+const pg::Statement kDeadJobs{pg::Plan::by_values, R"(
 SELECT id FROM @job_history
- WHERE status = 'dead' AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2) AND id > $3
- ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)", {TEXTOID, TEXTOID, INT8OID, INT4OID}};
+ WHERE status = 'dead' AND finished_at >= $5 AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2) AND id > $3
+ ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)", {TEXTOID, TEXTOID, INT8OID, INT4OID, TIMESTAMPTZOID}};
 
-// ids, now → a row for each tenant and priority: also its name, the first and the last place
-const pg::Statement kRedrive{pg::Plan::pinned, R"(
+// ids, now, since when they are dead → a row for each tenant and priority: also its name, the first and the last place
+const pg::Statement kRedrive{pg::Plan::by_values, R"(
 WITH gone AS (
-    DELETE FROM @job_history h USING unnest($1) AS a (id) WHERE h.id = a.id AND h.status = 'dead' RETURNING h.*
+    DELETE FROM @job_history h USING unnest($1) AS a (id)
+     WHERE h.id = a.id AND h.status = 'dead' AND h.finished_at >= $3 RETURNING h.*
 ), moved AS (
     INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
                            idempotency_key, concurrency_key, run_id, stage, last_error, created_at, updated_at, position)
@@ -122,7 +124,7 @@ WITH gone AS (
 )
 SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
   FROM moved GROUP BY tenant_id, priority
-)" FAIRQ_SWALLOWED("gone", "moved"), {INT8ARRAYOID, TIMESTAMPTZOID}};
+)" FAIRQ_SWALLOWED("gone", "moved"), {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 // clang-format on
 
@@ -168,7 +170,7 @@ std::optional<LockedJob> lock_job(int64 id) {
 }
 
 bool is_in_history(int64 id) {
-    return !pg::execute(kIsInHistory, {pg::of(id)}).empty();
+    return !pg::execute(kIsInHistory, {pg::of(id), since_recently()}).empty();
 }
 
 // The job is dead or cancelled, so its pipeline run fails.
@@ -191,6 +193,7 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
 }
 
 CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, TimestampTz now) {
+    ensure_partition();
     pg::Rows const rows = pg::execute(kComplete, {pg::of(job_ids), pg::of(lock_token), pg::of_time(now)});
     CompletedJobs completed;
     for (size_t row = 0; row < rows.size(); ++row) {
@@ -211,8 +214,9 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
     return completed;
 }
 
-int64 redrive_jobs(const Ids &jobs) {
-    pg::Rows const moves = pg::execute(kRedrive, {pg::of(jobs), pg::of_time(pg::now())});
+int64 redrive_jobs(const Ids &jobs, TimestampTz dead_since) {
+    pg::Rows const moves =
+        pg::execute(kRedrive, {pg::of(jobs), pg::of_time(pg::now()), pg::of_time(dead_since)});
     refuse_swallowed(moves, "job_live");
     int64 const redriven = count_into_lanes(moves);
     pending_moved(moves, +1);
@@ -235,6 +239,7 @@ CompletedJobs move_completed(const Ids &job_ids, int64 lock_token) {
 } // namespace
 
 Ids move_rows_to_history(const Ids &jobs, JobStatus status, const pg::Value &error) {
+    ensure_partition();
     pg::Rows const rows =
         pg::execute(kMoveToHistory, {pg::of(jobs), pg::of(std::string_view(core::name_of(status))), error,
                                      pg::of_time(pg::now())});
@@ -336,7 +341,7 @@ bool cancel(int64 job_id) {
 
 // As many as the caller's statement_timeout has time for. A job that cannot be queued stays dead, and the others are
 // queued; if there are no others, the caller gets its error.
-int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) {
+int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs, TimestampTz dead_since) {
     return pg::with_spi([&] {
         core::Budget budget = budget_of_caller(max_jobs);
         Apart apart(Chore::redrive, Subject::job, budget);
@@ -346,8 +351,10 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs) 
             int const most = budget.chunk();
             int64 const began = pg::monotonic_now();
             Ids const dead =
-                ids_in(pg::execute(kDeadJobs, {tenant, job_type, pg::of(behind), pg::of(int32{most})}));
-            int64 const some = apart.run(dead, redrive_jobs, same);
+                ids_in(pg::execute(kDeadJobs, {tenant, job_type, pg::of(behind), pg::of(int32{most}),
+                                               pg::of_time(dead_since)}));
+            int64 const some = apart.run(
+                dead, [&](const Ids &jobs) { return redrive_jobs(jobs, dead_since); }, same);
             redriven += some;
             budget.used(static_cast<int>(some), began, pg::monotonic_now());
             if (dead.size() < static_cast<size_t>(most))

@@ -55,9 +55,6 @@ const pg::Statement kPromoteJobs{pg::Plan::pinned, "WITH due AS (SELECT id FROM 
 const pg::Statement kDue{pg::Plan::pinned, FAIRQ_DUE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID}};
 const pg::Statement kDueOfTenants{pg::Plan::pinned, FAIRQ_DUE_OF_TENANTS, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID, TEXTARRAYOID}};
 
-// With its argument: a call that leaves it to the default could mean another function in the same schema.
-const pg::Statement kMakePartitions{pg::Plan::open, "SELECT @make_history_partitions(3)"};
-
 // clang-format on
 
 // True at most once in each interval, or while there is work left: the session that gets it does the sweep. A role that
@@ -152,7 +149,7 @@ void keep_house_in_bulk(const HousekeepingRequest &request, Steps steps, Houseke
     });
     steps.run(Chore::unpark, [] { unpark(); });
     steps.run(Chore::advance, [] { advance_runs(core::kRunStep); });
-    steps.run(Chore::partitions, [] { pg::with_spi([] { pg::execute(kMakePartitions); }); });
+    steps.run(Chore::partitions, [] { make_partitions(); });
 }
 
 } // namespace
@@ -179,6 +176,7 @@ Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &aro
     if (!done.swept)
         return done;
     bool more = false;
+    steps.run(Chore::partitions, [] { keep_partitions_ahead(); });
     steps.run(Chore::reclaim,
               [&] { more = sweep(pg::settings::lease_timeout(), request.only_tenants) || more; });
     steps.run(Chore::unpark, [&] { more = unpark(request.only_tenants) || more; });

@@ -28,7 +28,8 @@
 #define FAIRQ_AFTER_STATUS "attempts, locked_by, locked_at, lock_token"
 // A job's place in its lane, as core::lane_key() makes it of its priority and position.
 #define FAIRQ_PLACE(position)                                                                                \
-    "(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655))"
+    "least(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655), "                 \
+    "9223372036854775806)"
 
 // For a statement whose CTE `into` takes over all rows of the CTE `from`: a row that begins with NULL when it did
 // not, and six columns (see refuse_swallowed()).
@@ -46,6 +47,10 @@ struct BulkArrays {
 };
 
 pg::Value array_of(OnlyTenants tenants); // text[]; NULL: all
+// From when on finished jobs are looked for by their ids.
+inline pg::Value since_recently() {
+    return pg::of_time(pg::now() - core::kRecent);
+}
 
 // ------------------------------------------------------------------------------------------ housekeeping.cpp
 
@@ -71,6 +76,12 @@ Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &aro
 enum class Chore { promote, reclaim, park, unpark, advance, redrive, fold, partitions, heartbeat, fail };
 std::string reported(Chore chore, const pg::ErrorText &error);
 Oid scope_of(OnlyTenants only); // of the sweeps in shared/queue_state.hpp
+
+// ------------------------------------------------------------------------------------------ partitions.cpp
+
+void make_partitions();       // a part of a tick's housekeeping
+void keep_partitions_ahead(); // a part of a claim's: a process of its own makes them, for DDL would hold up others
+void ensure_partition();      // for a job that finishes now, before its row is written by a statement
 
 // ------------------------------------------------------------------------------------------ keys.cpp
 

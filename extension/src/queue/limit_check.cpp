@@ -36,13 +36,16 @@ struct Uncounted {
 const pg::Statement kCountUncounted{pg::Plan::pinned, "SELECT count(*)::integer FROM " FAIRQ_UNCOUNTED, {TEXTARRAYOID}};
 
 // tenants. First it is noted which transactions may still have claimed without the cap; when the last of them has ended
-// and all jobs are marked, it is settled.
+// and all jobs are marked, it is settled. A transaction that is not yet to come was one of another cluster, from which the
+// row was restored or replicated: then it is noted anew.
 const pg::Statement kEndCapPending{pg::Plan::pinned, R"(
 UPDATE @tenant_limits
-   SET cap_pending_since = CASE WHEN cap_pending_since = '0' THEN pg_snapshot_xmax(pg_current_snapshot()) END
+   SET cap_pending_since = CASE WHEN cap_pending_since = '0' OR cap_pending_since > pg_snapshot_xmax(pg_current_snapshot())
+                                THEN pg_snapshot_xmax(pg_current_snapshot()) END
  WHERE tenant_id IN (SELECT tenant_id FROM @tenant_limits
                       WHERE tenant_id = ANY ($1)
-                        AND (cap_pending_since = '0' OR (cap_pending_since <= pg_snapshot_xmin(pg_current_snapshot())
+                        AND (cap_pending_since = '0' OR cap_pending_since > pg_snapshot_xmax(pg_current_snapshot())
+                             OR (cap_pending_since <= pg_snapshot_xmin(pg_current_snapshot())
                                                 AND tenant_id NOT IN (SELECT j.tenant_id FROM )" FAIRQ_UNCOUNTED R"()))
                       ORDER BY tenant_id FOR NO KEY UPDATE SKIP LOCKED))", {TEXTARRAYOID}};
 

@@ -197,6 +197,8 @@ void tell(const pg::Rows &moved, size_t row) {
 
 // Returns how many of them it has moved: not those that another transaction has locked.
 int64 move_blocked(const Run &run, const std::vector<BlockedJob> &jobs) {
+    if (run.failed)
+        ensure_partition();
     Ids ids;
     for (BlockedJob const &job : jobs)
         ids.push_back(job.id);

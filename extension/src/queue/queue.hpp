@@ -81,7 +81,8 @@ Ids complete(Ids job_ids, int64_t lock_token); // the accepted ones
 JobStatus fail(int64_t job_id, int64_t lock_token, std::string_view error, bool retry);
 int64_t release(Ids job_ids, int64_t lock_token, std::optional<int64_t> run_at);
 bool cancel(int64_t job_id);
-int64_t redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs);
+// dead_since: jobs that died before it stay
+int64_t redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs, int64_t dead_since);
 
 // ------------------------------------------------------------------------------------------ worker.cpp
 
@@ -105,6 +106,11 @@ int64_t reclaim_lease(int64_t lock_token);
 int64_t create_run(std::string_view tenant, std::string_view name);
 // Takes the next step of one run that has steps left; false when there is no such run.
 bool advance_runs(int max_jobs, OnlyTenants only = nullptr);
+
+// ------------------------------------------------------------------------------------------ partitions.cpp
+
+// The main function of the background process that makes partitions of job_history.
+void partition_maker(std::uint32_t schema);
 
 // ------------------------------------------------------------------------------------------ load_test.cpp
 

@@ -25,6 +25,7 @@ struct Slot {
     uint64 used; // number of the last use: the least recently used slot is given to another queue
     int64 failures;
     int64 logged_at[kSteps]; // by the monotonic clock; 0: never
+    TimestampTz partitions_looked_at;
     LowWaterMark low_water_marks[static_cast<int>(MarkedIndex::count)];
     int tenant_length; // -1: unknown
     char tenant[kTenantBytes];
@@ -72,6 +73,7 @@ static_assert(std::is_trivially_destructible_v<State> && std::is_standard_layout
 
 State *state = nullptr;
 // Without shared memory.
+TimestampTz own_look_at_partitions = 0;
 int64 own_sweep_at = 0;
 int64 own_logged_at[kSteps] = {};
 Clock own_wall = {0, 0, false};
@@ -204,6 +206,18 @@ bool sweep_is_due(Oid table, Oid scope) {
     sweep.again = std::max(0, sweep.again - 1);
     sweep.at = now;
     return true;
+}
+
+bool partitions_are_due(Oid table, TimestampTz now, int64 interval) {
+    auto const is_due = [&](TimestampTz &last) {
+        bool const due = core::has_elapsed(interval, last, now);
+        last = due ? now : last;
+        return due;
+    };
+    if (!available())
+        return is_due(own_look_at_partitions);
+    pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
+    return is_due(find_or_make(table).partitions_looked_at);
 }
 
 void sweep_again(Oid table, Oid scope) {

@@ -51,6 +51,9 @@ int64 failures(Oid table); // since the numbers were lost
 constexpr int kSteps = 10;
 bool step_is_to_be_logged(Oid table, int step);
 
+// True at most once in `interval` microseconds and in one session only: that session looks at the partitions.
+bool partitions_are_due(Oid table, TimestampTz now, int64 interval);
+
 // Up to which time an index has only dead entries, and when the next full look is due (see
 // tables/low_water_mark.cpp).
 enum class MarkedIndex { due_jobs, advancing_runs, leases, count };

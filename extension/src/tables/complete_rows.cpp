@@ -5,6 +5,7 @@
 #include "pg/batch_insert.hpp"
 #include "pg/errors.hpp"
 #include "tables/claimed_rows.hpp"
+#include "tables/history.hpp"
 #include "tables/live_table.hpp"
 #include "tables/open_relation.hpp"
 
@@ -14,7 +15,6 @@ namespace {
 
 // The columns of job_history and its partitions: those of job_live up to last_error, then finished_at.
 constexpr int kHistoryColumns = 20;
-constexpr int kFinishedAt = kUpdatedAt;
 
 constexpr std::array<ShapeColumn, kHistoryColumns> history_columns() {
     std::array<ShapeColumn, kHistoryColumns> columns{};
@@ -23,7 +23,7 @@ constexpr std::array<ShapeColumn, kHistoryColumns> history_columns() {
         columns[i].default_value = nullptr;
         columns[i].identity = '\0';
     }
-    columns[kFinishedAt - 1].name = "finished_at";
+    columns[kUpdatedAt - 1].name = "finished_at";
     return columns;
 }
 
@@ -35,23 +35,6 @@ constexpr TableShape shape_of_history(char kind) {
 constexpr TableShape kHistory = shape_of_history(RELKIND_PARTITIONED_TABLE);
 constexpr TableShape kPartition = shape_of_history(RELKIND_RELATION);
 constexpr uint64 kNear = 32;
-
-// The partition of job_history that takes rows of this moment; InvalidOid when there is none.
-Oid partition_at(Relation history, TimestampTz now) {
-    PartitionKey const key = RelationGetPartitionKey(history);
-    PartitionDesc const partitions = RelationGetPartitionDesc(history, true);
-    PartitionBoundInfo const bounds = partitions->boundinfo;
-    if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 ||
-        key->partattrs[0] != kFinishedAt || bounds == nullptr)
-        return InvalidOid;
-    Datum value = TimestampTzGetDatum(now);
-    bool equal = false;
-    int const bound =
-        partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &value, &equal);
-    int const found = bounds->indexes[bound + 1];
-    int const index = found >= 0 ? found : bounds->default_index;
-    return index >= 0 ? partitions->oids[index] : InvalidOid;
-}
 
 // Locks the partition as an INSERT would. While this session waits for the lock, another partition may take the
 // place of this one: so it looks again until nothing has changed.

@@ -27,10 +27,13 @@ public:
     std::optional<core::LaneKey> next() {
         for (;;) {
             std::optional<core::LaneKey> const key = reader_.next();
-            if (!key || skip_ranges_.skip(*key) == *key)
+            core::LaneKey const free = key ? skip_ranges_.skip(*key) : core::kLastKey;
+            if (!key || free == *key)
                 return key;
             pg::check_interrupts();
-            reader_.start(tenant_, skip_ranges_.skip(*key), expected_, dead_too_);
+            if (free == core::kLastKey) // the range reaches to the end of the lane
+                return std::nullopt;
+            reader_.start(tenant_, free, expected_, dead_too_);
         }
     }
 

@@ -3,7 +3,6 @@
 // no role can find such names, nor the lock of another tenant.
 #include "tables/tenant_lock.hpp"
 
-#include "pg/spi.hpp"
 #include "tables/secret.hpp"
 
 namespace fairq::tables {
@@ -18,7 +17,8 @@ uint64 hash_of(Oid queue, std::string_view tenant, std::optional<std::string_vie
     text.append(tenant);
     if (key)
         text.append(1, '\0').append(*key);
-    return core::siphash(secret(pg::schema()), text);
+    static core::SipKey const secret_key = secret();
+    return core::siphash(secret_key, text);
 }
 
 LOCKTAG tag_of(uint64 hash) {
