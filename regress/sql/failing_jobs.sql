@@ -67,7 +67,7 @@ UPDATE job_leases SET locked_at = locked_at - interval '1 hour', heartbeat_at = 
 UPDATE job_live SET payload = payload || '{"bad": true}' WHERE tenant_id = 'b' AND payload ->> 'n' = '2';
 -- One cannot be queued, one cannot go to history.
 CREATE TRIGGER refuse BEFORE UPDATE ON job_live FOR EACH ROW WHEN ((OLD.payload ->> 'bad')::boolean) EXECUTE FUNCTION refuse('tenant_id');
-CREATE TRIGGER refuse BEFORE INSERT ON job_history_default FOR EACH ROW WHEN ((NEW.payload ->> 'bad')::boolean) EXECUTE FUNCTION refuse('tenant_id');
+CREATE TRIGGER refuse BEFORE INSERT ON job_history FOR EACH ROW WHEN ((NEW.payload ->> 'bad')::boolean) EXECUTE FUNCTION refuse('tenant_id');
 SELECT pg_sleep(1.1);
 SELECT tenant_id, count(*) FROM claim_queued_jobs('w', 50, 50) GROUP BY 1 ORDER BY 1;
 SELECT * FROM failing;
@@ -79,7 +79,7 @@ SELECT why('a', '7');
 SELECT reclaim_stuck_jobs('30 minutes');
 SELECT which, failures FROM failing;
 DROP TRIGGER refuse ON job_live;
-DROP TRIGGER refuse ON job_history_default;
+DROP TRIGGER refuse ON job_history;
 SELECT reclaim_stuck_jobs('30 minutes');
 SELECT * FROM failing;
 SELECT worker_id FROM job_leases ORDER BY 1;
@@ -173,10 +173,12 @@ SELECT redrive_dead_jobs();
 ------------------------------------------------------------------------------------------------ what a tick could not do
 TRUNCATE job_live, job_leases, job_history, housekeeping_failures RESTART IDENTITY;
 CREATE FUNCTION no_table() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no tables today'; END $$;
+SELECT format('ALTER DATABASE %I SET fairq.history_days_ahead = 9', current_database()) \gexec
 CREATE EVENT TRIGGER no_table ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION no_table();
 SELECT run_job_queue_cron() -> 'errors' AS errors;
 SELECT (get_queue_metrics() -> 'housekeeping' ->> 'failures')::integer > 0 OR NOT (get_queue_metrics() ->> 'shared_memory')::boolean AS counted;
 DROP EVENT TRIGGER no_table;
+SELECT format('ALTER DATABASE %I RESET fairq.history_days_ahead', current_database()) \gexec
 SELECT run_job_queue_cron() -> 'errors' AS errors;
 
 DROP VIEW failing, jobs;

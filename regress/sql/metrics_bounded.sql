@@ -22,7 +22,7 @@ SELECT (get_load_test_metrics() -> 'exact')::boolean AS exact;
 -- A history of 80 MB: its size is looked up, no job is read, and the number is near.
 INSERT INTO job_history_default (id, tenant_id, job_type, priority, run_at, max_attempts, timeout, created_at, payload, status, attempts, finished_at)
 SELECT n + 1000000, 'a', 'mail', 0, now(), 5, '5 min', now(), jsonb_build_object('x', repeat('y', 150)),
-       CASE WHEN n % 10 = 0 THEN 'dead' ELSE 'completed' END::job_status, 1, now()
+       CASE WHEN n % 10 = 0 THEN 'dead' ELSE 'completed' END::job_status, 1, now() - interval '100 days'
   FROM generate_series(1, 25000) n;
 SELECT pg_relation_size('job_history_default') > 64 * 1024 * 1024 AS large;
 CREATE FUNCTION reads(statement text) RETURNS TABLE (relation name) LANGUAGE plpgsql AS $$

@@ -11,7 +11,7 @@ CREATE FUNCTION told(OUT exact boolean, OUT source text, OUT queued bigint, OUT 
 $$;
 CREATE FUNCTION grow() RETURNS boolean LANGUAGE sql AS $$
     INSERT INTO job_history_default (id, tenant_id, job_type, priority, run_at, max_attempts, timeout, created_at, payload, status, attempts, finished_at)
-    SELECT n + 1000000, 'a', 'mail', 0, now(), 5, '5 min', now(), jsonb_build_object('x', repeat('y', 150)), 'completed', 1, now()
+    SELECT n + 1000000, 'a', 'mail', 0, now(), 5, '5 min', now(), jsonb_build_object('x', repeat('y', 150)), 'completed', 1, now() - interval '100 days'
       FROM generate_series(1, 25000) n;
     SELECT pg_relation_size('job_history_default') > 64 * 1024 * 1024;
 $$;
