@@ -2,6 +2,7 @@
 // that says so can see a loss and a duplicate.
 #include <atomic>
 #include <exception>
+#include <future>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -10,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "queue_checker.hpp"
+#include "queue_troubles.hpp"
 
 using namespace fairq::driver;
 using namespace fairq::test;
@@ -18,13 +20,17 @@ namespace {
 
 constexpr int kSessions = 16;
 constexpr int kJobs = 100'000;
+constexpr int kTroubledJobs = 9'000; // a multiple of kTypes
 constexpr int kTenants = 1'000;
+constexpr double kTroubledSeconds = 3;
 constexpr Milliseconds kPatience{60'000};
 
 /// A worker that does everything to its jobs that a worker may do, in an order that its seed decides.
 class Session {
 public:
-    Session(const std::string &conninfo, std::uint64_t seed) : database_(conninfo, "hammer"), random_(seed) {}
+    Session(const std::string &conninfo, const HammerPlan &plan, std::uint64_t number)
+        : database_(conninfo, "hammer"), random_(plan.seed + number),
+          new_sessions_(plan.troubles.new_sessions) {}
 
     const std::vector<std::int64_t> &completed() const { return completed_; }
 
@@ -41,6 +47,8 @@ private:
 
     /// False when there was nothing to claim.
     bool step() {
+        if (new_sessions_)
+            database_.disconnect();
         const int what = up_to(100);
         if (what <= 10)
             return claim_and_roll_back();
@@ -76,8 +84,7 @@ private:
         if (what <= 6)
             return; // never heard of again
         if (what <= 12)
-            database_.query("SELECT fail_job($1, $2, 'on purpose')",
-                            {std::to_string(jobs.ids[0]), jobs.lock_token});
+            fail(jobs.ids[0], jobs.lock_token);
         if (what <= 16)
             database_.query("SELECT heartbeat_jobs($1)", {jobs.lock_token});
         if (what <= 20) {
@@ -94,6 +101,16 @@ private:
             finish_part(jobs.ids, jobs.lock_token);
     }
 
+    /// A slow session may have lost its lease to another one that reclaims.
+    void fail(std::int64_t id, const std::string &lock_token) {
+        try {
+            database_.query("SELECT fail_job($1, $2, 'on purpose')", {std::to_string(id), lock_token});
+        } catch (const DatabaseError &error) {
+            if (error.sqlstate() != "JQ001")
+                throw;
+        }
+    }
+
     void finish_part(const std::vector<std::int64_t> &ids, const std::string &lock_token) {
         if (ids.empty())
             return;
@@ -108,6 +125,7 @@ private:
 
     Database database_;
     std::mt19937_64 random_;
+    const bool new_sessions_; // for each claim
     std::vector<std::int64_t> completed_;
 };
 
@@ -117,27 +135,48 @@ struct Outcome {
     std::vector<std::string> errors;
 };
 
-Outcome hammer(const std::string &conninfo, int sessions, std::uint64_t seed) {
+/// The troubles last for as long as the plan says; then they end, so that every job can be done.
+void make_trouble(const std::string &conninfo, const HammerPlan &plan) {
+    const auto end =
+        Actor::Clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(plan.seconds * 1000));
+    std::vector<std::future<void>> makers;
+    for (const auto &maker : trouble_makers(conninfo, plan, end))
+        makers.push_back(std::async(std::launch::async, [maker] { maker->run(); }));
+    for (std::future<void> &maker : makers)
+        maker.get();
+    Database database(conninfo, "troubles");
+    settle_troubles(database, plan);
+    end_troubles(database, plan);
+}
+
+Outcome hammer(const std::string &conninfo, const HammerPlan &plan) {
     Outcome outcome;
     std::mutex mutex;
     std::vector<std::thread> threads;
-    for (int i = 0; i < sessions; ++i)
-        threads.emplace_back([&, i] {
-            Session session(conninfo, seed + static_cast<std::uint64_t>(i));
+    const auto start = [&](const auto &work) {
+        threads.emplace_back([&, work] {
             std::string error;
             try {
-                session.run();
+                work();
             } catch (const std::exception &thrown) {
                 error = thrown.what();
             }
             const std::lock_guard<std::mutex> lock(mutex);
-            outcome.completed.insert(outcome.completed.end(), session.completed().begin(),
-                                     session.completed().end());
             if (!error.empty())
                 outcome.errors.push_back(error);
         });
+    };
+    std::vector<std::unique_ptr<Session>> sessions;
+    for (int i = 0; i < plan.sessions; ++i) {
+        sessions.push_back(std::make_unique<Session>(conninfo, plan, static_cast<std::uint64_t>(i)));
+        start([session = sessions.back().get()] { session->run(); });
+    }
+    start([&] { make_trouble(conninfo, plan); });
     for (std::thread &thread : threads)
         thread.join();
+    for (const auto &session : sessions)
+        outcome.completed.insert(outcome.completed.end(), session->completed().begin(),
+                                 session->completed().end());
     return outcome;
 }
 
@@ -152,10 +191,22 @@ protected:
                                          database().scalar("SELECT current_database()").value(), setting));
     }
 
-    Replies drained(int jobs) {
+    Replies drained(int jobs, const Troubles &troubles = {}) {
+        HammerPlan plan;
+        plan.sessions = kSessions;
+        plan.tenants = kTenants;
+        plan.seconds = kTroubledSeconds;
+        plan.seed = test_seed();
+        plan.troubles = troubles;
+        prepare_troubles(database(), plan);
         Replies replies;
-        replies.enqueued = enqueue(database(), "hammered", jobs, kTenants);
-        Outcome outcome = hammer(conninfo(), kSessions, test_seed());
+        const int types = troubles.pauses ? kTypes : 1;
+        for (int type = 0; type < types; ++type) {
+            const std::vector<std::int64_t> more =
+                enqueue(database(), hammered_type(type), jobs / types, kTenants);
+            replies.enqueued.insert(replies.enqueued.end(), more.begin(), more.end());
+        }
+        Outcome outcome = hammer(conninfo(), plan);
         EXPECT_EQ(outcome.errors, std::vector<std::string>{});
         replies.completed = std::move(outcome.completed);
         return replies;
@@ -175,6 +226,14 @@ TEST_F(Hammer, sixteen_sessions_complete_every_one_of_100000_jobs_exactly_once) 
     EXPECT_EQ(number(database(), "SELECT reclaim_stuck_jobs('1 microsecond')"), 0);
     EXPECT_EQ(number(database(), "SELECT count(*) FROM job_leases"), 0);
     EXPECT_EQ(number(database(), "SELECT sum(deadlocks) FROM pg_stat_database"), deadlocks);
+    EXPECT_EQ(metrics_are_wrong(database()), "");
+}
+
+TEST_F(Hammer, sixteen_sessions_complete_every_job_exactly_once_in_troubles) {
+    Troubles troubles;
+    troubles.pauses = troubles.new_sessions = troubles.publications = troubles.partitions = true;
+    const Replies replies = drained(kTroubledJobs, troubles);
+    EXPECT_EQ(findings(database(), replies), std::vector<std::string>{});
     EXPECT_EQ(metrics_are_wrong(database()), "");
 }
 

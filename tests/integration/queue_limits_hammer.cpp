@@ -3,15 +3,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <deque>
 #include <mutex>
-#include <random>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "queue_history.hpp"
+#include "queue_troubles.hpp"
 
 namespace fairq::test {
 
@@ -19,13 +17,12 @@ using namespace fairq::driver;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = Actor::Clock;
 
 constexpr int kLargestCap = 10;
 constexpr int kKeysOfTenant = 3;
 constexpr std::size_t kMostHeld = 4; // leases of one session
 constexpr int kDrainers = 8;
-constexpr Milliseconds kDrainPatience{60'000};
 
 template <class List>
 void append(List &list, const List &more) {
@@ -42,36 +39,13 @@ void add(HammerOutcome &to, const HammerOutcome &from) {
     to.cap_changes += from.cap_changes;
 }
 
-/// Random numbers, and pauses that end with the storm.
-class Actor {
-public:
-    Actor(const HammerPlan &plan, std::uint64_t number, Clock::time_point end)
-        : plan_(plan), random_(plan.seed + number), end_(end) {}
-
-    HammerOutcome outcome;
-
-protected:
-    int up_to(int most) { return std::uniform_int_distribution<int>(1, most)(random_); }
-    bool one_in(int most) { return up_to(most) == 1; }
-    std::string some_tenant() { return hammered_tenant(up_to(plan_.tenants) - 1); }
-    bool goes_on() const { return Clock::now() < end_; }
-    void pause(int most_milliseconds) {
-        std::this_thread::sleep_for(std::chrono::microseconds(up_to(most_milliseconds * 1000)));
-    }
-
-private:
-    const HammerPlan plan_;
-    std::mt19937_64 random_;
-    const Clock::time_point end_;
-};
-
 /// A worker and producer.
 class Session : public Actor {
 public:
     Session(const std::string &conninfo, const HammerPlan &plan, std::uint64_t number, Clock::time_point end)
         : Actor(plan, number, end), database_(conninfo, "hammer") {}
 
-    void run() {
+    void run() override {
         while (goes_on())
             try {
                 step();
@@ -81,15 +55,19 @@ public:
     }
 
     void enqueue(int jobs) {
-        std::vector<std::string> tenants, keys;
+        std::vector<std::string> tenants, keys, payloads;
         for (int i = 0; i < jobs; ++i) {
             tenants.push_back(some_tenant());
-            keys.push_back(one_in(4) ? fmt::format("key-{}", up_to(kKeysOfTenant)) : "NULL");
+            const bool poison = plan_.troubles.poison && one_in(kJobsForEachPoison);
+            payloads.push_back(poison ? kPoison : "{}");
+            keys.push_back(!poison && one_in(4) ? fmt::format("key-{}", up_to(kKeysOfTenant)) : "NULL");
         }
         const Rows rows = database_.query(
-            fmt::format("SELECT enqueue_jobs('{{{}}}', 'hammered', priority => {}, max_attempts => {}, "
+            fmt::format("SELECT enqueue_jobs('{{{}}}', '{}', $1, priority => {}, max_attempts => {}, "
                         "concurrency_keys => '{{{}}}')",
-                        fmt::join(tenants, ","), up_to(11) - 6, up_to(20), fmt::join(keys, ",")));
+                        fmt::join(tenants, ","), hammered_type(plan_.troubles.pauses ? up_to(kTypes) - 1 : 0),
+                        up_to(11) - 6, up_to(20), fmt::join(keys, ",")),
+            {array_literal(payloads)});
         for (const Row &row : rows)
             outcome.enqueued.push_back(std::stoll(row[0].value()));
     }
@@ -99,17 +77,25 @@ private:
         const int what = up_to(100);
         if (what <= 12)
             enqueue(up_to(40));
-        else if (what <= 15)
+        else if (what <= 15 && !plan_.troubles.dead_workers)
             database_.query("SELECT reclaim_stuck_jobs('300 milliseconds')");
+        else if (what <= 16 && plan_.troubles.publications)
+            database_.query("SELECT redrive_dead_jobs(max_jobs => 20)");
         else if (what <= 35 || held_.size() == kMostHeld)
             end_one_lease();
         else if (what <= 70)
-            hold(claim());
+            begin_session(), hold(claim());
         else
             claim_in_transaction(what);
     }
 
+    void begin_session() {
+        if (plan_.troubles.new_sessions)
+            database_.disconnect();
+    }
+
     void claim_in_transaction(int what) {
+        begin_session();
         database_.query("BEGIN");
         if (what <= 80) {
             database_.query("SAVEPOINT s");
@@ -162,9 +148,10 @@ private:
         if (jobs.ids.empty())
             return;
         const std::string all = id_array(jobs.ids);
-        const int what = up_to(100);
-        if (what <= 25)
-            database_.query("SELECT release_jobs($1, $2)", {all, jobs.lock_token});
+        // A job that is due at a time waits for that time, however late it is by a clock that was set back.
+        const int what = plan_.troubles.clock_steps ? 60 + up_to(40) : up_to(100);
+        if (what <= 25 || (what <= 70 && plan_.troubles.clock_steps))
+            release(all, jobs.lock_token);
         else if (what <= 40)
             database_.query("SELECT release_jobs($1, $2, now() + '20 milliseconds')", {all, jobs.lock_token});
         else if (what <= 60)
@@ -178,6 +165,16 @@ private:
         else if (what <= 85)
             complete_and_roll_back(jobs);
         // The rest of the jobs is left for sessions that reclaim.
+    }
+
+    void release(const std::string &ids, const std::string &lock_token) {
+        try {
+            database_.query("SELECT release_jobs($1, $2)", {ids, lock_token});
+        } catch (const DatabaseError &error) {
+            if (!plan_.troubles.poison || error.sqlstate() != kRefused)
+                throw;
+            ++outcome.met["a release was refused by a poison job"];
+        }
     }
 
     /// Completes all jobs, or the first few, and keeps the rest. Returns the ids that were accepted.
@@ -232,7 +229,7 @@ public:
             change(hammered_tenant(i));
     }
 
-    void run() {
+    void run() override {
         while (goes_on()) {
             change(some_tenant());
             pause(10);
@@ -253,7 +250,7 @@ public:
     Killer(const std::string &conninfo, const HammerPlan &plan, Clock::time_point end)
         : Actor(plan, 2'000'000, end), database_(conninfo, "killer") {}
 
-    void run() {
+    void run() override {
         while (goes_on()) {
             pause(200);
             database_.query(
@@ -283,7 +280,7 @@ HammerOutcome hammer_limits(const std::string &conninfo, const HammerPlan &plan)
     HammerOutcome outcome;
     std::mutex mutex;
     std::vector<std::thread> threads;
-    const auto start = [&](auto actor) {
+    const auto start = [&](const std::shared_ptr<Actor> &actor) {
         threads.emplace_back([&, actor] {
             try {
                 actor->run();
@@ -304,22 +301,30 @@ HammerOutcome hammer_limits(const std::string &conninfo, const HammerPlan &plan)
     }
     start(changer);
     start(std::make_shared<Killer>(conninfo, plan, end));
+    for (const auto &maker : trouble_makers(conninfo, plan, end))
+        start(maker);
     for (std::thread &thread : threads)
         thread.join();
     return outcome;
 }
 
-bool drain(const std::string &conninfo, HammerOutcome &outcome) {
-    const auto deadline = Clock::now() + kDrainPatience;
+bool drain(const std::string &conninfo, HammerOutcome &outcome, const HammerPlan &plan,
+           const std::string &condition) {
+    const auto deadline = Clock::now() + plan.patience;
+    const std::string rest =
+        fmt::format("SELECT count(*) FROM (SELECT FROM job_live WHERE {} LIMIT 1) AS rest", condition);
     const auto drain_some = [&](HammerOutcome &own) {
         Database database(conninfo, "drain");
         bool left = true;
         while (left && Clock::now() < deadline) {
+            if (plan.troubles.new_sessions)
+                database.disconnect();
             const ClaimedJobs jobs = claim(database, 500);
             if (!jobs.ids.empty())
                 append(own.completed, complete(database, jobs.ids, jobs.lock_token));
-            else if (number(database, "SELECT reclaim_stuck_jobs('300 milliseconds')") == 0)
-                left = number(database, "SELECT count(*) FROM (SELECT FROM job_live LIMIT 1) AS rest") > 0;
+            else if (plan.troubles.dead_workers ||
+                     number(database, "SELECT reclaim_stuck_jobs('300 milliseconds')") == 0)
+                left = number(database, rest) > 0;
         }
         return !left;
     };

@@ -24,8 +24,8 @@
  * RULE UNLOCKS_BEFORE_COMMIT: it has the lock until its commit is visible
  * RULE COUNTS_BY_OLD_SNAPSHOT: it counts by a snapshot that it takes under the lock
  * RULE WITHOUT_PENDING: a new cap is pending at first, and claims mark the jobs that run already, to count them
- * RULE PENDING_ENDS_AT_ONCE -DSESSIONS=2 -DROUNDS=3: it is pending until all transactions have ended that may have claimed without it
- * RULE WITHOUT_MARKING_OWN -DSESSIONS=2 -DROUNDS=3: a claim that has taken jobs without a cap looks once more whether there is one by now
+ * RULE PENDING_ENDS_AT_ONCE -DSESSIONS=2 -DROUNDS=3: until all have ended that may have claimed without it
+ * RULE WITHOUT_MARKING_OWN -DSESSIONS=2 -DROUNDS=3: a claim without a cap looks again for one at its end
  * RULE LEAVES_OUT_LOCKED -DSESSIONS=2: a job that cannot be marked, because another transaction has locked it, counts
  * HOLDS -DSESSIONS=2 -DROUNDS=3
  * DEEP -DROUNDS=2

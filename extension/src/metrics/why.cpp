@@ -370,14 +370,6 @@ private:
     queue::LimitCheck limit_check_;
 };
 
-template <class F>
-auto with_latest_snapshot(F &&body) -> decltype(body()) {
-    pg::table_cache::push_latest_snapshot();
-    auto result = body();
-    pg::table_cache::pop_snapshot();
-    return result;
-}
-
 } // namespace
 
 // The answer is read in several steps, between which the job may change: it counts only if the job is unchanged after
@@ -387,7 +379,7 @@ std::string why_not_running(int64 job_id, const std::vector<std::string> *only_t
         for (;;) {
             pg::check_interrupts();
             std::string version;
-            std::string const answer = with_latest_snapshot([&]() -> std::string {
+            std::string const answer = pg::table_cache::with_latest_snapshot([&]() -> std::string {
                 std::optional<LiveJob> job = find_live(job_id);
                 if (job && !is_visible(job->tenant, only_tenants))
                     pg::raise_unknown_job(job_id);
@@ -400,7 +392,7 @@ std::string why_not_running(int64 job_id, const std::vector<std::string> *only_t
                     pg::raise_unknown_job(job_id);
                 return *std::move(past);
             });
-            std::optional<LiveJob> const job = with_latest_snapshot([&] { return find_live(job_id); });
+            std::optional<LiveJob> const job = pg::table_cache::with_latest_snapshot([&] { return find_live(job_id); });
             if ((job ? job->version : "") == version)
                 return answer;
         }

@@ -19,6 +19,14 @@ Oid changed_by_trigger(FunctionCallInfo call_info);
 
 void push_latest_snapshot();
 void pop_snapshot();
+// Runs body under such a snapshot; an error leaves it to the transaction's abort.
+template <class F>
+auto with_latest_snapshot(F &&body) -> decltype(body()) {
+    push_latest_snapshot();
+    auto result = body();
+    pop_snapshot();
+    return result;
+}
 
 // The copy itself, to be kept in a function's static variable. The generation is read first, then the rows, with the
 // latest snapshot. So if the table changes during a load, or an error ends it, the next call loads again.
