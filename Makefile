@@ -122,7 +122,7 @@ demo: prepare ## install what is missing, build, and run the scaling validation 
 test: ## install what is missing, build, and run every test; the last line is "N passed, N failed"
 	+@MAKE="$(MAKE)" $(SCRIPT)/run-tests
 
-model: ## check the rules of leases, caps and lanes in every order of steps, by spin
+model: ## check the rules of leases, caps, lanes and holds in every order of steps, by spin
 	@tests/model/run
 
 lint: all ## the walls between the layers, exported symbols, sizes; and that these checks can fail

@@ -52,11 +52,13 @@ protected:
             return;
         database().query("CREATE TABLE charges (job_id bigint, tenant_id text, cents int)");
         // The charge of the tenant "slow" waits at the gate: so a test decides when it ends.
-        database().query(fmt::format(
-            "CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            "IF NEW.tenant_id = 'slow' THEN PERFORM pg_advisory_xact_lock_shared({}); END IF; RETURN NEW; END $$",
-            kGate));
-        database().query("CREATE TRIGGER gate BEFORE INSERT ON charges FOR EACH ROW EXECUTE FUNCTION wait_at_gate()");
+        database().query(
+            fmt::format("CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                        "IF NEW.tenant_id = 'slow' THEN PERFORM pg_advisory_xact_lock_shared({}); END IF; "
+                        "RETURN NEW; END $$",
+                        kGate));
+        database().query(
+            "CREATE TRIGGER gate BEFORE INSERT ON charges FOR EACH ROW EXECUTE FUNCTION wait_at_gate()");
     }
 
     Process start(const std::string &to) {
@@ -74,7 +76,8 @@ protected:
 
     void enqueue(const std::string &tenant, int jobs) {
         database().query(fmt::format("SELECT count(enqueue_job('{}', 'charge', '{{\"cents\": 5}}')) "
-                                     "FROM generate_series(1, {})", tenant, jobs));
+                                     "FROM generate_series(1, {})",
+                                     tenant, jobs));
     }
 
     // Every job is completed, and its charge is there once.
@@ -95,7 +98,8 @@ protected:
 
     bool waits_at_gate() {
         return eventually(kPatience, [&] {
-            return number(database(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") > 0;
+            return number(database(),
+                          "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") > 0;
         });
     }
 
@@ -123,8 +127,8 @@ private:
             found.erase(std::remove(found.begin(), found.end(), '\''), found.end());
             return found;
         };
-        return fmt::format("postgresql://{}@localhost:{}/{}?host={}", value("user"), value("port"), value("dbname"),
-                           value("host"));
+        return fmt::format("postgresql://{}@localhost:{}/{}?host={}", value("user"), value("port"),
+                           value("dbname"), value("host"));
     }
 
     TemporaryFolder folder_;
@@ -151,7 +155,8 @@ TEST_P(WorkersToCopy, FinishTheJobThatRunsAndGiveTheOthersBack) {
     ASSERT_TRUE(worker.wait_for(kPatience)) << log();
     EXPECT_EQ(worker.wait(), 0) << log();
     EXPECT_EQ(number(database(), "SELECT count(*) FROM charges"), 1);
-    EXPECT_EQ(number(database(), "SELECT count(*) FROM job_queue WHERE status = 'queued' AND attempts = 0"), 2);
+    EXPECT_EQ(number(database(), "SELECT count(*) FROM job_queue WHERE status = 'queued' AND attempts = 0"),
+              2);
 }
 
 TEST_P(WorkersToCopy, AKilledWorkerLosesNothing) {
@@ -171,9 +176,8 @@ TEST_P(WorkersToCopy, AJobWhoseLeaseIsLostIsChargedOnce) {
     enqueue("slow", 1);
     Process worker = start();
     ASSERT_TRUE(waits_at_gate()) << log();
-    ASSERT_TRUE(eventually(kPatience, [&] {
-        return number(database(), "SELECT reclaim_stuck_jobs('1 millisecond')") == 1;
-    }));
+    ASSERT_TRUE(eventually(
+        kPatience, [&] { return number(database(), "SELECT reclaim_stuck_jobs('1 millisecond')") == 1; }));
     open_gate();
     EXPECT_TRUE(all_charged_once(1));
     EXPECT_EQ(number(database(), "SELECT max(attempts) FROM job_queue"), 2);
@@ -188,7 +192,8 @@ TEST_P(WorkersToCopy, ACancelledJobHasNoEffect) {
     database().query("SELECT cancel_job(id) FROM job_queue");
     open_gate();
     enqueue("a", 1);
-    ASSERT_TRUE(eventually(kPatience, [&] { return number(database(), "SELECT count(*) FROM charges") > 0; })) << log();
+    ASSERT_TRUE(eventually(kPatience, [&] { return number(database(), "SELECT count(*) FROM charges") > 0; }))
+        << log();
     EXPECT_EQ(number(database(), "SELECT count(*) FROM charges WHERE tenant_id = 'slow'"), 0);
     expect_good_end(worker);
 }
@@ -198,7 +203,8 @@ TEST_P(WorkersToCopy, AJobThatTheWorkerCannotRunIsDeadAndSaysWhy) {
     enqueue("a", 1);
     Process worker = start();
     ASSERT_TRUE(eventually(kPatience, [&] {
-        return number(database(), "SELECT count(*) FROM job_queue WHERE status = 'dead' AND last_error <> ''") == 1;
+        return number(database(),
+                      "SELECT count(*) FROM job_queue WHERE status = 'dead' AND last_error <> ''") == 1;
     })) << log();
     expect_good_end(worker);
 }
@@ -228,9 +234,11 @@ TEST_P(WorkersToCopy, WorkBehindAPoolerInTransactionMode) {
         << fmt::format("* = host={} port={} user={}\n", value("host"), value("port"), value("user"))
         << "[pgbouncer]\nlisten_port = 6432\nlisten_addr =\nauth_type = any\npool_mode = transaction\n"
         << fmt::format("unix_socket_dir = {}\n", value("host"));
-    Process bouncer = Process::start({{FAIRQ_PGBOUNCER, place.path() + "/pgbouncer.ini"}, "/dev/null"}, identity);
+    Process bouncer =
+        Process::start({{FAIRQ_PGBOUNCER, place.path() + "/pgbouncer.ini"}, "/dev/null"}, identity);
     enqueue("a", 25);
-    Process worker = start(fmt::format("host={} port=6432 user={} dbname={}", value("host"), value("user"), value("dbname")));
+    Process worker = start(
+        fmt::format("host={} port=6432 user={} dbname={}", value("host"), value("user"), value("dbname")));
     EXPECT_TRUE(all_charged_once(25));
     enqueue("b", 25);
     EXPECT_TRUE(all_charged_once(50));

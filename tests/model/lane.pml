@@ -2,7 +2,7 @@
  *
  * The rules: extension/src/shared/ring/ring.hpp (the comment at its top), ring.cpp (Ring, draw, settle), memory.cpp
  * (enter, make_skip_ranges), transaction_end.cpp (what a transaction tells the ring when it ends), rescan.cpp;
- * extension/src/tables/live_table.cpp (look), core/skip_ranges.cpp and queue/load_test.cpp; docs/architecture.md, "Three
+ * extension/src/tables/live_table.cpp (look), core/skip_ranges.cpp, tables/dead_ranges.cpp; docs/architecture.md, "Three
  * rules by which shared memory never hides a claimable job".
  *
  * The model has one tenant, whose lane has JOBS places. Sessions claim, complete, release and roll back; a producer

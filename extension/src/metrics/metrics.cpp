@@ -113,13 +113,13 @@ pg::Value queue_metrics(const queue::Tenants &of) {
     TenantFigures const by_tenant = tenants(now);
     pg::Value const age = oldest_age(false);
     return pg::with_spi([&] {
-        return only_value(pg::execute(kQueueMetrics,
-                                      {by_status(now.jobs, false), age, pg::of(now.source == Source::counted),
-                                       pg::of(shared::queue_state::available()), by_tenant.json,
-                                       pg::of(by_tenant.depths), pg::of(by_tenant.dwell_p50),
-                                       pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs),
-                                       pg::of(name_of(now.source)), pg::of(queue::gone_handlers()),
-                                       pg::of(shared::queue_state::failures(tables::live_table_oid(pg::schema())))}));
+        return only_value(pg::execute(
+            kQueueMetrics,
+            {by_status(now.jobs, false), age, pg::of(now.source == Source::counted),
+             pg::of(shared::queue_state::available()), by_tenant.json, pg::of(by_tenant.depths),
+             pg::of(by_tenant.dwell_p50), pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs),
+             pg::of(name_of(now.source)), pg::of(queue::gone_handlers()),
+             pg::of(shared::queue_state::failures(tables::live_table_oid(pg::schema())))}));
     });
 }
 

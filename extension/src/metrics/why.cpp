@@ -330,15 +330,13 @@ private:
         int64 const position = ahead.int64_at(0, JobsAhead::claimable);
         bool const exact = ahead.int64_at(0, JobsAhead::looked_at) <= kMostCounted;
         Time const last_claim = shared::ring::last_claim(queue_);
-        std::optional<Answer> answer;
-        if (nobody_claims(last_claim))
-            answer = this->answer("no_worker", "Nobody has claimed jobs for a while.",
-                                  "Start a worker, or a tick.");
-        else if (position == 0)
-            answer = this->answer("waiting", "It is the next of its tenant.", "The next claims, or ticks.");
-        else
-            answer = this->answer("waiting", "Other jobs of its tenant go first.",
-                                  "Claims, or ticks; more workers, if they are all busy.");
+        std::optional<Answer> answer =
+            nobody_claims(last_claim) ? this->answer("no_worker", "Nobody has claimed jobs for a while.",
+                                                     "Start a worker, or a tick.")
+            : position == 0
+                ? this->answer("waiting", "It is the next of its tenant.", "The next claims, or ticks.")
+                : this->answer("waiting", "Other jobs of its tenant go first.",
+                               "Claims, or ticks; more workers, if they are all busy.");
         answer->counted("position", position, exact);
         if (of_all_tenants_) {
             std::optional<shared::ring::SchedulePosition> const turn =
@@ -369,7 +367,6 @@ private:
     tables::LimitLookups lookups_;
     queue::LimitCheck limit_check_;
 };
-
 } // namespace
 
 // The answer is read in several steps, between which the job may change: it counts only if the job is unchanged after
@@ -392,7 +389,8 @@ std::string why_not_running(int64 job_id, const std::vector<std::string> *only_t
                     pg::raise_unknown_job(job_id);
                 return *std::move(past);
             });
-            std::optional<LiveJob> const job = pg::table_cache::with_latest_snapshot([&] { return find_live(job_id); });
+            std::optional<LiveJob> const job =
+                pg::table_cache::with_latest_snapshot([&] { return find_live(job_id); });
             if ((job ? job->version : "") == version)
                 return answer;
         }

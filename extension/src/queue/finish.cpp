@@ -350,9 +350,8 @@ int64 redrive(const pg::Value &tenant, const pg::Value &job_type, int max_jobs, 
             pg::check_interrupts();
             int const most = budget.chunk();
             int64 const began = pg::monotonic_now();
-            Ids const dead =
-                ids_in(pg::execute(kDeadJobs, {tenant, job_type, pg::of(behind), pg::of(int32{most}),
-                                               pg::of_time(dead_since)}));
+            Ids const dead = ids_in(pg::execute(
+                kDeadJobs, {tenant, job_type, pg::of(behind), pg::of(int32{most}), pg::of_time(dead_since)}));
             int64 const some = apart.run(
                 dead, [&](const Ids &jobs) { return redrive_jobs(jobs, dead_since); }, same);
             redriven += some;

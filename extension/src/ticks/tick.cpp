@@ -82,7 +82,8 @@ void run_ticks(int workers, int64 every, int64 during) {
         pg::commit_and_chain();
         // A tick that took longer than the interval costs the ones that it covered.
         next += every * std::max<int64>(1, (pg::monotonic_now() - next + every - 1) / every);
-        for (int64 time_now = pg::monotonic_now(); time_now < std::min(next, end); time_now = pg::monotonic_now())
+        for (int64 time_now = pg::monotonic_now(); time_now < std::min(next, end);
+             time_now = pg::monotonic_now())
             pg::sleep_interruptibly(static_cast<long>((std::min(next, end) - time_now) / 1000 + 1));
     }
 }

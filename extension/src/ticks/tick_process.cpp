@@ -175,10 +175,9 @@ private:
             pg_read_barrier(); // a worker writes its last result before it ends
             if (!ended || job.result_now() != JobResult::running)
                 continue;
-            bool const failed =
-                pg_atomic_read_u32(&job.cut_off) != 0 && tried(queue::Chore::fail, [&] {
-                    queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true);
-                });
+            bool const failed = pg_atomic_read_u32(&job.cut_off) != 0 && tried(queue::Chore::fail, [&] {
+                                    queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true);
+                                });
             job.set(failed ? JobResult::failed : JobResult::lost);
         }
     }

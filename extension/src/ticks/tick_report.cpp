@@ -161,7 +161,8 @@ void TickReport::write(int64 started, int earlier_handlers, const std::vector<st
     results_ = results_of(tick_);
     pg::with_spi([&] {
         add_load_test_totals();
-        std::string const summary = write_row((pg::monotonic_now() - started) / 1000, earlier_handlers, errors);
+        std::string const summary =
+            write_row((pg::monotonic_now() - started) / 1000, earlier_handlers, errors);
         strlcpy(tick_.summary(), summary.c_str(), tick_.summary_size);
     });
 }

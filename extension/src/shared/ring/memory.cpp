@@ -142,7 +142,10 @@ int make_lane(int queue, std::string_view tenant) {
     Lane &lane = memory->lane[place];
     uint32 const generation = lane.generation + 1;
     memory->scheduled[place] = core::ScheduledLane{};
-    memory->held[place] = core::HeldLane{};
+    // An event of an earlier lane of the tenant may have been forgotten: a claim that began before now holds no such lane.
+    core::HeldLane &held = memory->held[place];
+    held = core::HeldLane{};
+    std::fill(std::begin(held.events), std::end(held.events), memory->queues[queue].holds.events);
     lane = Lane{};
     lane.generation = generation;
     lane.queue = static_cast<int16>(queue);
