@@ -248,6 +248,6 @@ TEST_P(WorkersToCopy, WorkBehindAPoolerInTransactionMode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, WorkersToCopy, testing::Values("python", "node", "cpp"),
-                         [](const auto &info) { return std::string(info.param); });
+                         [](const auto &of) { return std::string(of.param); });
 
 } // namespace
