@@ -20,8 +20,9 @@ constexpr const char *kDatabase = "bench_recovery";
 
 void enqueue(Connection &admin, long long jobs) {
     admin.run(fmt::format("SELECT count(*) FROM enqueue_jobs((SELECT array_agg('tenant-' || n % {}) FROM "
-                          "generate_series(1, {}) n), 'mail')",
-                          kTenants, jobs));
+                          "generate_series(1, {}) n), 'mail', array_fill(jsonb_build_object('x', "
+                          "repeat('y', 200)), ARRAY[{}]))",
+                          kTenants, jobs, jobs));
 }
 
 struct Work {

@@ -19,9 +19,12 @@ constexpr Milliseconds kPatience{60'000};
 class RingPlaces : public testing::Test {
 protected:
     RingPlaces() : cluster_(options()) {
+        // Of a template of their own: a process of pg_cron may have a session in the cluster's database.
+        Database setup(cluster_.conninfo(), "setup");
+        setup.query("CREATE DATABASE base");
+        Database(in("base"), "setup").query("CREATE EXTENSION fairq");
         for (const char *name : {"one", "two"})
-            Database(cluster_.conninfo(), "setup")
-                .query(fmt::format("CREATE DATABASE {} TEMPLATE fairq", name));
+            setup.query(fmt::format("CREATE DATABASE {} TEMPLATE base", name));
     }
 
     static ClusterOptions options() {

@@ -6,12 +6,14 @@ CREATE EXTENSION fairq;
 RESET client_min_messages;
 SELECT format('ALTER DATABASE %I SET fairq.housekeeping_time = ''1ms''', current_database()) \gexec
 \c
--- Claims and completes so many times, a moment apart. A second in which nothing is left to do would be longer than all of it.
+-- Claims and completes a moment apart, until no job is left, and at most so many times. With one job a second it would have
+-- to do so many thousand times.
 CREATE PROCEDURE work(times integer) LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. times LOOP
         PERFORM count(*) FROM (SELECT complete_jobs(array_agg(id), lock_token) FROM claim_queued_jobs('w', 500, 500) GROUP BY lock_token) AS c;
         COMMIT;
+        EXIT WHEN NOT EXISTS (SELECT FROM job_live) AND NOT EXISTS (SELECT FROM job_leases);
         PERFORM pg_sleep(0.003);
     END LOOP;
 END
@@ -30,7 +32,7 @@ SELECT count(*) FROM enqueue_jobs(array_fill('a'::text, ARRAY[300]), 'mail');
 CALL die(300);
 UPDATE job_leases SET locked_at = locked_at - interval '1 hour', heartbeat_at = heartbeat_at - interval '1 hour';
 SELECT pg_sleep(1.1);
-CALL work(100);
+CALL work(4000);
 SELECT count(*) FILTER (WHERE status = 'locked') AS locked, count(*) AS unfinished FROM job_live;
 SELECT count(*) AS leases FROM job_leases;
 
@@ -40,11 +42,11 @@ SELECT count(*) FROM enqueue_jobs(array_fill('a'::text, ARRAY[5000]), 'mail');
 -- A claim parks a part of its jobs, not all of them.
 SELECT count(*) FROM claim_queued_jobs('w', 1);
 SELECT count(*) < 5000 AS a_part FROM job_live WHERE parked_position IS NOT NULL;
-CALL work(20);
+CALL work(300);
 SELECT count(*) FROM job_live WHERE parked_position IS NOT NULL;
 SELECT resume_job_type('mail');
 SELECT count(*) > 0 AS some_are_parked FROM job_live WHERE parked_position IS NOT NULL;
-CALL work(400);
+CALL work(4000);
 SELECT count(*) FROM job_live;
 
 -- Jobs of a run.
@@ -56,7 +58,7 @@ COMMIT;
 SELECT id, lock_token FROM claim_queued_jobs('w', 1) \gset
 SELECT complete_jobs(ARRAY[:id], :lock_token) IS NOT NULL AS completed;
 SELECT count(*) > 0 AS some_are_blocked FROM job_live WHERE status = 'blocked';
-CALL work(400);
+CALL work(4000);
 SELECT count(*) FROM job_live;
 
 -- Due jobs: no more than a claim asks for, and what is left rides on the next.
@@ -64,7 +66,7 @@ SELECT count(*) FROM enqueue_jobs(array_fill('a'::text, ARRAY[5000]), 'mail', ru
 UPDATE job_live SET due_at = now() - interval '1 hour';
 SELECT count(*) FROM claim_queued_jobs('w', 7, 7);
 SELECT count(*) FROM job_live WHERE status = 'scheduled';
-CALL work(400);
+CALL work(4000);
 SELECT count(*) FROM job_live WHERE status <> 'locked';
 
 ------------------------------------------------------------------------------------------------ a caller with little time
