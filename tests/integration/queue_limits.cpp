@@ -288,7 +288,7 @@ TEST_F(Limits, are_broken_in_the_eyes_of_this_hammer_when_a_table_has_no_replica
     plan.seconds = kTroubledSeconds;
     plan.patience = kShortPatience;
     plan.troubles.publications = true;
-    database().query("ALTER TABLE tenant_pending REPLICA IDENTITY NOTHING");
+    database().query("ALTER TABLE job_live REPLICA IDENTITY NOTHING");
     bool failed = false;
     try {
         failed = !weather(database(), plan).empty();

@@ -71,7 +71,7 @@ TEST_F(Roles, a_role_without_other_rights_ticks_from_a_connection_and_its_handle
 TEST_F(Roles, a_role_without_other_rights_drives_the_load_test_and_the_loop_of_ticks) {
     database().query("SELECT seed_load_test_jobs(20, 4)");
     Database ticker(as_role(conninfo(), "queue_ticker"), "test");
-    ticker.query("CALL run_job_queue_ticks(2, '100 milliseconds', '50 milliseconds')");
+    ticker.query("CALL run_job_queue_ticks(2, '100 milliseconds', '3 seconds')");
     EXPECT_EQ(jobs_with_status(database(), "completed"), 20);
     EXPECT_EQ(number(database(), "SELECT count(*) FROM channel_outbox"), 20);
 }
