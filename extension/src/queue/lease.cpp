@@ -298,4 +298,14 @@ int64 reclaim_lease(int64 lock_token) {
     });
 }
 
+int64 reclaim_jobs(const Ids &job_ids, int64 lock_token) {
+    return pg::with_spi([&] {
+        core::Budget budget = budget_of_caller(INT32_MAX, kFirstJobs);
+        std::vector<Lease> leases = leases_of(pg::execute(kLockLease, {pg::of(lock_token)}));
+        for (Lease &lease : leases)
+            lease.jobs = job_ids;
+        return put_back(leases, budget, Noted::passed_over).jobs;
+    });
+}
+
 } // namespace fairq::queue
