@@ -112,6 +112,12 @@ public:
     /// Load-test ticks after that server time, oldest first.
     std::vector<Tick> ticks_since(const std::string &server_time);
 
+    /// Tenants with a cap on their running jobs.
+    std::map<std::string, int> caps();
+
+    /// What should be gone when a phase that began at that server time has drained and its actors have ended, in words.
+    std::vector<std::string> leaks(const std::string &server_time);
+
     StuckReport stuck_report();
 
 private:

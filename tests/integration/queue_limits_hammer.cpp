@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "queue_history.hpp"
+#include "db/history.hpp"
 
 namespace fairq::test {
 
