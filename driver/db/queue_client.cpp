@@ -200,7 +200,7 @@ void QueueClient::each_job(const std::string &server_time,
                            const std::function<void(const judge::JobRow &)> &take) {
     const std::string sql = R"(
         SELECT coalesce(j.id, m.job_id), j.tenant_id, j.status, j.idempotency_key, j.status <> 'scheduled' OR j.run_at <= now(),
-               coalesce(m.messages, 0), coalesce(j.attempts, 0), j.locked_at < j.run_at, j.run_id, j.stage,
+               coalesce(m.messages, 0), coalesce(j.attempts, 0), j.run_at > j.created_at AND j.locked_at < j.run_at - interval '1 second', j.run_id, j.stage,
                (extract(epoch FROM j.locked_at) * 1000000)::bigint, (extract(epoch FROM j.updated_at) * 1000000)::bigint
           FROM (SELECT * FROM ${schema}.job_queue WHERE job_type = 'load_test') AS j
           FULL JOIN (SELECT o.job_id, count(*) AS messages FROM ${schema}.channel_outbox AS o

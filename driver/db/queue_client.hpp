@@ -102,6 +102,7 @@ public:
 
     /// Every load-test job with its messages after that server time, by id; and messages whose job is not
     /// there.
+    /// A claim's time is when its call began, which may be a moment before the job was there: early is a second.
     void each_job(const std::string &server_time, const std::function<void(const judge::JobRow &)> &take);
 
     /// First claim to last completion; nothing when no job is completed.

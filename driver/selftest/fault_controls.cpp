@@ -7,27 +7,30 @@
 namespace fairq::driver::selftest {
 
 std::vector<Control> fault_controls() {
-    const std::string load = "timeout = \"90s\"\nat_rest = \"30s\"\n"
-                             "enqueue = { rate = \"50/s\", duration = \"1s\", tenants = 2, work_ms = 20 }\n";
+    const std::string limits = "timeout = \"90s\"\nat_rest = \"30s\"\n";
+    const std::string sent =
+        limits + "enqueue = { rate = \"50/s\", duration = \"1s\", tenants = 2, work_ms = 20 }\n";
+    // Nobody can send at a rate to a server that is away: that run would prove nothing.
+    const std::string there = limits + "seed = { jobs = 400, tenants = 2 }\n";
     const std::string threads = "workers = { kind = \"external\", workers = 4, batch = 2 }\n";
     const std::string processes =
         "workers = { kind = \"external\", process = true, workers = 3, batch = 2 }\n";
     const struct {
         const char *kind, *more;
-        const std::string &workers;
-    } faults[] = {{"cut-session", "of = \"worker\", ", threads},
-                  {"stop-fast", "", threads},
-                  {"stop-immediate", "", threads},
-                  {"kill-server", "", threads},
-                  {"kill-worker", "", processes},
-                  {"freeze-worker", "lasts = \"3s\", ", processes},
-                  {"crash-worker", "at = \"claimed\", ", processes},
-                  {"crash-worker", "at = \"mid-work\", ", processes},
-                  {"crash-worker", "at = \"before-complete\", ", processes},
-                  {"crash-worker", "at = \"completed\", ", processes},
-                  {"crash-worker", "at = \"before-claim\", ", processes}};
+        const std::string &load, &workers;
+    } faults[] = {{"cut-session", "of = \"worker\", ", sent, threads},
+                  {"stop-fast", "", there, threads},
+                  {"stop-immediate", "", there, threads},
+                  {"kill-server", "", there, threads},
+                  {"kill-worker", "", sent, processes},
+                  {"freeze-worker", "lasts = \"3s\", ", sent, processes},
+                  {"crash-worker", "at = \"claimed\", ", sent, processes},
+                  {"crash-worker", "at = \"mid-work\", ", sent, processes},
+                  {"crash-worker", "at = \"before-complete\", ", sent, processes},
+                  {"crash-worker", "at = \"completed\", ", sent, processes},
+                  {"crash-worker", "at = \"before-claim\", ", sent, processes}};
     std::vector<Control> controls;
-    for (const auto &[kind, more, workers] : faults) {
+    for (const auto &[kind, more, load, workers] : faults) {
         const std::string phase =
             load + workers + fmt::format("faults = {{ kind = \"{}\", {}first = \"300ms\" }}\n", kind, more);
         const std::string name = fmt::format("{} {}", kind, more);

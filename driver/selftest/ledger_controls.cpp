@@ -151,7 +151,7 @@ std::vector<Control> order_and_leaks() {
     return {
         {"early",
          "a job was claimed before it was to run",
-         kSound + after("UPDATE ${schema}.job_history SET run_at = locked_at + interval '1 second'" + kFirst),
+         kSound + after("UPDATE ${schema}.job_history SET run_at = locked_at + interval '1 minute'" + kFirst),
          "",
          {"early"},
          {},

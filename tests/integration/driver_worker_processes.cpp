@@ -1,5 +1,5 @@
 // Workers that are processes: they end with their driver, however that ends, and what is no driver cannot use them. What
-// faults do to them is in the self-test and in the plans crash-reclaim and chaos.
+// faults do to them is in the self-test and in the plan crash-reclaim.
 #include <csignal>
 #include <filesystem>
 #include <fstream>
