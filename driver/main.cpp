@@ -22,6 +22,10 @@ int dispatch(const cli::Options &options) {
         return cli::check(options);
     case cli::Verb::cleanup:
         return cli::cleanup(options);
+    case cli::Verb::selftest:
+        return cli::selftest(options);
+    case cli::Verb::worker:
+        return cli::worker(options);
     case cli::Verb::help:
         break;
     }

@@ -11,17 +11,20 @@
 #include "db/database.hpp"
 #include "judge/journal.hpp"
 #include "measure/histogram.hpp"
+#include "measure/metrics.hpp"
 #include "plan/plan.hpp"
 
 namespace fairq::driver::fault {
 class Cluster;
-}
+class WorkerPool;
+} // namespace fairq::driver::fault
 
 namespace fairq::driver::actors {
 
 /// What an actor measured, under the names of the catalogue.
 struct Figures {
     std::string actor;                               ///< its name in the plan
+    measure::Tags tags;                              ///< that the plan gives it
     std::map<std::string, measure::Histogram> times; ///< metric → microseconds
     std::map<std::string, double> numbers;
     long long planned = 0; ///< calls or jobs that it was to send
@@ -36,8 +39,9 @@ struct Stage {
     std::string run_id;
     std::uint64_t seed = 0;
     judge::Journal &journal;
-    fault::Cluster *cluster = nullptr; ///< the throw-away cluster, if it is one
-    std::uint32_t &senders;            ///< so far: each gets the next number
+    fault::Cluster *cluster = nullptr;       ///< the throw-away cluster, if it is one
+    std::uint32_t &senders;                  ///< so far: each gets the next number
+    std::shared_ptr<fault::WorkerPool> pool; ///< of workers that are processes
 };
 
 class Actor {
@@ -51,6 +55,9 @@ public:
     /// drained.
     virtual bool brings_load() const { return false; }
     virtual bool finished() const { return false; }
+
+    /// What it has measured so far, for gates that are judged while the phase goes on.
+    virtual Figures so_far() { return {}; }
 
     /// Jobs or calls so far.
     virtual long long done() const { return 0; }

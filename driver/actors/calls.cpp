@@ -149,6 +149,14 @@ void Calls::call(db::Database &database, const Planned &planned) {
     figures_.in_time += began <= end_ + kGrace ? 1 : 0;
 }
 
+Figures Calls::so_far() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Figures figures = figures_;
+    if (const double calls = figures.numbers["calls"]; calls > 0)
+        figures.numbers["calls_failed_ratio"] = figures.numbers["calls_failed"] / calls;
+    return figures;
+}
+
 Figures Calls::stop() {
     stopping_ = true;
     for (std::thread &thread : threads_)

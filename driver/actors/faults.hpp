@@ -25,6 +25,7 @@ private:
     bool strike(db::Database &database);
     bool cut_session(db::Database &database);
     bool strike_server() const;
+    bool strike_worker();
     bool wait_for(Milliseconds duration) const;
 
     const plan::FaultsActor actor_;

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <map>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -30,6 +31,7 @@ struct RawOptions {
     std::string timeout;
     std::string progress;
     std::string seed;
+    std::string max_regression;
 };
 
 void add_plan_options(CLI::App &app, Options &options, RawOptions &raw) {
@@ -54,6 +56,9 @@ void add_run_options(CLI::App &app, Options &options, RawOptions &raw) {
     app.add_option("--threshold", raw.thresholds,
                    "'METRIC:EXPR': one more gate, as in 'poll_ms:p(95)<50' (repeat)")
         ->allow_extra_args(false);
+    app.add_option("--baseline", options.baseline_file,
+                   "the --json of an earlier run of the plan: its thresholds may not get worse");
+    app.add_option("--max-regression", raw.max_regression, "than the baseline by more than this (10%)");
     app.add_option("--seed", raw.seed, "number that fixes the order of arrivals (default: random, printed)");
     app.add_option("--timeout", raw.timeout, "ends the run after so long (30m); results are still written");
     app.add_option("--progress", raw.progress, "interval of progress lines without a terminal (5s)");
@@ -87,6 +92,16 @@ std::uint64_t read_seed(const std::string &text) {
     return seed;
 }
 
+double read_percentage(const std::string &flag, const std::string &text) {
+    double number = 0;
+    const bool percent = !text.empty() && text.back() == '%';
+    const char *const last = text.data() + text.size() - (percent ? 1 : 0);
+    const auto [end, error] = std::from_chars(text.data(), last, number);
+    if (!percent || error != std::errc{} || end != last || number < 0 || number > 1000)
+        throw UsageError(fmt::format("{} must be a percentage such as 10%, not {}", flag, text));
+    return number / 100;
+}
+
 void finish(Options &options, const RawOptions &raw) {
     for (const std::string &text : raw.options)
         options.choice.options.push_back(split(text, text.find('='), "--option"));
@@ -100,6 +115,10 @@ void finish(Options &options, const RawOptions &raw) {
         options.timeout = read_duration("--timeout", raw.timeout);
     if (!raw.progress.empty())
         options.progress = read_duration("--progress", raw.progress);
+    if (!raw.max_regression.empty())
+        options.max_regression = read_percentage("--max-regression", raw.max_regression);
+    if (options.baseline_file.empty() && !raw.max_regression.empty())
+        throw UsageError("--max-regression needs a --baseline");
     if (!raw.seed.empty())
         options.seed = read_seed(raw.seed);
     const bool parts =
@@ -132,6 +151,17 @@ std::string shell_word(const std::string &text) {
     return quoted + "'";
 }
 
+Verb verb_of(const CLI::App &subcommand) {
+    static const std::map<std::string, Verb> verbs{{"run", Verb::run},           {"list", Verb::list},
+                                                   {"check", Verb::check},       {"cleanup", Verb::cleanup},
+                                                   {"selftest", Verb::selftest}, {"worker", Verb::worker}};
+    return verbs.at(subcommand.get_name());
+}
+
+std::string help_of(const CLI::App &subcommand) {
+    return subcommand.help("fairq " + subcommand.get_name());
+}
+
 } // namespace
 
 Options parse_options(int argc, const char *const *argv) {
@@ -142,10 +172,13 @@ Options parse_options(int argc, const char *const *argv) {
     app.set_help_flag("--help", "prints this help");
     app.require_subcommand(1);
     CLI::App *run = app.add_subcommand("run", "runs a plan and judges it");
-    CLI::App *list = app.add_subcommand("list", "shows the plans, their profiles and params");
+    app.add_subcommand("list", "shows the plans, their profiles and params");
     CLI::App *check = app.add_subcommand("check", "prints what a run would do, and does nothing");
     CLI::App *cleanup =
         app.add_subcommand("cleanup", "takes away what a run left behind whose driver was killed");
+    app.add_subcommand("selftest",
+                       "breaks the queue on purpose, in every way that a run can see, and sees it turn red");
+    app.add_subcommand("worker", "")->group("");
     add_connection_options(*cleanup, options);
     cleanup->add_option("--run-id", options.run_id, "of this run only");
     add_plan_options(*run, options, raw);
@@ -155,19 +188,12 @@ Options parse_options(int argc, const char *const *argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp &) {
-        options.verb = Verb::help;
-        options.help = run->parsed()       ? run->help("fairq run")
-                       : check->parsed()   ? check->help("fairq check")
-                       : cleanup->parsed() ? cleanup->help("fairq cleanup")
-                                           : app.help();
+        options.help = app.get_subcommands().empty() ? app.help() : help_of(*app.get_subcommands().front());
         return options;
     } catch (const CLI::ParseError &error) {
         throw UsageError(fmt::format("{} (fairq --help)", error.what()));
     }
-    options.verb = run->parsed()       ? Verb::run
-                   : list->parsed()    ? Verb::list
-                   : cleanup->parsed() ? Verb::cleanup
-                                       : Verb::check;
+    options.verb = verb_of(*app.get_subcommands().front());
     finish(options, raw);
     return options;
 }

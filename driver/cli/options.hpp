@@ -10,7 +10,7 @@
 
 namespace fairq::driver::cli {
 
-enum class Verb { run, list, check, cleanup, help };
+enum class Verb { run, list, check, cleanup, selftest, worker, help };
 
 struct Options {
     Verb verb = Verb::help;
@@ -20,8 +20,10 @@ struct Options {
     std::vector<std::pair<std::string, std::string>> thresholds; ///< metric, expression
     std::string dsn;
     std::string host, port, user, database;
-    std::string run_id;    ///< for cleanup
-    std::string json_file; ///< "-" is stdout
+    std::string run_id;        ///< for cleanup
+    std::string json_file;     ///< "-" is stdout
+    std::string baseline_file; ///< the JSON of an earlier run
+    double max_regression = 0.1;
     std::optional<std::uint64_t> seed;
     std::optional<Milliseconds> timeout;
     Milliseconds progress{5000};

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/baseline.hpp"
 #include "cli/output.hpp"
 #include "cli/verbs.hpp"
 #include "engine/engine.hpp"
@@ -56,7 +57,18 @@ engine::RunSettings settings_of(const Options &options, const plan::Plan &plan) 
     return settings;
 }
 
-engine::RunResult run_somewhere(const plan::Plan &plan, const Options &options, engine::Progress &progress) {
+/// Its gates are added to the plan's.
+std::optional<judge::Baseline> chosen_baseline(const Options &options, plan::Plan &plan) {
+    if (options.baseline_file.empty())
+        return std::nullopt;
+    auto baseline = read_baseline(options.baseline_file, plan.name);
+    for (const judge::Gate &gate : judge::regression_gates(plan.gates, options.max_regression))
+        plan.gates.push_back(gate);
+    return baseline;
+}
+
+engine::RunResult run_somewhere(const plan::Plan &plan, const Options &options,
+                                const std::optional<judge::Baseline> &baseline, engine::Progress &progress) {
     std::unique_ptr<fault::Cluster> cluster;
     const auto conninfo = chosen_conninfo(options);
     if (!conninfo) {
@@ -65,6 +77,7 @@ engine::RunResult run_somewhere(const plan::Plan &plan, const Options &options, 
             uses_cron(plan), plan.server.cron_background_workers, plan.server.settings});
     }
     engine::RunSettings settings = settings_of(options, plan);
+    settings.baseline = baseline;
     settings.throwaway = cluster != nullptr;
     settings.cluster = cluster.get();
     settings.conninfo = cluster ? cluster->conninfo() : *conninfo;
@@ -77,7 +90,8 @@ engine::RunResult run_somewhere(const plan::Plan &plan, const Options &options, 
 } // namespace
 
 int run(const Options &options) {
-    const plan::Plan plan = load_plan(options);
+    plan::Plan plan = load_plan(options);
+    const auto baseline = chosen_baseline(options, plan);
     ResultFile json(options.json_file);
     std::FILE *const text = json.is_stdout() ? stderr : stdout;
     engine::Progress progress(engine::Progress::choose(options.quiet), options.progress);
@@ -86,7 +100,7 @@ int run(const Options &options) {
         return complain(outcome, error.what(), text);
     };
     try {
-        const engine::RunResult result = run_somewhere(plan, options, progress);
+        const engine::RunResult result = run_somewhere(plan, options, baseline, progress);
         const bool file = json.write(report::json_report(result));
         const bool shown = print(text, report::text_report(result, choose_style(options)));
         return exit_code(with_output(result.outcome, file && shown));

@@ -7,7 +7,10 @@
 
 #include <fmt/format.h>
 
+#include "engine/abort.hpp"
+#include "engine/account.hpp"
 #include "errors.hpp"
+#include "fault/worker_pool.hpp"
 #include "interrupt.hpp"
 
 namespace fairq::driver::engine {
@@ -77,6 +80,7 @@ PhaseResult PhaseRunner::run() {
 
 void PhaseRunner::load() {
     prepare();
+    history_ = begin_history(context_, phase_, result_, history_judge_);
     context_.workers.start(phase_.workers);
     start_actors();
     result_.end = watch();
@@ -166,7 +170,8 @@ void PhaseRunner::seed(const plan::SeedActor &seed) {
 void PhaseRunner::start_actors() {
     actors_ =
         actors::make_actors(phase_, {context_.control.conninfo(), context_.schema, context_.run_id,
-                                     context_.seed, context_.journal, context_.cluster, context_.senders});
+                                     context_.seed, context_.journal, context_.cluster, context_.senders,
+                                     std::make_shared<fault::WorkerPool>(context_.seed)});
 }
 
 bool PhaseRunner::loading() const {
@@ -195,6 +200,8 @@ PhaseEnd PhaseRunner::watch() {
                 context_.progress.note(fmt::format("{}: the server is back after a fault", phase_.name));
             context_.lock.keep();
             poll(snapshot);
+            if (gate_failed())
+                return PhaseEnd::gate_failed;
             if (const auto end = ended(snapshot))
                 return *end;
             say_what_hangs();
@@ -270,6 +277,18 @@ void PhaseRunner::say_what_hangs() {
         context_.progress.note("  " + why);
 }
 
+bool PhaseRunner::gate_failed() {
+    result_.wall_seconds = seconds_between(start_, Clock::now());
+    result_.stopped_by = failed_early(context_.plan, result_, actors_, context_.baseline);
+    if (!result_.stopped_by)
+        return false;
+    result_.stopped_by->note = fmt::format("ended the run after {:.0f} s", result_.wall_seconds);
+    result_.notes.push_back(fmt::format("{} {} did not hold, and ended the run",
+                                        result_.stopped_by->gate.metric_text,
+                                        result_.stopped_by->gate.expression));
+    return true;
+}
+
 void PhaseRunner::show(const db::QueueSnapshot &snapshot, bool connected) {
     LiveState state;
     state.plan = context_.plan.name;
@@ -303,6 +322,7 @@ void PhaseRunner::stop_actors(bool only_load) {
         if (only_load && !actor->brings_load())
             continue;
         actors::Figures figures = actor->stop();
+        figures.tags = tags_of(phase_, figures.actor);
         result_.sent_in_time += figures.in_time;
         for (const std::string &note : figures.notes)
             result_.notes.push_back(fmt::format("{}: {}", figures.actor, note));
@@ -337,6 +357,10 @@ void PhaseRunner::collect_ledger() {
     };
     also(result_.ledger.lost, missing_seeds_, "seeded jobs were never there");
     also(result_.ledger.unexpected, extra_seeds_, "jobs more than were seeded");
+    if (history_)
+        end_history(*history_, history_judge_, result_);
+    if (result_.end == PhaseEnd::drained)
+        look_for_leaks(context_, result_);
     if (result_.ledger.foreign > 0)
         result_.notes.push_back(
             fmt::format("{} load_test jobs of somebody else: not judged", result_.ledger.foreign));

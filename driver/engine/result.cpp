@@ -23,6 +23,17 @@ void add_counts(measure::Samples &samples, const PhaseResult &phase) {
     add("dead_letters", ledger.dead);
     add("foreign", ledger.foreign);
     add("executed_again", ledger.executed_again);
+    add("early", ledger.early);
+    add("out_of_order", ledger.out_of_order);
+    if (phase.leaks_looked)
+        add("leaks", ledger.leaks);
+    if (phase.judged_claims.value_or(0) > 0) {
+        const auto claims = static_cast<std::size_t>(*phase.judged_claims);
+        for (const auto &[metric, column] : {std::pair(judge::kHistoryMetrics[0], ledger.cap_violations),
+                                             std::pair(judge::kHistoryMetrics[1], ledger.key_violations),
+                                             std::pair(judge::kHistoryMetrics[2], ledger.lease_overlaps)})
+            samples.add(metric, phase.name, static_cast<double>(column), claims);
+    }
     if (phase.end != PhaseEnd::sent)
         add("unfinished", ledger.unfinished);
     const auto messages = static_cast<std::size_t>(phase.outbox.messages);
@@ -58,15 +69,17 @@ void add_times(measure::Samples &samples, const PhaseResult &phase) {
                         jobs);
     }
     for (const SamplePoint &point : phase.series) {
-        samples.add("poll_ms", phase.name, point.poll_ms);
+        samples.add_at("poll_ms", phase.name, point.at_seconds, point.poll_ms);
         // Nothing queued means that nothing waits: an age of 0, not a missing sample.
-        samples.add("oldest_queued_seconds", phase.name, point.oldest_seconds.value_or(0));
+        samples.add_at("oldest_queued_seconds", phase.name, point.at_seconds,
+                       point.oldest_seconds.value_or(0));
     }
 }
 
 void add_figures(measure::Samples &samples, const PhaseResult &phase) {
     long long planned = 0, in_time = 0;
     for (const actors::Figures &figures : phase.figures) {
+        samples.tag(phase.name, figures.actor, figures.tags);
         for (const auto &[metric, times] : figures.times)
             samples.add(metric, phase.name, figures.actor, times);
         for (const auto &[metric, number] : figures.numbers)
@@ -78,6 +91,30 @@ void add_figures(measure::Samples &samples, const PhaseResult &phase) {
     if (planned > 0)
         samples.add("offered_ratio", phase.name, static_cast<double>(in_time) / static_cast<double>(planned),
                     static_cast<std::size_t>(planned));
+}
+
+/// What a server cannot show is said, and not held against the queue; nor is what only a phase that has drained shows.
+void skip_unseen(RunResult &run) {
+    const auto of_history = [](const std::string &metric) {
+        return std::any_of(std::begin(judge::kHistoryMetrics), std::end(judge::kHistoryMetrics),
+                           [&](const char *name) { return metric == name; });
+    };
+    for (judge::GateResult &result : run.gates) {
+        const judge::MetricRef &ref = result.gate.operands[0];
+        if (result.samples > 0)
+            continue;
+        for (const PhaseResult &phase : run.phases) {
+            std::string why;
+            if (of_history(ref.metric))
+                why = phase.no_history;
+            else if (ref.metric == "leaks" && phase.end != PhaseEnd::drained)
+                why = fmt::format("phase {} did not drain", phase.name);
+            if (why.empty() || (!ref.phase.empty() && ref.phase != phase.name))
+                continue;
+            result.verdict = judge::Verdict::skipped;
+            result.note = why;
+        }
+    }
 }
 
 } // namespace
@@ -92,6 +129,8 @@ std::string phase_end_word(PhaseEnd end) {
         return "timeout";
     case PhaseEnd::at_rest:
         return "at rest";
+    case PhaseEnd::gate_failed:
+        return "ended by a gate";
     case PhaseEnd::interrupted:
         return "interrupted";
     case PhaseEnd::failed:
@@ -101,13 +140,14 @@ std::string phase_end_word(PhaseEnd end) {
 }
 
 void add_samples(measure::Samples &samples, const PhaseResult &phase) {
+    samples.lasted(phase.name, phase.wall_seconds);
     add_counts(samples, phase);
     add_ticks(samples, phase);
     add_times(samples, phase);
     add_figures(samples, phase);
 }
 
-void conclude(RunResult &run, measure::Samples samples) {
+void conclude(RunResult &run, measure::Samples samples, const judge::Baseline *baseline) {
     run.ledger = judge::Ledger{};
     for (std::size_t i = 0; i < run.phases.size(); ++i)
         if (i + 1 == run.phases.size() || !run.phases[i + 1].goes_on)
@@ -120,8 +160,14 @@ void conclude(RunResult &run, measure::Samples samples) {
     samples.add("phases_complete_ratio", "", static_cast<double>(ended) / static_cast<double>(planned),
                 planned);
     run.gates.clear();
-    for (const judge::Gate &gate : run.plan->gates)
-        run.gates.push_back(judge::judge(gate, samples));
+    for (const judge::Gate &gate : run.plan->gates) {
+        run.gates.push_back(judge::judge(gate, samples, baseline));
+        for (const PhaseResult &phase : run.phases)
+            if (const auto &by = phase.stopped_by;
+                by && by->gate.metric_text == gate.metric_text && by->gate.expression == gate.expression)
+                run.gates.back() = *by; // what came afterwards does not make it good
+    }
+    skip_unseen(run);
     if (run.interrupted)
         skip_unproven(run.gates);
     run.outcome = overall(run.gates, run.interrupted);

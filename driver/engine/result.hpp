@@ -16,7 +16,7 @@
 namespace fairq::driver::engine {
 
 /// `sent`: the load is over, and the phase leaves its jobs to the next one.
-enum class PhaseEnd { drained, sent, timeout, at_rest, interrupted, failed };
+enum class PhaseEnd { drained, sent, timeout, at_rest, gate_failed, interrupted, failed };
 
 std::string phase_end_word(PhaseEnd end);
 
@@ -46,6 +46,10 @@ struct PhaseResult {
     bool goes_on = false; ///< with the jobs of the phase before, whose account this one's contains
     db::OutboxDuplicates outbox;
     std::optional<db::StuckReport> stuck;
+    bool leaks_looked = false;                   ///< for what should be gone
+    std::optional<int> judged_claims;            ///< in the history of commits; none: there is no history
+    std::string no_history;                      ///< why the server could not give one
+    std::optional<judge::GateResult> stopped_by; ///< the gate that ended it early
     std::vector<std::string> notes;
 };
 
@@ -73,6 +77,6 @@ struct RunResult {
 void add_samples(measure::Samples &samples, const PhaseResult &phase);
 
 /// Judges all gates of the plan and settles the outcome.
-void conclude(RunResult &run, measure::Samples samples);
+void conclude(RunResult &run, measure::Samples samples, const judge::Baseline *baseline = nullptr);
 
 } // namespace fairq::driver::engine

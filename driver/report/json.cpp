@@ -103,10 +103,9 @@ json phase_config(const plan::Phase &phase) {
                                    {"enqueues", calls.enqueues},
                                    {"fresh", calls.fresh},
                                    {"expect", calls.expect}});
-    static const char *const kFaultKinds[] = {"cut-session", "stop-fast", "stop-immediate", "kill-server"};
     for (const plan::FaultsActor &faults : phase.faults)
         config["faults"].push_back({{"name", faults.name},
-                                    {"kind", kFaultKinds[static_cast<int>(faults.kind)]},
+                                    {"kind", plan::fault_kind_names()[static_cast<std::size_t>(faults.kind)]},
                                     {"of", faults.of},
                                     {"first_ms", faults.first.count()},
                                     {"every_ms", faults.every.count()},
@@ -150,6 +149,12 @@ json ledger(const judge::Ledger &l) {
             {"outbox_count", l.outbox},
             {"dead_letter_count", l.dead},
             {"reexecuted_count", l.executed_again},
+            {"early_count", l.early},
+            {"out_of_order_count", l.out_of_order},
+            {"leak_count", l.leaks},
+            {"cap_violations", l.cap_violations},
+            {"key_violations", l.key_violations},
+            {"lease_overlaps", l.lease_overlaps},
             {"first_bad", l.first_bad}};
 }
 
@@ -159,6 +164,8 @@ json selector(const judge::MetricRef &ref) {
         tags["phase"] = ref.phase;
     if (!ref.actor.empty())
         tags["actor"] = ref.actor;
+    for (const auto &[tag, value] : ref.tags)
+        tags[tag] = value;
     return tags;
 }
 
@@ -172,6 +179,8 @@ json threshold(const judge::GateResult &result) {
             {"selector", selectors.size() == 1 ? selectors[0] : selectors},
             {"expr", result.gate.expression},
             {"value", result.value ? json(*result.value) : json(nullptr)},
+            {"limit", result.limit ? json(*result.limit) : json(nullptr)},
+            {"level", judge::level_word(result.level)},
             {"samples", result.samples},
             {"min_samples", result.gate.min_samples},
             {"verdict", verdict_text(result.verdict)},

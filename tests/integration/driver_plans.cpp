@@ -67,14 +67,15 @@ TEST_P(HurtingPlans, passes_in_its_smoke_profile) {
     EXPECT_TRUE(fairq.folder().entries().empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Shipped, HurtingPlans, testing::Values("server-crash", "worker-churn"), test_name);
+INSTANTIATE_TEST_SUITE_P(Shipped, HurtingPlans,
+                         testing::Values("crash-reclaim", "server-crash", "worker-churn"), test_name);
 
 TEST(PlanNames, are_all_of_the_shipped_plans) {
     std::vector<std::string> found;
     for (const std::string &path : plan::all_plans())
         found.push_back(plan::read_plan(path, {}).name);
     Ids tested = plan_names();
-    tested.insert(tested.end(), {"scaling", "server-crash", "worker-churn"});
+    tested.insert(tested.end(), {"crash-reclaim", "scaling", "server-crash", "worker-churn"});
     std::sort(tested.begin(), tested.end());
     EXPECT_EQ(found, tested);
 }

@@ -56,6 +56,7 @@ struct Fixture {
         phase.ledger.tenant_jobs = phase.ledger.tenant_completed = {{"tenant-1", 2}, {"tenant-2", 2}};
         phase.series = {{0, 4, 0, 0, 1.5, 0.5}, {1, 0, 0, 4, std::nullopt, 1.5}};
         phase.outbox.messages = 4;
+        phase.leaks_looked = true;
         return phase;
     }
 
@@ -80,7 +81,7 @@ std::vector<std::string> lines_of(const std::string &text) {
 TEST(ReportTest, the_verdict_comes_first_and_the_tally_last) {
     const auto lines = lines_of(report::text_report(Fixture().run, {}));
     EXPECT_EQ(lines.front(), "INCONCLUSIVE  demo   1m07s   seed 42   run abc123");
-    EXPECT_EQ(lines.back(), "9 passed, 1 failed");
+    EXPECT_EQ(lines.back(), "12 passed, 1 failed");
     EXPECT_EQ(lines[lines.size() - 2], "  AGAIN         fairq run demo --seed 42");
 }
 
@@ -198,7 +199,7 @@ TEST(ReportTest, a_run_without_any_job_passes_nothing) {
     Fixture fixture;
     fixture.run.phases.clear();
     fixture.finish();
-    EXPECT_EQ(judge::last_line(judge::tally(fixture.run.gates)), "0 passed, 10 failed");
+    EXPECT_EQ(judge::last_line(judge::tally(fixture.run.gates)), "0 passed, 13 failed");
 }
 
 TEST(JsonTest, the_summary_has_verdict_ledger_thresholds_phases_and_series) {
