@@ -57,6 +57,17 @@ void ExternalWorkers::note(const std::string &text) {
         notes.push_back(text);
 }
 
+void ExternalWorkers::met(const std::exception &error) {
+    count("worker_errors", 1);
+    note(error.what());
+    if (const auto *sql = dynamic_cast<const db::DatabaseError *>(&error)) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        figures_.count_error(*sql);
+    }
+    if (!stopping_)
+        std::this_thread::sleep_for(kPauseAfterError);
+}
+
 void ExternalWorkers::count(const std::string &metric, double more) {
     const std::lock_guard<std::mutex> lock(mutex_);
     figures_.numbers[metric] += more;
@@ -65,7 +76,7 @@ void ExternalWorkers::count(const std::string &metric, double more) {
 void ExternalWorkers::time(const std::string &metric, Clock::time_point since) {
     const auto passed = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - since).count();
     const std::lock_guard<std::mutex> lock(mutex_);
-    figures_.times[metric].record(passed);
+    figures_.record(metric, passed);
 }
 
 void ExternalWorkers::loop(int number) {
@@ -83,13 +94,11 @@ void ExternalWorkers::loop(int number) {
             jobs_[static_cast<std::size_t>(number)] += static_cast<long long>(claimed.jobs.size());
         } catch (const std::exception
                      &error) { // a worker that meets an error comes again; its jobs come back with the lease
-            count("worker_errors", 1);
-            note(error.what());
-            if (!stopping_)
-                std::this_thread::sleep_for(kPauseAfterError);
+            met(error);
         }
     }
     count("reconnects", database.reconnects());
+    count("round_trips", static_cast<double>(database.round_trips()));
 }
 
 ExternalWorkers::Claim ExternalWorkers::claim(db::Database &database, const std::string &worker_id) {
@@ -117,7 +126,7 @@ ExternalWorkers::Claim ExternalWorkers::claim(db::Database &database, const std:
     for (const db::Row &row : rows)
         if (row[2] ==
             db::Cell("1")) // of a job that comes again, locked_at - run_at may count the first claim as well
-            figures_.times["pickup_ms"].record(std::stoll(row[3].value_or("0")));
+            figures_.record("pickup_ms", std::stoll(row[3].value_or("0")));
     return claim;
 }
 

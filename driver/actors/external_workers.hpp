@@ -40,6 +40,7 @@ private:
     void complete(db::Database &database, const Claim &claim, const std::vector<Claimed> &jobs);
     void write_down(const std::vector<long long> &ids, judge::Event event);
     void note(const std::string &text);
+    void met(const std::exception &error);
     void count(const std::string &metric, double more);
     void time(const std::string &metric, std::chrono::steady_clock::time_point since);
 

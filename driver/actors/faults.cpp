@@ -52,6 +52,15 @@ void Faults::loop() {
 }
 
 bool Faults::strike(db::Database &database) {
+    FaultWindow window;
+    window.from = figures_.seconds();
+    window.fired = happens(database);
+    window.to = figures_.seconds();
+    figures_.windows.push_back(window);
+    return window.fired;
+}
+
+bool Faults::happens(db::Database &database) {
     try {
         return actor_.kind == plan::FaultKind::cut_session ? cut_session(database) : strike_server();
     } catch (const std::exception &error) { // another fault hit this session

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/actor.hpp"
+#include "actors/sampler.hpp"
 #include "actors/workers.hpp"
 #include "db/run_lock.hpp"
 #include "engine/progress.hpp"
@@ -65,6 +66,7 @@ private:
     void say_what_hangs();
     void explain_delay();
     void stop_actors(bool only_load);
+    void stop_sampler();
     void collect();
     void collect_ledger();
     void settled(const std::function<void()> &work) const;
@@ -77,6 +79,7 @@ private:
     long long extra_seeds_ = 0;   ///< more
     bool explained_ = false;      ///< said what hangs, since something moved last
     std::vector<std::unique_ptr<actors::Actor>> actors_;
+    std::unique_ptr<actors::Sampler> sampler_;
     Clock::time_point start_;
     Clock::time_point last_change_;
     std::string last_state_;

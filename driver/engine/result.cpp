@@ -8,6 +8,8 @@
 namespace fairq::driver::engine {
 namespace {
 
+constexpr double kMegabyte = 1024.0 * 1024;
+
 void add_counts(measure::Samples &samples, const PhaseResult &phase) {
     const judge::Ledger &ledger = phase.ledger;
     const auto seen = static_cast<std::size_t>(ledger.acknowledged + ledger.recovered + ledger.unexpected);
@@ -80,6 +82,41 @@ void add_figures(measure::Samples &samples, const PhaseResult &phase) {
                     static_cast<std::size_t>(planned));
 }
 
+void add_cost(measure::Samples &samples, const PhaseResult &phase) {
+    const measure::Cost &cost = phase.system.cost;
+    const auto jobs = static_cast<std::size_t>(phase.ledger.completed);
+    if (jobs == 0)
+        return;
+    const auto add = [&](const char *metric, double whole) {
+        samples.add(metric, phase.name, whole / static_cast<double>(jobs), jobs);
+    };
+    if (cost.round_trips > 0)
+        add("round_trips_per_job", cost.round_trips);
+    if (!cost.known)
+        return;
+    add("wal_bytes_per_job", cost.wal_bytes);
+    add("buffers_per_job", cost.buffers);
+    add("commits_per_job", cost.commits);
+}
+
+void add_system(measure::Samples &samples, const PhaseResult &phase) {
+    const measure::SystemSample *before = nullptr;
+    for (const measure::SystemSample &sample : phase.system.samples.all()) {
+        const double seconds = before == nullptr ? 0 : sample.at_seconds - before->at_seconds;
+        if (sample.sees_server)
+            samples.add("server_memory_mb", phase.name, sample.server.memory_bytes / kMegabyte);
+        if (const double used = seconds > 0 ? sample.server.cpu_seconds - before->server.cpu_seconds : -1;
+            sample.sees_server && before != nullptr && before->sees_server && used >= 0)
+            samples.add("server_cpu", phase.name, used / seconds);
+        samples.add("driver_memory_mb", phase.name, sample.driver.memory_bytes / kMegabyte);
+        samples.add("locks_waited_for", phase.name, sample.locks_waited_for);
+        samples.add("dead_rows", phase.name, sample.dead_rows);
+        samples.add("horizon_age", phase.name, sample.horizon_age);
+        samples.add("connections", phase.name, sample.connections);
+        before = &sample;
+    }
+}
+
 } // namespace
 
 std::string phase_end_word(PhaseEnd end) {
@@ -105,6 +142,8 @@ void add_samples(measure::Samples &samples, const PhaseResult &phase) {
     add_ticks(samples, phase);
     add_times(samples, phase);
     add_figures(samples, phase);
+    add_cost(samples, phase);
+    add_system(samples, phase);
 }
 
 void conclude(RunResult &run, measure::Samples samples) {

@@ -24,7 +24,11 @@ struct MetricInfo {
     std::string_view meaning;
 };
 
+/// Which way a metric gets better, for who compares two runs.
+enum class Better { lower, higher, neither };
+
 const std::vector<MetricInfo> &known_metrics();
+Better better(const MetricInfo &metric);
 const MetricInfo *find_metric(std::string_view name);
 
 /// Values of one metric. `samples` is how many things were looked at, which for a counter is not the number
