@@ -56,7 +56,7 @@ TEST(OptionsTest, all_options_of_a_run_are_read) {
                "42",       "--timeout", "10m",       "--progress", "1s",     "--option",  "jobs=5",
                "--option", "every=1s",  "--keep",    "--force",    "-q",     "--no-color"});
     EXPECT_EQ(options.choice.profile, "smoke");
-    EXPECT_EQ(options.json_file, "out.json");
+    EXPECT_EQ(options.files.json, "out.json");
     EXPECT_EQ(options.seed, 42U);
     EXPECT_EQ(options.timeout, Milliseconds(600'000));
     EXPECT_EQ(options.progress, Milliseconds(1'000));
@@ -66,7 +66,7 @@ TEST(OptionsTest, all_options_of_a_run_are_read) {
 }
 
 TEST(OptionsTest, summary_export_is_another_name_for_json) {
-    EXPECT_EQ(parse({"run", "x", "--summary-export", "a.json"}).json_file, "a.json");
+    EXPECT_EQ(parse({"run", "x", "--summary-export", "a.json"}).files.json, "a.json");
 }
 
 TEST(OptionsTest, a_threshold_is_split_after_its_selector) {
