@@ -175,7 +175,7 @@ std::string shell_word(const std::string &text) {
 
 /// libpq asks for it, or finds it in PGPASSWORD or ~/.pgpass; what is printed and stored must not have it.
 std::string without_password(const std::string &dsn) {
-    static const std::regex kValue(R"re((^|\s)(?:ssl)?password\s*=\s*('(\\.|[^'\\])*'|(\\.|[^\s\\])*))re",
+    static const std::regex kValue(R"re((^|\s)(?:ssl)?password\s*=\s*('(\\.|[^'\\])*'|(\\.|[^\s\\])*)\s*)re",
                                    std::regex::icase);
     static const std::regex kQuery(R"re(([?&])(?:ssl)?password=[^&]*&?)re", std::regex::icase);
     static const std::regex kUri(R"re(^(postgres(ql)?://[^:@/?]*):[^@/?]*@)re", std::regex::icase);

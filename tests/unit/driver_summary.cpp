@@ -184,7 +184,7 @@ TEST(IntervalTest, of_values_that_change_from_second_to_second_is_wider) {
         figures.spread.clear();
         for (int second = 0; second < 40; ++second)
             for (int i = 0; i < 1000; ++i) {
-                const std::int64_t time = 10'000 + (wavers ? 2'000 * (second / 4 % 2) : 2'000 * (i % 2));
+                const std::int64_t time = 10'000 + 500 * (wavers ? second / 4 : i % 10);
                 figures.times["claim_ms"].record(time);
                 figures.spread["claim_ms"].record(second, time);
             }
