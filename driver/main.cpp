@@ -26,6 +26,10 @@ int dispatch(const cli::Options &options) {
         return cli::selftest(options);
     case cli::Verb::worker:
         return cli::worker(options);
+    case cli::Verb::report:
+        return cli::report(options);
+    case cli::Verb::compare:
+        return cli::compare(options);
     case cli::Verb::help:
         break;
     }

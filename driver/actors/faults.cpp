@@ -53,6 +53,15 @@ void Faults::loop() {
 }
 
 bool Faults::strike(db::Database &database) {
+    FaultWindow window;
+    window.from = figures_.seconds();
+    window.fired = happens(database);
+    window.to = figures_.seconds();
+    figures_.windows.push_back(window);
+    return window.fired;
+}
+
+bool Faults::happens(db::Database &database) {
     try {
         if (actor_.disarmed)
             return false;

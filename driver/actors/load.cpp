@@ -94,6 +94,8 @@ void LoadSender::call(Batch &batch) {
             [&] { ids = client.enqueue(batch.tenants, batch.payloads, batch.keys); });
     } catch (const db::DatabaseError &error) {
         write_down(batch, error.connection_lost() ? judge::Event::unknown : judge::Event::failed);
+        const std::lock_guard<std::mutex> lock(mutex_);
+        figures_.count_error(error);
         throw;
     }
     if (ids.size() != batch.entries.size()) {
@@ -112,13 +114,13 @@ void LoadSender::send(Batch batch) {
     const double planned_at = static_cast<double>(planned_ - jobs) / actor_.per_second;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
-        figures_.times["schedule_lag_ms"].record(microseconds(seconds_since(start_) - planned_at));
+        figures_.record("schedule_lag_ms", microseconds(seconds_since(start_) - planned_at));
     }
     write_down(batch, judge::Event::invoked);
     const auto sent_at = Clock::now();
     call(batch);
     const std::lock_guard<std::mutex> lock(mutex_);
-    figures_.times["enqueue_call_ms"].record(microseconds(seconds_since(sent_at)));
+    figures_.record("enqueue_call_ms", microseconds(seconds_since(sent_at)));
     sent_ += jobs;
     if (seconds_since(start_) <= std::chrono::duration<double>(actor_.duration).count() + kGraceSeconds)
         figures_.in_time += jobs;
@@ -132,6 +134,7 @@ Figures LoadSender::so_far() {
 Figures LoadSender::stop() {
     stopping_ = true;
     thread_.join();
+    figures_.numbers["round_trips"] = static_cast<double>(database_.round_trips());
     return std::move(figures_);
 }
 

@@ -64,7 +64,12 @@ public:
             {{"e", "completion"}, {"ids", ids}, {"unknown", event == judge::Event::completion_unknown}});
     }
     void worked(std::size_t jobs) override { write_line({{"e", "worked"}, {"jobs", jobs}}); }
-    void met(const std::exception &error) override { write_line({{"e", "met"}, {"what", error.what()}}); }
+    void met(const std::exception &error) override {
+        json event{{"e", "met"}, {"what", error.what()}};
+        if (const auto *sql = dynamic_cast<const db::DatabaseError *>(&error))
+            event["sqlstate"] = sql->sqlstate();
+        write_line(event);
+    }
 
     /// Until stdin ends: then the driver is gone.
     void obey() {

@@ -55,7 +55,7 @@ public:
         else if (kind == "worked")
             figures_.worked(number_, event.at("jobs"));
         else if (kind == "met")
-            figures_.met(std::runtime_error(event.at("what").get<std::string>()));
+            met(event);
     }
 
     int holds() {
@@ -100,6 +100,14 @@ private:
             return; // it was forgotten
         figures_.let_go(*found);
         held_.erase(found);
+    }
+
+    void met(const json &event) {
+        const std::string what = event.at("what");
+        if (event.contains("sqlstate"))
+            figures_.met(db::DatabaseError(what, event.at("sqlstate"), false));
+        else
+            figures_.met(std::runtime_error(what));
     }
 
     void completion(const json &event) {

@@ -14,7 +14,7 @@ WorkerFigures::WorkerFigures(const std::string &actor, std::size_t workers, judg
     : journal_(journal), jobs_(workers) {
     figures_.actor = actor;
     for (const char *counter : {"claims", "empty_claims", "failed_attempts", "stale_completions",
-                                "worker_errors", "keyed_jobs", "key_overlaps", "reconnects"})
+                                "worker_errors", "keyed_jobs", "key_overlaps", "reconnects", "round_trips"})
         figures_.numbers[counter] = 0;
 }
 
@@ -28,6 +28,10 @@ void WorkerFigures::note(const std::string &text) {
 void WorkerFigures::met(const std::exception &error) {
     count("worker_errors", 1);
     note(error.what());
+    if (const auto *sql = dynamic_cast<const db::DatabaseError *>(&error)) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        figures_.count_error(*sql);
+    }
 }
 
 void WorkerFigures::count(const std::string &metric, double more) {
@@ -37,7 +41,7 @@ void WorkerFigures::count(const std::string &metric, double more) {
 
 void WorkerFigures::time(const std::string &metric, std::int64_t microseconds) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    figures_.times[metric].record(microseconds);
+    figures_.record(metric, microseconds);
 }
 
 void WorkerFigures::hold(const ClaimedJob &job) {
@@ -45,9 +49,9 @@ void WorkerFigures::hold(const ClaimedJob &job) {
     double &most = figures_.numbers["tenant_running_max"];
     most = std::max(most, static_cast<double>(++held_[job.tenant]));
     if (const auto orphan = orphans_.find(job.id); orphan != orphans_.end()) {
-        figures_.times["recovery_ms"].record(std::chrono::duration_cast<std::chrono::microseconds>(
-                                                 std::chrono::steady_clock::now() - orphan->second)
-                                                 .count());
+        figures_.record("recovery_ms", std::chrono::duration_cast<std::chrono::microseconds>(
+                                           std::chrono::steady_clock::now() - orphan->second)
+                                           .count());
         orphans_.erase(orphan);
     }
     if (job.key.empty())

@@ -64,6 +64,7 @@ void WorkerLoop::run() {
         }
     }
     events_.count("reconnects", database_.reconnects());
+    events_.count("round_trips", static_cast<double>(database_.round_trips()));
 }
 
 WorkerLoop::Claim WorkerLoop::claim() {

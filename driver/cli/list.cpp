@@ -4,7 +4,7 @@
 #include "cli/output.hpp"
 #include "cli/verbs.hpp"
 #include "errors.hpp"
-#include "report/report.hpp"
+#include "report/describe.hpp"
 
 namespace fairq::driver::cli {
 

@@ -1,7 +1,6 @@
 // run.cpp: fairq run: on a database or on a throw-away cluster, then the results where they belong.
 #include <cstdlib>
 #include <iostream>
-#include <langinfo.h>
 #include <memory>
 #include <random>
 
@@ -11,12 +10,16 @@
 
 #include "cli/baseline.hpp"
 #include "cli/output.hpp"
+#include "cli/result_files.hpp"
+#include "cli/style.hpp"
 #include "cli/verbs.hpp"
 #include "engine/engine.hpp"
 #include "errors.hpp"
 #include "fault/cluster.hpp"
 #include "interrupt.hpp"
-#include "report/report.hpp"
+#include "report/files.hpp"
+#include "report/terminal.hpp"
+#include "text.hpp"
 
 namespace fairq::driver::cli {
 namespace {
@@ -26,18 +29,8 @@ bool has_variable(const char *name) {
     return value != nullptr && *value != '\0';
 }
 
-report::TextStyle choose_style(const Options &options) {
-    const char *term = std::getenv("TERM");
-    const bool dumb = term != nullptr && std::string(term) == "dumb";
-    report::TextStyle style;
-    style.color = !options.no_color && !has_variable("NO_COLOR") && !dumb && isatty(STDOUT_FILENO) != 0;
-    style.symbols = std::string(nl_langinfo(CODESET)) == "UTF-8";
-    style.quiet = options.quiet;
-    return style;
-}
-
 bool ask_person(const std::string &question) {
-    print(stderr, fmt::format("fairq: {} [y/N] ", question));
+    print(stderr, fmt::format("fairq: {} [y/N] ", printable(question)));
     std::string answer;
     std::getline(std::cin, answer);
     if (interrupted())
@@ -87,23 +80,33 @@ engine::RunResult run_somewhere(const plan::Plan &plan, const Options &options,
     return result;
 }
 
+/// On GitHub's machines: a page for the run, and a line for each gate that does not hold.
+bool tell_github(const report::Summary &summary, std::FILE *text) {
+    if (has_variable("GITHUB_ACTIONS"))
+        print(text, report::github_annotations(summary));
+    return !has_variable("GITHUB_STEP_SUMMARY") ||
+           append_whole(std::getenv("GITHUB_STEP_SUMMARY"), report::github_summary(summary));
+}
+
 } // namespace
 
 int run(const Options &options) {
     plan::Plan plan = load_plan(options);
     const auto baseline = chosen_baseline(options, plan);
-    ResultFile json(options.json_file);
-    std::FILE *const text = json.is_stdout() ? stderr : stdout;
+    ResultFiles files(options.files);
+    std::FILE *const text = files.uses_stdout() ? stderr : stdout;
     engine::Progress progress(engine::Progress::choose(options.quiet), options.progress);
     const auto never_started = [&](judge::Outcome outcome, const std::exception &error) {
-        json.write(report::json_failure(outcome, error.what()));
+        files.write_failure(outcome, error.what(), plan.name);
+        tell_github(report::never_started(outcome, error.what(), plan.name), text);
         return complain(outcome, error.what(), text);
     };
     try {
-        const engine::RunResult result = run_somewhere(plan, options, baseline, progress);
-        const bool file = json.write(report::json_report(result));
-        const bool shown = print(text, report::text_report(result, choose_style(options)));
-        return exit_code(with_output(result.outcome, file && shown));
+        const report::Summary summary = report::summarize(run_somewhere(plan, options, baseline, progress));
+        const bool written = files.write(summary);
+        const bool told = tell_github(summary, text);
+        const bool shown = print(text, report::text_report(summary, choose_style(options), files.names()));
+        return exit_code(with_output(summary.outcome, written && told && shown));
     } catch (const SetupError &error) {
         return never_started(judge::Outcome::setup, error);
     } catch (const Interrupted &error) {

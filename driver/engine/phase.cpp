@@ -56,7 +56,7 @@ PhaseRunner::PhaseRunner(RunContext &context, const plan::Phase &phase) : contex
 }
 
 PhaseResult PhaseRunner::run() {
-    start_ = Clock::now();
+    start_ = result_.began = Clock::now();
     try {
         load();
     } catch (const std::exception &error) {
@@ -81,6 +81,9 @@ PhaseResult PhaseRunner::run() {
 void PhaseRunner::load() {
     prepare();
     history_ = begin_history(context_, phase_, result_, history_judge_);
+    result_.actors_began = Clock::now();
+    sampler_ =
+        std::make_unique<actors::Sampler>(context_.control.conninfo(), context_.schema, context_.run_id);
     context_.workers.start(phase_.workers);
     start_actors();
     result_.end = watch();
@@ -91,6 +94,7 @@ void PhaseRunner::load() {
 void PhaseRunner::finish() {
     stop_actors(false);
     context_.workers.stop(phase_.workers);
+    stop_sampler();
     if (!interrupted() && result_.end != PhaseEnd::failed)
         for (const std::string &sql : phase_.after)
             settled([&] { context_.client.run(sql); });
@@ -330,6 +334,19 @@ void PhaseRunner::stop_actors(bool only_load) {
         actor.reset();
     }
     actors_.erase(std::remove(actors_.begin(), actors_.end(), nullptr), actors_.end());
+}
+
+/// What the jobs cost is known when those who ran them have gone.
+void PhaseRunner::stop_sampler() {
+    if (!sampler_)
+        return;
+    result_.system = sampler_->stop();
+    sampler_.reset();
+    for (const actors::Figures &figures : result_.figures)
+        if (const auto found = figures.numbers.find("round_trips"); found != figures.numbers.end())
+            result_.system.cost.round_trips += found->second;
+    for (const std::string &note : result_.system.notes)
+        result_.notes.push_back("sampler: " + note);
 }
 
 void PhaseRunner::collect() {

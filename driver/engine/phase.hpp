@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/actor.hpp"
+#include "actors/sampler.hpp"
 #include "actors/workers.hpp"
 #include "db/history.hpp"
 #include "db/run_lock.hpp"
@@ -68,6 +69,7 @@ private:
     void explain_delay();
     bool gate_failed();
     void stop_actors(bool only_load);
+    void stop_sampler();
     void collect();
     void collect_ledger();
     void settled(const std::function<void()> &work) const;
@@ -82,6 +84,7 @@ private:
     std::vector<std::unique_ptr<actors::Actor>> actors_;
     judge::HistoryJudge history_judge_;
     std::unique_ptr<db::History> history_; ///< null: nobody wants one
+    std::unique_ptr<actors::Sampler> sampler_;
     Clock::time_point start_;
     Clock::time_point last_change_;
     std::string last_state_;

@@ -8,6 +8,8 @@
 namespace fairq::driver::engine {
 namespace {
 
+constexpr double kMegabyte = 1024.0 * 1024;
+
 void add_counts(measure::Samples &samples, const PhaseResult &phase) {
     const judge::Ledger &ledger = phase.ledger;
     const auto seen = static_cast<std::size_t>(ledger.acknowledged + ledger.recovered + ledger.unexpected);
@@ -76,12 +78,33 @@ void add_times(measure::Samples &samples, const PhaseResult &phase) {
     }
 }
 
+double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
+
+/// The times of an actor by the second of the phase, for windows and slopes.
+std::vector<measure::Slice> slices_of(const actors::Figures &figures, const std::string &metric,
+                                      std::chrono::steady_clock::time_point phase_began) {
+    std::vector<measure::Slice> slices;
+    const auto spread = figures.spread.find(metric);
+    if (spread == figures.spread.end())
+        return slices;
+    double from = seconds_between(phase_began, figures.began);
+    for (const measure::Histogram &times : spread->second.slices()) {
+        const double to = from + spread->second.step();
+        if (!times.empty())
+            slices.push_back({from, to, times});
+        from = to;
+    }
+    return slices;
+}
+
 void add_figures(measure::Samples &samples, const PhaseResult &phase) {
     long long planned = 0, in_time = 0;
     for (const actors::Figures &figures : phase.figures) {
         samples.tag(phase.name, figures.actor, figures.tags);
         for (const auto &[metric, times] : figures.times)
-            samples.add(metric, phase.name, figures.actor, times);
+            samples.add(metric, phase.name, figures.actor, times, slices_of(figures, metric, phase.began));
         for (const auto &[metric, number] : figures.numbers)
             samples.add(metric, phase.name, number, static_cast<std::size_t>(std::max(1.0, number)),
                         figures.actor);
@@ -91,6 +114,45 @@ void add_figures(measure::Samples &samples, const PhaseResult &phase) {
     if (planned > 0)
         samples.add("offered_ratio", phase.name, static_cast<double>(in_time) / static_cast<double>(planned),
                     static_cast<std::size_t>(planned));
+}
+
+void add_cost(measure::Samples &samples, const PhaseResult &phase) {
+    const measure::Cost &cost = phase.system.cost;
+    const auto jobs = static_cast<std::size_t>(phase.ledger.completed);
+    if (jobs == 0)
+        return;
+    const auto add = [&](const char *metric, double whole) {
+        samples.add(metric, phase.name, whole / static_cast<double>(jobs), jobs);
+    };
+    if (cost.round_trips > 0)
+        add("round_trips_per_job", cost.round_trips);
+    if (!cost.known)
+        return;
+    add("wal_bytes_per_job", cost.wal_bytes);
+    add("buffers_per_job", cost.buffers);
+    add("commits_per_job", cost.commits);
+}
+
+void add_system(measure::Samples &samples, const PhaseResult &phase) {
+    const double began = seconds_between(phase.began, phase.actors_began);
+    const measure::SystemSample *before = nullptr;
+    for (const measure::SystemSample &sample : phase.system.samples.all()) {
+        const auto add = [&](const char *metric, double value) {
+            samples.add_at(metric, phase.name, began + sample.at_seconds, value);
+        };
+        const double seconds = before == nullptr ? 0 : sample.at_seconds - before->at_seconds;
+        if (sample.sees_server)
+            add("server_memory_mb", sample.server.memory_bytes / kMegabyte);
+        if (const double used = seconds > 0 ? sample.server.cpu_seconds - before->server.cpu_seconds : -1;
+            sample.sees_server && before != nullptr && before->sees_server && used >= 0)
+            add("server_cpu", used / seconds);
+        add("driver_memory_mb", sample.driver.memory_bytes / kMegabyte);
+        add("locks_waited_for", sample.locks_waited_for);
+        add("dead_rows", sample.dead_rows);
+        add("horizon_age", sample.horizon_age);
+        add("connections", sample.connections);
+        before = &sample;
+    }
 }
 
 /// What a server cannot show is said, and not held against the queue; nor is what only a phase that has drained shows.
@@ -145,6 +207,8 @@ void add_samples(measure::Samples &samples, const PhaseResult &phase) {
     add_ticks(samples, phase);
     add_times(samples, phase);
     add_figures(samples, phase);
+    add_cost(samples, phase);
+    add_system(samples, phase);
 }
 
 void conclude(RunResult &run, measure::Samples samples, const judge::Baseline *baseline) {

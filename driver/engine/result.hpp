@@ -1,6 +1,7 @@
 // result.hpp: everything that a run found out, as plain data: the engine fills it, the reports print it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "judge/gates.hpp"
 #include "judge/ledger.hpp"
 #include "judge/verdict.hpp"
+#include "measure/system.hpp"
 #include "plan/plan.hpp"
 
 namespace fairq::driver::engine {
@@ -42,7 +44,9 @@ struct PhaseResult {
     long long missed_samples = 0;
     long long planned_jobs = 0; ///< of those that send jobs
     long long sent_in_time = 0;
-    std::vector<actors::Figures> figures; ///< of each actor
+    std::vector<actors::Figures> figures;                      ///< of each actor
+    std::chrono::steady_clock::time_point began, actors_began; ///< of the phase; of its load
+    measure::SystemFigures system;                             ///< since its load began
     bool goes_on = false; ///< with the jobs of the phase before, whose account this one's contains
     db::OutboxDuplicates outbox;
     std::optional<db::StuckReport> stuck;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 namespace fairq::driver::measure {
 
@@ -61,6 +62,18 @@ const std::vector<MetricInfo> &known_metrics() {
         {"reconnects", T::counter, C::threshold, "connections that were opened again"},
         {"recovery_ms", T::trend, C::threshold, "a worker's death to its job's next claim"},
         {"worker_deaths", T::counter, C::threshold, "worker processes that ended, and came again"},
+        {"round_trips", T::counter, C::threshold, "statements of workers and senders of the driver"},
+        {"round_trips_per_job", T::gauge, C::threshold, "round_trips / completed jobs"},
+        {"wal_bytes_per_job", T::gauge, C::threshold, "WAL of the server / completed jobs"},
+        {"buffers_per_job", T::gauge, C::threshold, "buffers that the database hit or read / completed jobs"},
+        {"commits_per_job", T::gauge, C::threshold, "commits of the database / completed jobs"},
+        {"server_cpu", T::trend, C::threshold, "cores that the server used, sampled"},
+        {"server_memory_mb", T::trend, C::threshold, "memory of the server, without what it shares"},
+        {"driver_memory_mb", T::trend, C::threshold, "memory of the driver"},
+        {"locks_waited_for", T::trend, C::threshold, "locks that sessions waited for, sampled"},
+        {"dead_rows", T::trend, C::threshold, "dead rows of the queue's tables, sampled"},
+        {"horizon_age", T::trend, C::threshold, "transactions that no vacuum may look behind"},
+        {"connections", T::trend, C::threshold, "sessions of the server, sampled"},
         {"faults_fired", T::counter, C::threshold, "faults that happened"},
         {"faults_fired_ratio", T::gauge, C::validity, "faults that happened / planned"},
         {"held_ratio", T::gauge, C::validity, "holders that held to the end / holders"},
@@ -76,6 +89,28 @@ const MetricInfo *find_metric(std::string_view name) {
     const auto found =
         std::find_if(metrics.begin(), metrics.end(), [&](const MetricInfo &m) { return m.name == name; });
     return found == metrics.end() ? nullptr : &*found;
+}
+
+/// Most names say it; of what only counts what the plan made happen, more is neither better nor worse.
+Better better(const MetricInfo &metric) {
+    const auto ends = [&](std::string_view end) {
+        return metric.name.size() >= end.size() && metric.name.substr(metric.name.size() - end.size()) == end;
+    };
+    static const std::set<std::string_view> kLower{
+        "calls_failed", "calls_failed_ratio", "calls_dropped",    "stale_completions", "worker_errors",
+        "worker_share", "executed_again",     "locks_waited_for", "dead_rows",         "horizon_age",
+        "empty_claims", "unfinished",         "foreign",          "reconnects",        "server_cpu"};
+    static const std::set<std::string_view> kNeither{"tick_tenant_claimed", "tenant_running_max"};
+    if (ends("_per_second") || metric.name == "tenant_completed_ratio" || metric.name == "offered_ratio" ||
+        metric.name == "held_ratio" || metric.name == "faults_fired_ratio" ||
+        metric.name == "phases_complete_ratio")
+        return Better::higher;
+    if (kNeither.count(metric.name) != 0)
+        return Better::neither;
+    if (metric.gate_class == GateClass::invariant || kLower.count(metric.name) != 0 || ends("_ms") ||
+        ends("_seconds") || ends("_per_job") || ends("_mb"))
+        return Better::lower;
+    return Better::neither;
 }
 
 double Series::sum() const {

@@ -26,7 +26,11 @@ struct MetricInfo {
     std::string_view meaning;
 };
 
+/// Which way a metric gets better, for who compares two runs.
+enum class Better { lower, higher, neither };
+
 const std::vector<MetricInfo> &known_metrics();
+Better better(const MetricInfo &metric);
 const MetricInfo *find_metric(std::string_view name);
 
 using Tags = std::map<std::string, std::string>;

@@ -7,7 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "db/cron.hpp"
-#include "report/report.hpp"
+#include "report/describe.hpp"
 
 namespace fairq::driver::report {
 namespace {

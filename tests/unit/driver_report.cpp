@@ -107,9 +107,11 @@ TEST(ReportTest, the_figures_of_the_ledger_and_of_each_phase_follow) {
         text.find("  LEDGER        attempted 4   acknowledged 4   unknown 0   completed 4\n"
                   "                lost 0   duplicated 0   unexpected 0   stuck 0   outbox 0   dead 0\n"),
         std::string::npos);
-    EXPECT_NE(text.find("   one          drained           4      1       4.0      2.00      2.0           "
-                        "2-2        0.5/1.5\n"),
-              std::string::npos)
+    EXPECT_NE(
+        text.find(
+            "   one          drained             4       1       4.0      2.00       2.0          2-2       "
+            "1.5\n"),
+        std::string::npos)
         << text;
 }
 
@@ -123,7 +125,7 @@ TEST(ReportTest, no_line_is_wider_than_a_hundred_columns) {
     const std::string text = report::text_report(fixture.run, {});
     for (const std::string &line : lines_of(text))
         EXPECT_LE(line.size(), 100U) << line;
-    EXPECT_NE(text.find("    errors      tick failed"), std::string::npos) << text;
+    EXPECT_NE(text.find("    errors: tick failed"), std::string::npos) << text;
 }
 
 TEST(ReportTest, symbols_and_colours_stand_beside_the_words) {
@@ -132,9 +134,19 @@ TEST(ReportTest, symbols_and_colours_stand_beside_the_words) {
     EXPECT_EQ(report::text_report(Fixture().run, {}).find('\033'), std::string::npos);
 }
 
-TEST(ReportTest, quiet_prints_the_verdict_and_the_tally_only) {
+TEST(ReportTest, quiet_prints_the_verdict_what_does_not_hold_and_the_tally) {
     const auto lines = lines_of(report::text_report(Fixture().run, {false, false, true}));
-    EXPECT_EQ(lines.size(), 3U);
+    ASSERT_EQ(lines.size(), 5U);
+    EXPECT_EQ(lines[2].substr(0, 16), "   OPEN  SLOW   ");
+    EXPECT_EQ(lines[3], "           2 samples, 1000 needed");
+}
+
+TEST(ReportTest, what_does_not_hold_comes_first) {
+    const std::string text = report::text_report(Fixture().run, {});
+    EXPECT_LT(text.find("OPEN  SLOW"), text.find("pass  LOAD3"));
+    for (const auto &[first, second] : {std::pair("GATES", "LEDGER  "), std::pair("LEDGER  ", "THROUGHPUT"),
+                                        std::pair("THROUGHPUT", "AGAIN")})
+        EXPECT_LT(text.find(first), text.find(second));
 }
 
 TEST(ReportTest, a_phase_that_is_still_moving_at_its_deadline_proves_nothing) {
@@ -204,7 +216,7 @@ TEST(ReportTest, a_run_without_any_job_passes_nothing) {
 
 TEST(JsonTest, the_summary_has_verdict_ledger_thresholds_phases_and_series) {
     const auto json = nlohmann::json::parse(report::json_report(Fixture().run));
-    EXPECT_EQ(json["version"], "1.0.0");
+    EXPECT_EQ(json["version"], report::kSchemaVersion);
     EXPECT_EQ(json["complete"], true);
     EXPECT_EQ(json["verdict"], "inconclusive");
     EXPECT_EQ(json["exit_code"], 2);
@@ -295,4 +307,7 @@ TEST(LiveLineTest, shows_phase_progress_and_what_is_wrong) {
     EXPECT_NE(engine::live_line(state).find("missed 2  reconnecting"), std::string::npos);
     state.expected = 0;
     EXPECT_NE(engine::live_line(state).find("  0%"), std::string::npos);
+    state.plan = "\x1b[2J";
+    EXPECT_EQ(engine::live_line(state).substr(0, 8), "\\x1b[2J ");
+    EXPECT_EQ(engine::live_line(state, 40).size(), 40U);
 }
