@@ -55,7 +55,8 @@ int report(const Options &options) {
 
 int compare(const Options &options) {
     const report::Summary base = read_result(options.base), now = read_result(options.result);
-    const report::ComparisonReport result = compare_runs(base, now, options.max_regression, choose_style(options));
+    const report::ComparisonReport result =
+        compare_runs(base, now, options.max_regression, choose_style(options));
     return exit_code(with_output(result.outcome, print(stdout, result.text)));
 }
 

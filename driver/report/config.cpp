@@ -17,12 +17,8 @@ json worker_config(const plan::WorkerActor &worker) {
 }
 
 json phase_config(const plan::Phase &phase) {
-    json config{{"name", phase.name},
-                {"clear", phase.clear},
-                {"drain", phase.drain},
-                {"history", phase.history},
-                {"before", phase.before},
-                {"after", phase.after}};
+    json config{{"name", phase.name},       {"clear", phase.clear},   {"drain", phase.drain},
+                {"history", phase.history}, {"before", phase.before}, {"after", phase.after}};
     config["timeout_ms"] = phase.timeout.count();
     config["at_rest_ms"] = phase.at_rest.count();
     config["duration_ms"] = phase.duration ? json(phase.duration->count()) : json(nullptr);

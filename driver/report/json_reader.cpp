@@ -52,18 +52,28 @@ judge::Verdict verdict_of(const std::string &name) {
 
 judge::Ledger ledger_of(const json &from) {
     judge::Ledger l;
-    for (const auto &[name, column] :
-         {std::pair("attempt_count", &l.attempted), std::pair("acknowledged_count", &l.acknowledged),
-          std::pair("unknown_count", &l.unknown), std::pair("ok_count", &l.completed),
-          std::pair("lost_count", &l.lost), std::pair("duplicated_count", &l.duplicated),
-          std::pair("unexpected_count", &l.unexpected), std::pair("failed_count", &l.failed),
-          std::pair("recovered_count", &l.recovered), std::pair("vanished_count", &l.vanished),
-          std::pair("foreign_count", &l.foreign), std::pair("stuck_count", &l.stuck),
-          std::pair("unfinished_count", &l.unfinished), std::pair("outbox_count", &l.outbox),
-          std::pair("dead_letter_count", &l.dead), std::pair("reexecuted_count", &l.executed_again),
-          std::pair("early_count", &l.early), std::pair("out_of_order_count", &l.out_of_order),
-          std::pair("leak_count", &l.leaks), std::pair("cap_violations", &l.cap_violations),
-          std::pair("key_violations", &l.key_violations), std::pair("lease_overlaps", &l.lease_overlaps)})
+    for (const auto &[name, column] : {std::pair("attempt_count", &l.attempted),
+                                       std::pair("acknowledged_count", &l.acknowledged),
+                                       std::pair("unknown_count", &l.unknown),
+                                       std::pair("ok_count", &l.completed),
+                                       std::pair("lost_count", &l.lost),
+                                       std::pair("duplicated_count", &l.duplicated),
+                                       std::pair("unexpected_count", &l.unexpected),
+                                       std::pair("failed_count", &l.failed),
+                                       std::pair("recovered_count", &l.recovered),
+                                       std::pair("vanished_count", &l.vanished),
+                                       std::pair("foreign_count", &l.foreign),
+                                       std::pair("stuck_count", &l.stuck),
+                                       std::pair("unfinished_count", &l.unfinished),
+                                       std::pair("outbox_count", &l.outbox),
+                                       std::pair("dead_letter_count", &l.dead),
+                                       std::pair("reexecuted_count", &l.executed_again),
+                                       std::pair("early_count", &l.early),
+                                       std::pair("out_of_order_count", &l.out_of_order),
+                                       std::pair("leak_count", &l.leaks),
+                                       std::pair("cap_violations", &l.cap_violations),
+                                       std::pair("key_violations", &l.key_violations),
+                                       std::pair("lease_overlaps", &l.lease_overlaps)})
         take(from, name, *column);
     take(from, "first_bad", l.first_bad);
     return l;
