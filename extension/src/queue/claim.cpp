@@ -174,74 +174,83 @@ bool park(const Ids &jobs) {
     return parked == static_cast<int64>(jobs.size());
 }
 
-// What a claim needs, in the order in which it has to be made: the claim reads the ring's clock (ring_) before it
-// learns which types are paused and takes its snapshot (types_, lookups_; see core/holds.hpp and Ring::settle).
-class Attempt {
-public:
-    Attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp)
-        : request_(request), stamp_(stamp), queue_(tables::live_table_oid(pg::schema())), ring_(queue_),
-          types_(types_of(request)), lookups_(pg::schema()), keys_(queue_, lookups_),
-          table_(pg::schema(), stamp, types_, keys_, request.rows), limit_check_(lookups_, queue_, stamp.at) {
-    }
-
-    // True: the claim got no job and parked as many as it may. Try again, there may be claimable jobs behind them.
-    bool run(Claim &claim) {
-        divide(claim);
-        shared::ring::release_claim_slot();
-        if (ring_.available())
-            rescan(ring_, table_, limit_check_);
-        bool again = claim.jobs.empty() && table_.parks_all_it_may();
-        Ids const to_park = table_.to_park();
-        claim.parked += static_cast<int>(to_park.size());
-        bool const updated = table_.direct();
-        claim.needs_durable_commit = claim.needs_durable_commit || !updated || keys_.any();
-        table_.finish();
-        lookups_.finish();
-        claim.opens_at = std::min({claim.opens_at, limit_check_.opens_at(), ring_.next_opening()});
-        pg::with_spi([&] {
-            if (!updated && !claim.jobs.empty())
-                update_by_executor(request_, stamp_, claim);
-            if (!to_park.empty())
-                again = park(to_park) && again;
-            limit_check_.finish();
-            if (!claim.jobs.empty()) {
-                record(stamp_, claim);
-                mark_newly_capped(stamp_, claim);
-            }
-        });
-        return again;
-    }
-
-private:
-    void divide(Claim &claim) {
-        if (request_.only_tenants != nullptr) {
-            WalkedLanes lanes(ring_, Walk(*request_.only_tenants));
-            queue::divide(request_, table_, limit_check_, lanes, claim);
-            return;
-        }
-        if (ring_.complete()) {
-            RingLanes lanes(ring_, stamp_.at);
-            queue::divide(request_, table_, limit_check_, lanes, claim);
-            if (!claim.jobs.empty() || !ring_.is_lost())
-                return;
-        }
-        Rotation const rotation(queue_);
-        WalkedLanes lanes(ring_,
-                          Walk(table_, rotation.start(table_), core::kLanesPerJob * request_.max_jobs));
-        queue::divide(request_, table_, limit_check_, lanes, claim);
-        rotation.stop(lanes.stopped_at());
-    }
-
-    const ClaimRequest &request_;
-    tables::ClaimStamp const stamp_;
-    Oid const queue_;
-    shared::ring::Ring const ring_;
-    core::JobTypes const types_;
-    tables::LimitLookups lookups_;
-    tables::KeyLocks keys_;
-    tables::LiveTable table_;
-    LimitCheck limit_check_;
+// What an attempt reads with.
+struct Reading {
+    Oid queue;
+    TimestampTz at;
+    const shared::ring::Ring &ring;
+    tables::LiveTable &table;
+    LimitCheck &limit_check;
 };
+
+// Takes jobs from the lanes that the ring draws. As long as the ring does not know all lanes, and when another queue got
+// its place meanwhile, the lanes come from a walk over the lane index.
+void take(const ClaimRequest &request, const Reading &reading, Claim &claim) {
+    auto const &[queue, at, ring, table, limit_check] = reading;
+    if (request.only_tenants != nullptr) {
+        WalkedLanes lanes(ring, Walk(*request.only_tenants));
+        divide(request, table, limit_check, lanes, claim);
+        return;
+    }
+    if (ring.complete()) {
+        RingLanes lanes(ring, at);
+        divide(request, table, limit_check, lanes, claim);
+        if (!claim.jobs.empty() || !ring.is_lost())
+            return;
+    }
+    Rotation const rotation(queue);
+    WalkedLanes lanes(ring, Walk(table, rotation.start(table), core::kLanesPerJob * request.max_jobs));
+    divide(request, table, limit_check, lanes, claim);
+    rotation.stop(lanes.stopped_at());
+}
+
+// Returns true when the claim got no job and parked as many as it may: there may be claimable jobs behind them, try again.
+// No step is repeated or undone here: when one fails, the transaction (or the savepoint) that rolls back does it all.
+bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim &claim) {
+    // First the ring: its constructor waits for a claim slot, and reads the ring's clock. A lane that enters the ring after
+    // this moment stays in it, whatever this claim's older snapshot shows (Ring::settle).
+    Oid const queue = tables::live_table_oid(pg::schema());
+    shared::ring::Ring const ring(queue);
+
+    // Then what is read about types and tenants: a change of a rule is either seen here or ends the hold (core/holds.hpp).
+    core::JobTypes const types = types_of(request);
+    tables::LimitLookups lookups(pg::schema());
+    tables::KeyLocks keys(queue, lookups);
+    LimitCheck limit_check(lookups, queue, stamp.at);
+
+    // Last the snapshot of the jobs, which stays the active one until table.finish().
+    tables::LiveTable table(pg::schema(), stamp, types, keys, request.rows);
+    take(request, {queue, stamp.at, ring, table, limit_check}, claim);
+
+    // The next claim may draw while this one looks after a lane of the index and writes.
+    shared::ring::release_claim_slot();
+    if (ring.available())
+        rescan(ring, table, limit_check);
+
+    bool const updated = table.direct(), parked_instead = claim.jobs.empty() && table.parks_all_it_may();
+    Ids const to_park = table.to_park();
+    claim.needs_durable_commit = claim.needs_durable_commit || !updated || keys.any();
+    claim.opens_at = std::min({claim.opens_at, limit_check.opens_at(), ring.next_opening()});
+    claim.parked += static_cast<int>(to_park.size());
+
+    // Statements need the tables closed and the rows that were written visible: finish() makes the next command begin.
+    table.finish();
+    lookups.finish();
+    bool all_parked = true;
+    pg::with_spi([&] {
+        // The executor may refuse jobs: these leave the claim before it writes its lease.
+        if (!updated && !claim.jobs.empty())
+            update_by_executor(request, stamp, claim);
+        if (!to_park.empty())
+            all_parked = park(to_park);
+        limit_check.charge();
+        if (claim.jobs.empty())
+            return;
+        record(stamp, claim);
+        mark_newly_capped(stamp, claim); // last: it sees each cap that was committed until now
+    });
+    return parked_instead && all_parked;
+}
 
 } // namespace
 
@@ -259,7 +268,7 @@ Claim claim(const ClaimRequest &request) {
     claim.lock_token = stamp.lock_token;
     int64 const began =
         pg::monotonic_now(); // to park jobs is housekeeping, too: the next claim goes on with it
-    while (Attempt(request, stamp).run(claim)) {
+    while (attempt(request, stamp, claim)) {
         claim.lanes.clear(), claim.capped.clear();
         if (pg::monotonic_now() - began > pg::settings::housekeeping_time()) {
             claim.stopped = true;

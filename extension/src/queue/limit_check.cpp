@@ -64,8 +64,6 @@ SELECT i.tenant, 'claim', i.due_at FROM unnest($1, $2) AS i (tenant, due_at) ORD
 
 // clang-format on
 
-constexpr size_t kMostTenantLocks = 64; // of one claim: all sessions share the server's lock table
-
 // GCRA counts in microseconds since its epoch; 0 means that nothing was ever admitted.
 int64 arrival_of(std::optional<TimestampTz> due_at) {
     return due_at.value_or(0);
@@ -179,7 +177,7 @@ TimestampTz LimitCheck::record(const std::string &tenant, const TenantLimits &li
     return admits_at;
 }
 
-void LimitCheck::finish() {
+void LimitCheck::charge() {
     if (due_.empty())
         return;
     std::vector<std::string_view> tenants;

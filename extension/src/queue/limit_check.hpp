@@ -19,6 +19,9 @@ struct Verdict {
     int64 arrival = 0;         // the rate's state (see core/rate.hpp), if it was asked
 };
 
+// Of one claim: all sessions share the server's lock table.
+constexpr size_t kMostTenantLocks = 64;
+
 class LimitCheck {
 public:
     LimitCheck(tables::LimitLookups &lookups, Oid queue, TimestampTz now)
@@ -39,8 +42,8 @@ public:
     // The claim has taken so many jobs of the tenant. Returns when the tenant's rate lets the next one through; DT_NOEND:
     // it does so now, or there is none.
     TimestampTz record(const std::string &tenant, const TenantLimits &limits, int jobs);
-    // Writes down what the claim took by rate.
-    void finish();
+    // Writes what the claim took by rate into tenant_rates. Inside with_spi().
+    void charge();
     // When a rate that it met lets the next job through; DT_NOEND: no rate keeps a job back.
     TimestampTz opens_at() const { return opens_at_; }
 

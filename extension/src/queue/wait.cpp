@@ -4,7 +4,7 @@
 #include "pg/clock.hpp"
 #include "pg/interrupts.hpp"
 #include "pg/transaction.hpp"
-#include "queue/limits.hpp"
+#include "queue/limit_check.hpp"
 #include "shared/waiters/waiters.hpp"
 #include "tables/owner.hpp"
 
@@ -128,13 +128,12 @@ namespace {
 // for, because it came to a bound (the jobs of one tenant, or locks), because it parked jobs that stood before
 // others, or because it left a lane in the middle.
 bool left_something(const ClaimRequest &request, const Claim &claim) {
-    constexpr size_t kLocksOfClaim = 64;
     std::vector<int> from_lane(claim.lanes.size());
     for (tables::ClaimedJob const &job : claim.jobs)
         ++from_lane[static_cast<size_t>(job.lane)];
     bool const capped =
         std::any_of(from_lane.begin(), from_lane.end(), [&](int jobs) { return jobs == request.tenant_cap; });
-    return claim.jobs.size() >= std::min(kLocksOfClaim, static_cast<size_t>(request.max_jobs)) || capped ||
+    return claim.jobs.size() >= std::min(kMostTenantLocks, static_cast<size_t>(request.max_jobs)) || capped ||
            claim.parked > 0 || claim.left_lane;
 }
 
