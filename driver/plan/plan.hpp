@@ -46,6 +46,7 @@ using Param = std::pair<std::string, std::string>;
 struct Profile {
     std::string name;
     std::string description;
+    std::optional<Milliseconds> takes; ///< about so long, for who chooses
 };
 
 struct Plan {

@@ -163,9 +163,9 @@ private:
     }
 
     void read_profile(TomlTable &table, const std::string &name, bool chosen) {
-        plan_.profiles.push_back({name, table.text("description", "")});
+        plan_.profiles.push_back({name, table.text("description", ""), table.optional_duration("takes")});
         for (const std::string &key : table.keys()) {
-            if (key == "description")
+            if (key == "description" || key == "takes")
                 continue;
             const auto param = context_.params.find(key);
             if (param == context_.params.end())

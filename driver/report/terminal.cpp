@@ -229,7 +229,7 @@ void cost(TerminalPage &page, const Summary &summary) {
         if (cost.jobs == 0 || (!cost.known && cost.round_trips == 0))
             continue;
         const auto each = [&](double whole) { return whole / static_cast<double>(cost.jobs); };
-        std::vector<std::string> items{phase.name};
+        std::vector<std::string> items{cell(phase.name, 10)};
         if (cost.known) {
             items.push_back("WAL " + format_bytes(each(cost.wal_bytes)));
             items.push_back("buffers " + format_short(each(cost.buffers)));

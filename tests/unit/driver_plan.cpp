@@ -1,5 +1,6 @@
 // Plans: a good one in full, profiles and options, and every kind of mistake with its file, line and key.
 #include <algorithm>
+#include <filesystem>
 #include <tuple>
 
 #include <gtest/gtest.h>
@@ -226,6 +227,34 @@ TEST(PlanTest, the_limits_of_the_shipped_plan_are_those_that_its_sizes_can_excee
             << "a tick without a cap would take more than 25 of a tenant";
         EXPECT_EQ(gate_on("tick_tenant_claimed{phase:cap}").expression, "max==25");
     }
+}
+
+TEST(PlanTest, a_profile_may_say_how_long_it_takes) {
+    const plan::Plan plan =
+        plan::parse_plan(replaced("jobs = 10\n", "jobs = 10\ntakes = \"20s\"\n"), "demo.toml", {});
+    for (const plan::Profile &profile : plan.profiles)
+        EXPECT_EQ(profile.takes.value_or(Milliseconds(0)).count(), profile.name == "small" ? 20'000 : 0);
+    EXPECT_NE(error_of(replaced("jobs = 10\n", "takes = \"long\"\n")).find("takes: must be a duration"),
+              std::string::npos);
+}
+
+TEST(PlanTest, a_shipped_plan_says_what_it_shows_and_how_long_each_size_takes) {
+    std::size_t plans = 0;
+    for (const auto &file : std::filesystem::directory_iterator(FAIRQ_SHIPPED_PLANS)) {
+        const plan::Plan plan = plan::read_plan(file.path(), {});
+        ++plans;
+        EXPECT_FALSE(plan.rows.empty()) << plan.name;
+        EXPECT_EQ(plan.profile, "standard") << plan.name;
+        const auto smoke = std::find_if(plan.profiles.begin(), plan.profiles.end(),
+                                        [](const plan::Profile &profile) { return profile.name == "smoke"; });
+        ASSERT_NE(smoke, plan.profiles.end()) << plan.name;
+        for (const plan::Profile &profile : plan.profiles) {
+            EXPECT_FALSE(profile.description.empty()) << plan.name << " " << profile.name;
+            ASSERT_TRUE(profile.takes) << plan.name << " " << profile.name;
+            EXPECT_GE(*profile.takes, profile.name == "smallest" ? Milliseconds(0) : *smoke->takes);
+        }
+    }
+    EXPECT_GE(plans, 13U);
 }
 
 TEST(PlanTest, a_profile_changes_params_and_an_option_goes_before_it) {

@@ -290,6 +290,14 @@ TEST(DescribeTest, a_dry_run_shows_phases_statements_and_gates) {
         EXPECT_NE(text.find(part), std::string::npos) << part;
 }
 
+TEST(DescribeTest, the_list_names_rows_sizes_and_how_long_each_takes) {
+    const std::string text =
+        report::summarize_plan(plan::read_plan(FAIRQ_SHIPPED_PLANS "/throughput.toml", {"smoke", {}}));
+    EXPECT_EQ(text.substr(0, text.find('\n')), "throughput   R1, R16");
+    EXPECT_NE(text.find("    --profile smoke        20s  1,500 jobs"), std::string::npos) << text;
+    EXPECT_NE(text.find(" (default)\n"), std::string::npos) << text;
+}
+
 TEST(LiveLineTest, shows_phase_progress_and_what_is_wrong) {
     engine::LiveState state;
     state.plan = "scaling";
