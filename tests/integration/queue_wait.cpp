@@ -234,7 +234,7 @@ struct Tally {
     std::vector<std::string> errors;
 };
 
-/// Works as README tells a worker to: it claims until there is nothing, then waits. When it is cancelled or
+/// Works as docs/workers.md tells a worker to: it claims until there is nothing, then waits. When it is cancelled or
 /// terminated meanwhile, it begins again.
 class Worker {
 public:

@@ -1,7 +1,7 @@
 /* A lease and its token: no two workers hold a job, no job is lost, and none is ended twice.
  *
- * The rules: extension/src/queue/claim.cpp (record), finish.cpp (complete, kComplete), lease.cpp (put_back, kJobsOfLease,
- * kEndLease); tables/complete_rows.cpp, tables/leases.cpp (end_lease); docs/architecture.md, "The end of a lease".
+ * The rules: extension/src/queue/claim.cpp (record), finish.cpp (complete, kComplete), lease.cpp (put_back, kJobsOfLeases,
+ * kEndLeases); tables/complete_rows.cpp, tables/leases.cpp (end_lease); docs/architecture.md, "The end of a lease".
  *
  * The model has JOBS jobs and WORKERS workers. A worker claims all queued jobs in one transaction. Then it completes all
  * of them or the first, or is never heard of again. A sweep may find a lease stale at any moment, also while its worker

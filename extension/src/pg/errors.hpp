@@ -1,5 +1,6 @@
 // Every error that a caller can act on: one function each, with its SQLSTATE, the value that was wrong and a
-// hint. Class JQ belongs to fairq; an error that PostgreSQL already has keeps its code. README has the same table.
+// hint. Class JQ belongs to fairq; an error that PostgreSQL already has keeps its code. docs/reference.md has the same
+// table.
 #pragma once
 
 #include "pg/boundary.hpp"

@@ -1,5 +1,5 @@
-// Tenant-bound roles (see access.hpp). Every session keeps a copy of queue_access: while the table is empty,
-// a call costs a look at it.
+// Tenant-bound roles (see access.hpp). Every session keeps a copy of queue_access: while the table is empty, a
+// call only checks that its copy is.
 #include "queue/access.hpp"
 
 #include "pg/caller.hpp"

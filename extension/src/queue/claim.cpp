@@ -1,5 +1,6 @@
-// The claim. One call gives up to max_jobs jobs, shared between the tenants that have
-// claimable work, by their weights and within their limits, at a cost that depends on max_jobs alone.
+// The claim. One call gives up to max_jobs jobs, shared between the tenants that have claimable work, by their weights
+// and within their limits. Its cost depends on max_jobs, not on how many jobs or tenants there are; division.cpp and
+// housekeeping.cpp have the bounds of what it may do beside.
 #include "pg/table_cache.hpp"
 #include "queue/division.hpp"
 #include "queue/failures.hpp"

@@ -1,6 +1,6 @@
-// How an attempt ends, and a job: complete, fail, release, cancel, redrive. The first three take effect only while the
-// job carries the lease's token. Cancel has no token: it takes the job from the worker that runs it. Redrive has none,
-// because a dead job has no lease.
+// How an attempt ends, and a job (complete, fail, release, cancel), and how a dead job begins anew (redrive). The first three
+// take effect only while the job carries the lease's token. Cancel needs no token: it ends the job whether it waits or a
+// worker runs it. Redrive needs none, because no lease holds a dead job.
 #include "queue/failures.hpp"
 #include "queue/limits.hpp"
 #include "queue/wait.hpp"
@@ -14,8 +14,8 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history. The lease ends
-// with its last job; SKIP LOCKED, because a call must not wait for a lease while it has jobs locked
+// ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history. The lease is
+// deleted if the call completes all its jobs; SKIP LOCKED, because a call must not wait for a lease while it has jobs locked
 // (docs/architecture.md, Locks): a lease that stays is deleted by a sweep later.
 const pg::Statement kComplete{pg::Plan::pinned, R"(
 WITH gone AS (

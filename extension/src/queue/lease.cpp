@@ -1,7 +1,7 @@
-// Leases: heartbeats, and what becomes of the jobs of a lease that has ended. A job goes back to its place, without
-// back-off; a job without attempts left is dead, so a job that kills its workers does not run for ever. No session
-// waits for another here: a job that another transaction is finishing is passed over. (Only reclaim_lease() waits for
-// the row of its own lease.) sweep.cpp finds the leases.
+// Leases: heartbeats, and what becomes of the jobs of a lease whose worker is gone. A job goes back to its place, without
+// back-off; a job without attempts left is dead, so a job that kills its workers does not run for ever. A job that
+// another transaction is finishing is passed over. Only reclaim_lease() and a heartbeat wait, for the row of their own
+// lease. sweep.cpp finds the leases.
 #include "queue/lease.hpp"
 
 #include "queue/limits.hpp"

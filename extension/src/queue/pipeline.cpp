@@ -1,7 +1,8 @@
 // Pipeline runs: jobs in stages. A transaction that ends a job which may be the last of its stage marks the
-// run and takes the next step at once, unless another session is enqueueing into the run just then. Claims and ticks
-// take the steps that are left. A step moves a bounded number of jobs and updates the run, in one transaction. Jobs are
-// locked before runs, and a step never waits. A job that cannot be moved is noted and passed over (failures.hpp); the
+// run and takes the next step at once, unless another session is enqueueing into the run just then, or its snapshot is
+// too old (repeatable read). Claims, waits and ticks take the steps that are left. A step moves a bounded number of jobs
+// and updates the run, in one transaction. The end of a job locks jobs before the run; a step locks its run first, passes
+// over jobs that are locked, and never waits. A job that cannot be moved is noted and passed over (failures.hpp); the
 // run comes back to it when it has moved all others.
 #include "queue/failures.hpp"
 #include "queue/limits.hpp"

@@ -104,7 +104,7 @@ int64_t reclaim_lease(int64_t lock_token);
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 
 int64_t create_run(std::string_view tenant, std::string_view name);
-// Takes the next step of one run that has steps left; false when there is no such run.
+// Takes steps of runs that have steps left, up to max_jobs jobs in all; false when there is no such run.
 bool advance_runs(int max_jobs, OnlyTenants only = nullptr);
 
 // ------------------------------------------------------------------------------------------ partitions.cpp

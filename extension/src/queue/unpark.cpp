@@ -1,7 +1,7 @@
 // The sweep of parked jobs: it finds those whose key is free, or whose type is not paused any more, and which no event
-// has brought back: the end of a running job passed over a key that was locked, a type has more jobs than the call that
-// resumed it may move. Where a sweep stops, the next one goes on, in whichever session; it begins anew behind the last
-// entry.
+// has brought back: for example, the end of a running job passed over a key that was locked, or a type has more jobs than
+// the call that resumed it may move. With shared memory, the next sweep goes on where the last one stopped, in whichever
+// session, and after the last entry with the first.
 #include "queue/failures.hpp"
 #include "queue/limits.hpp"
 

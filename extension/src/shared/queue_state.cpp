@@ -1,4 +1,4 @@
-// The shared memory behind queue_state.hpp: a fixed array of slots under one LWLock. Code that holds the lock
+// The shared memory behind queue_state.hpp: fixed arrays under one LWLock. Code that holds the lock
 // only loads and stores: it takes no other lock, and nothing in it can raise an error.
 #include "shared/queue_state.hpp"
 

@@ -1,5 +1,5 @@
-// Walk and claim on job_live (see live_table.hpp). A claim locks the table, then a row, then that row's concurrency
-// key. It takes no tenant's lock here, waits for no lock of a row or a key, and keeps no page locked between entries.
+// Walk and claim on job_live (see live_table.hpp). A claim locks the table, and updates a row without locking it first;
+// if the job has a concurrency key, it locks the row, then the key. In this file it takes no tenant's lock, waits for no lock of a row or a key, and keeps no page locked between entries.
 #include "tables/live_table.hpp"
 
 #include "pg/errors.hpp"

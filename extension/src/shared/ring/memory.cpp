@@ -1,5 +1,4 @@
-// The memory of the ring (see memory.hpp). Everything here runs under its lock: it only loads and stores, and
-// nothing in it can raise an error.
+// The memory of the ring (see memory.hpp). What needs the ring's lock only loads and stores, and cannot raise an error.
 #include "shared/ring/memory.hpp"
 
 #include "shared/name_hash.hpp"
