@@ -311,7 +311,7 @@ TEST(Gates, every_window_has_to_hold_not_the_whole_on_average) {
     measure::Histogram all;
     std::vector<measure::Slice> slices;
     for (int second = 0; second < 100; ++second) {
-        measure::Slice slice{static_cast<double>(second), second + 1.0, {}};
+        measure::Slice slice{static_cast<double>(second), second + 1.0, measure::Histogram()};
         for (int i = 0; i < 100; ++i) {
             all.record(second == 42 ? 90'000 : 1000);
             slice.times.record(second == 42 ? 90'000 : 1000);

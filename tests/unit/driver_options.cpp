@@ -172,7 +172,7 @@ TEST(OptionsTest, report_and_compare_take_results_and_a_percentage) {
     EXPECT_EQ(compare.verb, cli::Verb::compare);
     EXPECT_EQ(compare.base, "a");
     EXPECT_EQ(compare.result, "b");
-    EXPECT_EQ(compare.tolerance, 0.25);
+    EXPECT_EQ(compare.max_regression, 0.25);
     EXPECT_THROW(parse({"compare", "a", "b", "--max-regression", "much"}), UsageError);
     EXPECT_THROW(parse({"compare", "a", "b", "--max-regression", "-5"}), UsageError);
     EXPECT_THROW(parse({"compare", "a"}), UsageError);
