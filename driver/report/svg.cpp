@@ -141,7 +141,7 @@ std::string windows(const Chart &chart, const Scale &x) {
                 "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" "
                 "fill-opacity=\"{}\" class=\"{}\"><title>{}</title></rect>\n",
                 from, kTop, to - from, kHeight - kBottom - kTop, window.fault ? "#ee6677" : "#999999",
-                window.fault ? "0.35" : "0.10", window.fault ? "fault" : "phase", escaped(window.name));
+                window.fault ? "0.18" : "0.10", window.fault ? "fault" : "phase", escaped(window.name));
         const double text_width = 6.2 * static_cast<double>(columns_of(printable(window.name)));
         if (!window.fault && from >= free_from - 1 && from + text_width < kWidth) {
             out += text_at(from + 3, kTop - 4, "start", window.name, 10);

@@ -60,6 +60,7 @@ inline driver::engine::PhaseResult sound_phase(const std::string &name) {
     phase.ledger.tenant_jobs = phase.ledger.tenant_completed = {{"tenant-1", 2}, {"tenant-2", 2}};
     phase.series = {{0, 4, 0, 0, 1.5, 0.5}, {1, 2, 0, 2, 1.0, 0.6}, {2, 0, 0, 4, std::nullopt, 1.5}};
     phase.outbox.messages = 4;
+    phase.leaks_looked = true;
     for (int second = 0; second < 20; ++second)
         phase.system.samples.add(system_sample(second));
     phase.system.cost = {true, 4000, 200, 20, 8};
