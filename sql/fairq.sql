@@ -201,6 +201,14 @@ CREATE TABLE @extschema@.paused_job_types (
     job_type text COLLATE "C" CONSTRAINT paused_job_types_pkey PRIMARY KEY
 );
 
+-- Thresholds of queue_alerts that set_alert_threshold has set; NULL: the one that the rule has by itself.
+CREATE TABLE @extschema@.alert_thresholds (
+    rule text COLLATE "C" CONSTRAINT alert_thresholds_pkey PRIMARY KEY,
+    warning double precision,
+    critical double precision
+);
+COMMENT ON TABLE @extschema@.alert_thresholds IS 'thresholds of queue_alerts, set by set_alert_threshold';
+
 -- Pipelines: jobs in stages. A run's later stages are blocked until every job of the current one has completed; their jobs
 -- are then promoted (or cancelled, when the run has failed) in steps, in the order of stage, priority and id.
 CREATE TABLE @extschema@.pipeline_runs (
@@ -771,10 +779,12 @@ CREATE VIEW @extschema@.queue_capabilities AS
         ('worker', false, 'EXECUTE', ARRAY['claim_queued_jobs', 'complete_jobs', 'fail_job', 'release_jobs', 'heartbeat_jobs',
                                            'complete_and_claim_jobs', 'wait_for_jobs']),
         ('operator', false, 'EXECUTE', ARRAY['cancel_job', 'redrive_dead_jobs']),
-        ('operator', true, 'EXECUTE', ARRAY['reclaim_stuck_jobs', 'pause_job_type', 'resume_job_type', 'set_tenant_limits']),
+        ('operator', true, 'EXECUTE', ARRAY['reclaim_stuck_jobs', 'pause_job_type', 'resume_job_type', 'set_tenant_limits',
+                                            'set_alert_threshold']),
         ('monitor', false, 'EXECUTE', ARRAY['get_queue_metrics', 'get_tenant_metrics', 'why_not_running', 'my_tenants', 'read_my_jobs']),
         ('monitor', false, 'SELECT', ARRAY['my_jobs', 'tenant_metrics']),
-        ('monitor', true, 'SELECT', ARRAY['job_queue'])) AS v (capability, for_all, privilege, objects),
+        ('monitor', true, 'EXECUTE', ARRAY['get_queue_alerts']),
+        ('monitor', true, 'SELECT', ARRAY['job_queue', 'queue_alerts'])) AS v (capability, for_all, privilege, objects),
            unnest(objects) AS object;
 COMMENT ON VIEW @extschema@.queue_capabilities IS 'what grant_queue_access grants for each capability; operator has all of monitor too';
 
@@ -902,6 +912,46 @@ CREATE VIEW @extschema@.tenant_metrics AS SELECT * FROM @extschema@.get_tenant_m
 COMMENT ON VIEW @extschema@.tenant_metrics IS
     'depth, shares, jobs in flight and ages: the 50 tenants with the most queued jobs, and one row with tenant_id NULL that sums all others';
 
+-- The rules, with the thresholds that hold where an operator has set no others. A level is reached when the value is at or above
+-- its threshold.
+CREATE FUNCTION @extschema@.fairq_alert_rules()
+RETURNS TABLE (rule text, warning double precision, critical double precision, unit text, meaning text)
+LANGUAGE sql IMMUTABLE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+    VALUES
+        ('oldest_queued_age', 180::double precision, 900::double precision, 'seconds', 'age of the oldest queued job'),
+        ('dead_jobs', 100, 1000, 'jobs', 'jobs that are dead: redrive_dead_jobs() queues them again'),
+        ('stale_leases', 1, 100, 'leases', 'leases without a heartbeat for twice fairq.lease_timeout: no session claims, or housekeeping fails'),
+        ('housekeeping_failing', 1, 100, 'rows', 'rows that housekeeping cannot move: see housekeeping_failures'),
+        ('handlers_gone', 1, 'Infinity', 'handlers', 'registered handlers that cannot run: see job_handlers.gone_since'),
+        ('connections', 80, 95, 'percent', 'connections of clients, of max_connections'),
+        ('notification_queue', 10, 50, 'percent', 'how full the server''s queue of NOTIFY is: a session that listens has a transaction open'),
+        ('oldest_transaction', 600, 3600, 'seconds', 'age of the oldest transaction that keeps vacuum from removing finished jobs'),
+        ('dead_rows', 1000000, 10000000, 'rows', 'dead rows of job_live that vacuum has not removed'),
+        ('default_partition', 1, 16777216, 'bytes', 'size of the default partition of job_history: a day had no partition')
+$$;
+COMMENT ON FUNCTION @extschema@.fairq_alert_rules IS 'internal: the rules of queue_alerts with the thresholds that they have by themselves';
+
+CREATE FUNCTION @extschema@.get_queue_alerts()
+RETURNS TABLE (rule text, level text, value double precision, warning double precision, critical double precision, unit text,
+               meaning text)
+LANGUAGE c SET search_path = pg_catalog, pg_temp ROWS 10
+AS 'MODULE_PATHNAME', 'fairq_get_queue_alerts';
+COMMENT ON FUNCTION @extschema@.get_queue_alerts IS
+    'one row for each alert rule: level is ok, warning or critical, as value is below both thresholds, at or above warning, at or above critical';
+
+CREATE VIEW @extschema@.queue_alerts AS SELECT * FROM @extschema@.get_queue_alerts();
+COMMENT ON VIEW @extschema@.queue_alerts IS
+    'what an operator should look at: one row for each rule, with its level (ok, warning, critical), value and thresholds';
+
+CREATE FUNCTION @extschema@.set_alert_threshold(rule text, warning double precision DEFAULT NULL,
+                                                critical double precision DEFAULT NULL)
+RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'fairq_set_alert_threshold';
+COMMENT ON FUNCTION @extschema@.set_alert_threshold IS
+    'from which value on a rule of queue_alerts is at the level warning or critical; NULL: the threshold that the rule has by itself. A very large number turns a level off';
+
 CREATE FUNCTION @extschema@.why_not_running(job_id bigint)
 RETURNS jsonb
 LANGUAGE c SET search_path = pg_catalog, pg_temp
@@ -989,15 +1039,16 @@ REVOKE ALL ON FUNCTION
     @extschema@.make_history_partitions, @extschema@.fairq_make_partition,
     @extschema@.fairq_is_thinning_out, @extschema@.fairq_thin_out_default,
     @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.why_not_running, @extschema@.notify_truncated,
+    @extschema@.fairq_alert_rules, @extschema@.get_queue_alerts, @extschema@.set_alert_threshold,
     @extschema@.channel_outbox_copy,
     @extschema@.run_load_test_job, @extschema@.seed_load_test_jobs, @extschema@.clear_load_test_data,
     @extschema@.get_load_test_metrics
 FROM PUBLIC;
 REVOKE ALL ON PROCEDURE @extschema@.run_job_queue_ticks, @extschema@.wait_for_jobs FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.get_load_test_metrics
+    @extschema@.get_queue_metrics, @extschema@.get_tenant_metrics, @extschema@.get_load_test_metrics, @extschema@.get_queue_alerts
 TO pg_monitor;
-GRANT SELECT ON @extschema@.tenant_metrics TO pg_monitor;
+GRANT SELECT ON @extschema@.tenant_metrics, @extschema@.queue_alerts TO pg_monitor;
 
 ------------------------------------------------------------------------------------------------ dump
 
@@ -1015,6 +1066,7 @@ SELECT pg_extension_config_dump('@extschema@.tenant_limits', '');
 SELECT pg_extension_config_dump('@extschema@.tenant_rates', '');
 SELECT pg_extension_config_dump('@extschema@.tenant_pending', '');
 SELECT pg_extension_config_dump('@extschema@.paused_job_types', '');
+SELECT pg_extension_config_dump('@extschema@.alert_thresholds', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs', '');
 SELECT pg_extension_config_dump('@extschema@.pipeline_runs_id_seq', '');
 -- Not of a role that was dropped: it would come back as a number, which in another cluster may be another role's.

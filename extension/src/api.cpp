@@ -312,6 +312,24 @@ FAIRQ_API_FUNCTION(fairq_get_tenant_metrics) {
     PG_RETURN_NULL();
 }
 
+FAIRQ_API_FUNCTION(fairq_get_queue_alerts) {
+    begin(fcinfo);
+    queue::check_unbound(Capability::monitor);
+    metrics::queue_alerts(result_set(fcinfo));
+    PG_RETURN_NULL();
+}
+
+FAIRQ_API_FUNCTION(fairq_set_alert_threshold) {
+    constexpr double kMost = 1e18;
+    Arguments const arguments = begin(fcinfo);
+    std::string_view const rule = arguments.name(0, "rule", kMaxNameBytes);
+    auto const warning = arguments.optional_double(1, "warning", kMost);
+    auto const critical = arguments.optional_double(2, "critical", kMost);
+    queue::check_unbound(Capability::operations);
+    metrics::set_alert_threshold(rule, warning, critical);
+    PG_RETURN_VOID();
+}
+
 FAIRQ_API_FUNCTION(fairq_get_load_test_metrics) {
     begin(fcinfo);
     queue::check_unbound(Capability::monitor);

@@ -65,7 +65,7 @@ INSERT INTO calls
     SELECT relname, format(c, relname)
       FROM relations, unnest(ARRAY['SELECT FROM public.%I', 'DELETE FROM public.%I', 'INSERT INTO public.%I DEFAULT VALUES', 'TRUNCATE public.%I']) c
      WHERE relkind IN ('r', 'v', 'p') AND relname !~ '[0-9]{8}$' AND NOT (relkind = 'v' AND c ~ 'TRUNCATE')
-       AND NOT (relname IN ('my_jobs', 'queue_capabilities', 'tenant_metrics') AND c !~ 'SELECT') -- views that nobody can write to
+       AND NOT (relname IN ('my_jobs', 'queue_capabilities', 'tenant_metrics', 'queue_alerts') AND c !~ 'SELECT') -- views that nobody can write to
     UNION ALL SELECT relname, format('SELECT nextval(''public.%I'')', relname) FROM relations WHERE relkind = 'S';
 GRANT SELECT ON calls TO PUBLIC;
 SET ROLE regress_stranger;

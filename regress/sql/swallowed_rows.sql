@@ -59,6 +59,7 @@ INSERT INTO calls (call, truth) VALUES
      $$SELECT FROM tenant_rates WHERE tenant_id = 'enqueue rate' AND side = 'enqueue' AND due_at > now()$$),
     ($$SELECT enqueue_job('pending', 'mail')$$, $$SELECT FROM job_live WHERE id = $1::bigint$$),
     ($$INSERT INTO job_queue (tenant_id, job_type) VALUES ('n', 'mail') RETURNING id$$, $$SELECT FROM job_live WHERE id = $1::bigint$$),
+    ($$SELECT set_alert_threshold('dead_jobs', 5)$$, $$SELECT FROM queue_alerts WHERE rule = 'dead_jobs' AND warning = 5$$),
     ($$SELECT create_pipeline_run('n', 'nightly')$$, $$SELECT FROM pipeline_runs WHERE id = $1::bigint$$),
     ($$SELECT enqueue_job('run', 'mail', run_id => var('next_run'), stage => 3)$$, $$SELECT FROM job_live WHERE id = $1::bigint AND status = 'blocked'$$),
     ($$SELECT array_agg(id) FROM claim_queued_jobs('w', 50, 50)$$,

@@ -87,11 +87,6 @@ pg::Value by_status(const shared::StatusCounts &counts, bool load_test) {
     return pg::of(numbers);
 }
 
-pg::Value oldest_age(bool load_test) {
-    std::optional<TimestampTz> const oldest = tables::oldest_queued(pg::schema(), load_test);
-    return oldest ? pg::of(int64{std::max<int64>(0, pg::now() - *oldest) / core::kSecond}) : pg::Value{};
-}
-
 pg::Value metrics_of_tenants(const std::vector<std::string> &tenants) {
     std::string const json = pg::with_spi([&] {
         return pg::execute(kMetricsOfTenants, {queue::array_of(&tenants)}).text_at(0, pg::kOnlyColumn);
@@ -104,6 +99,11 @@ pg::Value metrics_of_tenants(const std::vector<std::string> &tenants) {
 pg::Value only_value(const pg::Rows &rows) {
     Datum const value = rows.reference(0, pg::kOnlyColumn);
     return pg::of_datum(pg::call([&] { return SPI_datumTransfer(value, false, -1); }));
+}
+
+pg::Value oldest_age(bool load_test) {
+    std::optional<TimestampTz> const oldest = tables::oldest_queued(pg::schema(), load_test);
+    return oldest ? pg::of(int64{std::max<int64>(0, pg::now() - *oldest) / core::kSecond}) : pg::Value{};
 }
 
 pg::Value queue_metrics(const queue::Tenants &of) {

@@ -10,6 +10,11 @@ pg::Value queue_metrics(const queue::Tenants &of); // jsonb; `of`: of those tena
 // A row for each tenant. `of`: only these tenants, without figures that would tell something about other tenants.
 void tenant_metrics(ReturnSetInfo *rows, const queue::Tenants &of);
 pg::Value load_test_metrics(); // jsonb
+// A row for each alert rule: rule, level, value, its two thresholds, unit, meaning.
+void queue_alerts(ReturnSetInfo *rows);
+// None: the threshold that the rule has by itself.
+void set_alert_threshold(std::string_view rule, std::optional<double> warning,
+                         std::optional<double> critical);
 // Why a job is not running: one reason, and its figures (JSON). Judged by the code that claims judge by; it
 // changes and locks nothing. For a caller who may see all tenants it also tells how many tenants are ahead.
 std::string why_not_running(int64 job_id, queue::OnlyTenants only_tenants);
@@ -38,6 +43,8 @@ struct TenantFigures {
     int64 dwell_jobs = 0;
 };
 TenantFigures tenants(const Counts &counts);
+
+pg::Value oldest_age(bool load_test); // of the oldest queued job, seconds; NULL: none is queued
 
 // A result that outlives the SPI connection it came from.
 pg::Value only_value(const pg::Rows &rows);

@@ -8,8 +8,8 @@
 //             after the catch block, when no exception object is alive any more. SQLSTATE, detail, hint and
 //             context survive.
 //
-// Four places catch Error: entry(), and try_transaction(), try_subtransaction() and without_writers() (transaction.hpp); the transaction or
-// subtransaction ends with it. The abort cleans up after an error; destructors only restore what belongs to this
+// Four places catch Error: entry(), and try_transaction(), try_subtransaction() and without_writers() (transaction.hpp);
+// the transaction or subtransaction ends with it. The abort cleans up after an error; destructors only restore what belongs to this
 // process, and never raise. The errors that a caller can act on are raised in errors.cpp. An error that only a
 // broken installation can cause is an elog() where it is found.
 #pragma once
