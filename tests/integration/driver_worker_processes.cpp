@@ -1,5 +1,6 @@
 // Workers that are processes: they end with their driver, however that ends, and what is no driver cannot use them. What
 // faults do to them is in the self-test and in the plan crash-reclaim.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -14,28 +15,46 @@ using namespace fairq::test;
 namespace {
 
 /// Processes of this build that run `fairq worker`.
-std::vector<pid_t> worker_processes() {
+/// Of this driver, while it lives: other runs on the machine have some as well.
+std::vector<pid_t> workers_of(pid_t driver) {
     std::vector<pid_t> found;
-    const std::string command = std::string(FAIRQ_BINARY) + '\0' + "worker" + '\0';
     for (const auto &entry : std::filesystem::directory_iterator("/proc")) {
-        std::ifstream file(entry.path() / "cmdline");
-        const std::string text((std::istreambuf_iterator<char>(file)), {});
-        if (text == command)
-            found.push_back(std::stoi(entry.path().filename().string()));
+        const std::string name = entry.path().filename().string();
+        if (name.find_first_not_of("0123456789") != std::string::npos)
+            continue;
+        std::ifstream file(entry.path() / "status");
+        std::string line;
+        while (std::getline(file, line)) // a process that ends meanwhile has no more lines
+            if (line == "PPid:\t" + std::to_string(driver))
+                found.push_back(std::stoi(name));
     }
     return found;
+}
+
+bool is_gone(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    std::string line;
+    while (std::getline(file, line))
+        if (line.rfind("State:", 0) == 0)
+            return line.find('Z') != std::string::npos; // it has ended, and nobody asked how
+    return true;
+}
+
+bool all_gone(const std::vector<pid_t> &processes) {
+    return std::all_of(processes.begin(), processes.end(), is_gone);
 }
 
 } // namespace
 
 TEST(WorkerProcesses, end_with_their_driver_also_those_that_are_frozen) {
     FairqProcess fairq({"run", "crash-reclaim", "--profile", "standard"});
-    ASSERT_TRUE(eventually(Milliseconds(60'000), [] { return worker_processes().size() >= 16; }))
+    const pid_t driver = fairq.process().pid();
+    ASSERT_TRUE(eventually(Milliseconds(60'000), [&] { return workers_of(driver).size() >= 16; }))
         << fairq.output();
-    const pid_t frozen = worker_processes().front();
-    kill(frozen, SIGSTOP);
+    const std::vector<pid_t> workers = workers_of(driver); // and its server
+    kill(workers.back(), SIGSTOP);
     fairq.process().kill();
-    EXPECT_TRUE(eventually(Milliseconds(30'000), [] { return worker_processes().empty(); }));
+    EXPECT_TRUE(eventually(Milliseconds(30'000), [&] { return all_gone(workers); }));
 }
 
 TEST(WorkerProcesses, take_orders_from_a_run_only) {
