@@ -22,6 +22,14 @@ int dispatch(const cli::Options &options) {
         return cli::check(options);
     case cli::Verb::cleanup:
         return cli::cleanup(options);
+    case cli::Verb::selftest:
+        return cli::selftest(options);
+    case cli::Verb::worker:
+        return cli::worker(options);
+    case cli::Verb::report:
+        return cli::report(options);
+    case cli::Verb::compare:
+        return cli::compare(options);
     case cli::Verb::help:
         break;
     }

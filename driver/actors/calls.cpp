@@ -118,6 +118,7 @@ void Calls::failed(const Planned &planned, const db::DatabaseError &error) {
     write_down(planned, error.connection_lost() ? judge::Event::unknown : judge::Event::failed);
     const std::lock_guard<std::mutex> lock(mutex_);
     figures_.numbers[expected(error.sqlstate()) ? "calls_refused" : "calls_failed"] += 1;
+    figures_.count_error(error, expected(error.sqlstate()));
     auto &notes = figures_.notes;
     const std::string note = error.sqlstate() + " " + error.what();
     if (!expected(error.sqlstate()) && notes.size() < kKeptNotes &&
@@ -142,11 +143,19 @@ void Calls::call(db::Database &database, const Planned &planned) {
     }
     const auto ended = Clock::now();
     const std::lock_guard<std::mutex> lock(mutex_);
-    figures_.times["call_ms"].record(microseconds(ended - planned.at));
-    figures_.times["call_service_ms"].record(microseconds(ended - began));
-    figures_.times["call_lag_ms"].record(microseconds(began - planned.at));
+    figures_.record("call_ms", microseconds(ended - planned.at));
+    figures_.record("call_service_ms", microseconds(ended - began));
+    figures_.record("call_lag_ms", microseconds(began - planned.at));
     figures_.numbers["calls"] += 1;
     figures_.in_time += began <= end_ + kGrace ? 1 : 0;
+}
+
+Figures Calls::so_far() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Figures figures = figures_;
+    if (const double calls = figures.numbers["calls"]; calls > 0)
+        figures.numbers["calls_failed_ratio"] = figures.numbers["calls_failed"] / calls;
+    return figures;
 }
 
 Figures Calls::stop() {
@@ -156,6 +165,8 @@ Figures Calls::stop() {
     figures_.planned = std::llround(planned_calls(actor_.stages));
     if (actor_.poisson) // how many come is chance
         figures_.planned = static_cast<long long>(planned_);
+    for (const auto &session : sessions_)
+        figures_.numbers["round_trips"] += static_cast<double>(session->round_trips());
     if (const double calls = figures_.numbers["calls"]; calls > 0)
         figures_.numbers["calls_failed_ratio"] = figures_.numbers["calls_failed"] / calls;
     return std::move(figures_);

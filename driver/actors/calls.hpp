@@ -22,6 +22,7 @@ public:
     bool brings_load() const override { return true; }
     bool finished() const override { return running_ == 0; }
     long long done() const override { return done_; }
+    Figures so_far() override;
     Figures stop() override;
 
 private:

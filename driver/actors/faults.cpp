@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "actors/worker_faults.hpp"
 #include "fault/cluster.hpp"
 
 namespace fairq::driver::actors {
@@ -13,7 +14,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr Milliseconds kNap{20};
-constexpr Milliseconds kTryFor{5'000}; ///< there may be no such session for a moment
+constexpr Milliseconds kTryFor{15'000};
 constexpr Milliseconds kRevivedWithin{90'000};
 
 int signal_of(plan::FaultKind kind) {
@@ -52,25 +53,53 @@ void Faults::loop() {
 }
 
 bool Faults::strike(db::Database &database) {
+    FaultWindow window;
+    window.from = figures_.seconds();
+    window.fired = happens(database);
+    window.to = figures_.seconds();
+    figures_.windows.push_back(window);
+    return window.fired;
+}
+
+bool Faults::happens(db::Database &database) {
     try {
-        return actor_.kind == plan::FaultKind::cut_session ? cut_session(database) : strike_server();
+        if (actor_.disarmed)
+            return false;
+        if (strikes_server(actor_.kind))
+            return strike_server();
+        return strikes_worker(actor_.kind) ? strike_worker() : cut_session(database);
     } catch (const std::exception &error) { // another fault hit this session
         figures_.notes.push_back(error.what());
         return false;
     }
 }
 
+/// There may be no such session for a moment, or no server, when another fault has struck.
 bool Faults::cut_session(db::Database &database) {
     for (const auto end = Clock::now() + kTryFor; Clock::now() < end && !stopping_;) {
-        const db::Cell cut = database.scalar(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND application_name = $1 ORDER BY random() LIMIT 1",
-            {fmt::format("fairq {} {}", actor_.of, stage_.run_id)});
-        if (cut == db::Cell("t"))
-            return true;
+        try {
+            const db::Cell cut = database.scalar(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND application_name = $1 ORDER BY random() LIMIT 1",
+                {fmt::format("fairq {} {}", actor_.of, stage_.run_id)});
+            if (cut == db::Cell("t"))
+                return true;
+        } catch (const db::DatabaseError &error) {
+            if (!error.connection_lost())
+                throw;
+        }
         std::this_thread::sleep_for(kNap);
     }
     return false;
+}
+
+bool Faults::strike_worker() {
+    const Waits wait = [this](Milliseconds duration) { return wait_for(duration); };
+    if (actor_.kind == plan::FaultKind::kill_worker)
+        return kill_worker(*stage_.pool, wait);
+    if (actor_.kind == plan::FaultKind::freeze_worker)
+        return freeze_worker(*stage_.pool, actor_.lasts, wait);
+    return crash_worker(*stage_.pool, actor_.at, wait);
 }
 
 /// The engine starts it again, on the thread that started it before.

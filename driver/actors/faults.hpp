@@ -23,8 +23,10 @@ public:
 private:
     void loop();
     bool strike(db::Database &database);
+    bool happens(db::Database &database);
     bool cut_session(db::Database &database);
     bool strike_server() const;
+    bool strike_worker();
     bool wait_for(Milliseconds duration) const;
 
     const plan::FaultsActor actor_;

@@ -58,6 +58,7 @@ void LoadSender::loop() {
             std::this_thread::sleep_for(kSlice);
         }
     } catch (const std::exception &error) { // the server's, or a journal on a full disk
+        const std::lock_guard<std::mutex> lock(mutex_);
         figures_.notes.push_back(fmt::format("the sender gave up: {}", error.what()));
     }
     finished_ = true;
@@ -93,6 +94,8 @@ void LoadSender::call(Batch &batch) {
             [&] { ids = client.enqueue(batch.tenants, batch.payloads, batch.keys); });
     } catch (const db::DatabaseError &error) {
         write_down(batch, error.connection_lost() ? judge::Event::unknown : judge::Event::failed);
+        const std::lock_guard<std::mutex> lock(mutex_);
+        figures_.count_error(error);
         throw;
     }
     if (ids.size() != batch.entries.size()) {
@@ -109,19 +112,29 @@ void LoadSender::call(Batch &batch) {
 void LoadSender::send(Batch batch) {
     const auto jobs = static_cast<long long>(batch.entries.size());
     const double planned_at = static_cast<double>(planned_ - jobs) / actor_.per_second;
-    figures_.times["schedule_lag_ms"].record(microseconds(seconds_since(start_) - planned_at));
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        figures_.record("schedule_lag_ms", microseconds(seconds_since(start_) - planned_at));
+    }
     write_down(batch, judge::Event::invoked);
     const auto sent_at = Clock::now();
     call(batch);
-    figures_.times["enqueue_call_ms"].record(microseconds(seconds_since(sent_at)));
+    const std::lock_guard<std::mutex> lock(mutex_);
+    figures_.record("enqueue_call_ms", microseconds(seconds_since(sent_at)));
     sent_ += jobs;
     if (seconds_since(start_) <= std::chrono::duration<double>(actor_.duration).count() + kGraceSeconds)
         figures_.in_time += jobs;
 }
 
+Figures LoadSender::so_far() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return figures_;
+}
+
 Figures LoadSender::stop() {
     stopping_ = true;
     thread_.join();
+    figures_.numbers["round_trips"] = static_cast<double>(database_.round_trips());
     return std::move(figures_);
 }
 

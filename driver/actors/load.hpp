@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +23,7 @@ public:
     bool brings_load() const override { return true; }
     bool finished() const override { return finished_; }
     long long done() const override { return sent_; }
+    Figures so_far() override;
     Figures stop() override;
 
 private:
@@ -42,6 +44,7 @@ private:
     plan::Mix tenants_;
     long long planned_ = 0; ///< how many have a batch
     db::Database database_;
+    std::mutex mutex_; // of the figures
     Figures figures_;
     std::chrono::steady_clock::time_point start_;
     std::atomic<bool> stopping_{false};

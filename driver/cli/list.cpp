@@ -4,7 +4,7 @@
 #include "cli/output.hpp"
 #include "cli/verbs.hpp"
 #include "errors.hpp"
-#include "report/report.hpp"
+#include "report/describe.hpp"
 
 namespace fairq::driver::cli {
 
@@ -13,6 +13,7 @@ plan::Plan load_plan(const Options &options) {
     for (const auto &[metric, expression] : options.thresholds) {
         try {
             judge::Gate gate = judge::parse_gate(metric, expression);
+            check_gate(plan, gate);
             gate.id = "OPTION";
             gate.title = metric;
             plan.gates.push_back(gate);

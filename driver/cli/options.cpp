@@ -5,7 +5,9 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
+#include <regex>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -30,6 +32,7 @@ struct RawOptions {
     std::string timeout;
     std::string progress;
     std::string seed;
+    std::string max_regression;
 };
 
 void add_plan_options(CLI::App &app, Options &options, RawOptions &raw) {
@@ -48,12 +51,42 @@ void add_connection_options(CLI::App &app, Options &options) {
     app.add_option("-d,--dbname", options.database, "database name");
 }
 
+void add_file_options(CLI::App &app, Options &options) {
+    FileOptions &files = options.files;
+    app.add_option("--json,--summary-export", files.json,
+                   "writes the result as JSON; - is stdout, and the text goes to stderr");
+    app.add_option("--html", files.html, "writes the report as one HTML page");
+    app.add_option("--junit", files.junit, "writes the gates as JUnit XML");
+    app.add_option("--csv", files.csv, "writes every point of every series");
+    app.add_option("--tap", files.tap, "writes the gates as TAP");
+    app.add_option("--markdown", files.markdown, "writes the report as Markdown");
+    app.add_option("--report", files.folder,
+                   "writes all of these into a folder (fairq report makes them again)");
+}
+
+void add_text_options(CLI::App &app, Options &options) {
+    app.add_flag("-q,--quiet", options.quiet, "verdict, and what does not hold");
+    app.add_flag("--no-color", options.no_color, "no colours (also NO_COLOR, TERM=dumb)");
+}
+
+void add_report_verbs(CLI::App &report, CLI::App &compare, Options &options, RawOptions &raw) {
+    report.add_option("DIR", options.result, "folder with a result.json, or such a file")->required();
+    add_file_options(report, options);
+    add_text_options(report, options);
+    compare.add_option("BASE", options.base, "the earlier result: a folder, or a file")->required();
+    compare.add_option("NEW", options.result, "the later one")->required();
+    compare.add_option("--max-regression", raw.max_regression, "by how much a figure may be worse (10%)");
+    add_text_options(compare, options);
+}
+
 void add_run_options(CLI::App &app, Options &options, RawOptions &raw) {
-    app.add_option("--json,--summary-export", options.json_file,
-                   "writes the summary as JSON; - is stdout, and the text goes to stderr");
+    add_file_options(app, options);
     app.add_option("--threshold", raw.thresholds,
                    "'METRIC:EXPR': one more gate, as in 'poll_ms:p(95)<50' (repeat)")
         ->allow_extra_args(false);
+    app.add_option("--baseline", options.baseline_file,
+                   "the --json of an earlier run of the plan: its thresholds may not get worse");
+    app.add_option("--max-regression", raw.max_regression, "than the baseline by more than this (10%)");
     app.add_option("--seed", raw.seed, "number that fixes the order of arrivals (default: random, printed)");
     app.add_option("--timeout", raw.timeout, "ends the run after so long (30m); results are still written");
     app.add_option("--progress", raw.progress, "interval of progress lines without a terminal (5s)");
@@ -61,8 +94,7 @@ void add_run_options(CLI::App &app, Options &options, RawOptions &raw) {
     app.add_flag(
         "-y,--yes,--force", options.yes,
         "runs in a database that has other people's jobs, without asking; the run's workers run those too");
-    app.add_flag("-q,--quiet", options.quiet, "verdict only");
-    app.add_flag("--no-color", options.no_color, "no colours (also NO_COLOR, TERM=dumb)");
+    add_text_options(app, options);
 }
 
 std::pair<std::string, std::string> split(const std::string &text, std::size_t at, const std::string &flag) {
@@ -87,6 +119,16 @@ std::uint64_t read_seed(const std::string &text) {
     return seed;
 }
 
+double read_percentage(const std::string &flag, std::string text) {
+    if (!text.empty() && text.back() == '%')
+        text.pop_back();
+    double percent = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+    if (error != std::errc{} || end != text.data() + text.size() || percent < 0 || !std::isfinite(percent))
+        throw UsageError(fmt::format("{} must be a percentage such as 10%, not {}", flag, text));
+    return percent / 100;
+}
+
 void finish(Options &options, const RawOptions &raw) {
     for (const std::string &text : raw.options)
         options.choice.options.push_back(split(text, text.find('='), "--option"));
@@ -100,6 +142,10 @@ void finish(Options &options, const RawOptions &raw) {
         options.timeout = read_duration("--timeout", raw.timeout);
     if (!raw.progress.empty())
         options.progress = read_duration("--progress", raw.progress);
+    if (!raw.max_regression.empty())
+        options.max_regression = read_percentage("--max-regression", raw.max_regression);
+    if (options.verb == Verb::run && options.baseline_file.empty() && !raw.max_regression.empty())
+        throw UsageError("--max-regression needs a --baseline");
     if (!raw.seed.empty())
         options.seed = read_seed(raw.seed);
     const bool parts =
@@ -132,6 +178,17 @@ std::string shell_word(const std::string &text) {
     return quoted + "'";
 }
 
+/// libpq asks for it, or finds it in PGPASSWORD or ~/.pgpass; what is printed and stored must not have it.
+std::string without_password(const std::string &dsn) {
+    static const std::regex kValue(R"re((^|\s)(?:ssl)?password\s*=\s*('(\\.|[^'\\])*'|(\\.|[^\s\\])*)\s*)re",
+                                   std::regex::icase);
+    static const std::regex kQuery(R"re(([?&])(?:ssl)?password=[^&]*&?)re", std::regex::icase);
+    static const std::regex kUri(R"re(^(postgres(ql)?://[^:@/?]*):[^@/?]*@)re", std::regex::icase);
+    if (dsn.find("://") == std::string::npos)
+        return std::regex_replace(dsn, kValue, "$1");
+    return std::regex_replace(std::regex_replace(dsn, kUri, "$1@"), kQuery, "$1");
+}
+
 } // namespace
 
 Options parse_options(int argc, const char *const *argv) {
@@ -141,33 +198,41 @@ Options parse_options(int argc, const char *const *argv) {
     app.footer(kFooter);
     app.set_help_flag("--help", "prints this help");
     app.require_subcommand(1);
-    CLI::App *run = app.add_subcommand("run", "runs a plan and judges it");
-    CLI::App *list = app.add_subcommand("list", "shows the plans, their profiles and params");
-    CLI::App *check = app.add_subcommand("check", "prints what a run would do, and does nothing");
+    std::vector<std::pair<Verb, CLI::App *>> verbs;
+    const auto verb = [&](Verb which, const char *name, const char *help) {
+        verbs.emplace_back(which, app.add_subcommand(name, help));
+        return verbs.back().second;
+    };
+    CLI::App *run = verb(Verb::run, "run", "runs a plan and judges it");
+    verb(Verb::list, "list", "shows the plans, their profiles and params");
+    CLI::App *check = verb(Verb::check, "check", "prints what a run would do, and does nothing");
+    CLI::App *report = verb(Verb::report, "report", "makes the files of a run again from its stored result");
+    CLI::App *compare = verb(Verb::compare, "compare", "says which metrics are worse than in an earlier run");
     CLI::App *cleanup =
-        app.add_subcommand("cleanup", "takes away what a run left behind whose driver was killed");
+        verb(Verb::cleanup, "cleanup", "takes away what a run left behind whose driver was killed");
+    verb(Verb::selftest, "selftest",
+         "breaks the queue on purpose, in every way that a run can see, and sees it turn red");
+    verb(Verb::worker, "worker", "")->group("");
     add_connection_options(*cleanup, options);
     cleanup->add_option("--run-id", options.run_id, "of this run only");
     add_plan_options(*run, options, raw);
     add_connection_options(*run, options);
     add_run_options(*run, options, raw);
     add_plan_options(*check, options, raw);
+    add_report_verbs(*report, *compare, options, raw);
+    const auto parsed = [&] {
+        return std::find_if(verbs.begin(), verbs.end(), [](const auto &v) { return v.second->parsed(); });
+    };
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp &) {
-        options.verb = Verb::help;
-        options.help = run->parsed()       ? run->help("fairq run")
-                       : check->parsed()   ? check->help("fairq check")
-                       : cleanup->parsed() ? cleanup->help("fairq cleanup")
-                                           : app.help();
+        const auto asked = parsed();
+        options.help = asked == verbs.end() ? app.help() : asked->second->help("fairq");
         return options;
     } catch (const CLI::ParseError &error) {
         throw UsageError(fmt::format("{} (fairq --help)", error.what()));
     }
-    options.verb = run->parsed()       ? Verb::run
-                   : list->parsed()    ? Verb::list
-                   : cleanup->parsed() ? Verb::cleanup
-                                       : Verb::check;
+    options.verb = parsed()->first;
     finish(options, raw);
     return options;
 }
@@ -194,13 +259,28 @@ std::optional<std::string> chosen_conninfo(const Options &options) {
 
 std::string again_command(const Options &options, const plan::Plan &plan, std::uint64_t seed) {
     std::string command = "fairq run " + shell_word(options.plan);
-    if (!plan.profile.empty())
-        command += " --profile " + shell_word(plan.profile);
+    const auto add = [&](const char *flag, const std::string &value) {
+        if (!value.empty())
+            command += fmt::format(" {} {}", flag, shell_word(value));
+    };
+    add("--profile", plan.profile);
     for (const auto &[name, value] : options.choice.options)
-        command += " --option " + shell_word(name + "=" + value);
+        add("--option", name + "=" + value);
     for (const auto &[metric, expression] : options.thresholds)
-        command += " --threshold " + shell_word(metric + ":" + expression);
-    return command + fmt::format(" --seed {}", seed);
+        add("--threshold", metric + ":" + expression);
+    add("--seed", std::to_string(seed));
+    add("--dsn", without_password(options.dsn));
+    add("-h", options.host);
+    add("-p", options.port);
+    add("-U", options.user);
+    add("-d", options.database);
+    if (options.timeout)
+        add("--timeout", format_duration(*options.timeout));
+    if (options.keep)
+        command += " --keep";
+    if (options.yes)
+        command += " --yes";
+    return command;
 }
 
 } // namespace fairq::driver::cli

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "errors.hpp"
+#include "text.hpp"
 
 namespace fairq::driver::cli {
 
@@ -64,7 +65,7 @@ judge::Outcome with_output(judge::Outcome outcome, bool written) {
 }
 
 int complain(judge::Outcome outcome, const std::string &message, std::FILE *stream) {
-    print(stderr, fmt::format("fairq: {}\n", message));
+    print(stderr, fmt::format("fairq: {}\n", printable(message)));
     print(stream, fmt::format("{}\n0 passed, 1 failed\n", outcome_word(outcome)));
     return exit_code(outcome);
 }

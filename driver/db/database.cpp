@@ -131,6 +131,7 @@ struct Database::Session {
     std::unique_ptr<pqxx::connection> connection;
     std::atomic<int> pid{0};
     std::atomic<int> connects{0};
+    std::atomic<long long> round_trips{0};
     std::atomic<bool> undoes{false};
     std::mutex mutex; // of what follows, and of `connection` while a statement runs
     bool running = false;
@@ -185,6 +186,7 @@ struct Database::Session {
 
     pqxx::result run(const std::string &sql, const std::vector<std::string> &params) {
         const Running now(*this);
+        ++round_trips;
         return run_statement(*connection, sql, params);
     }
 };
@@ -274,6 +276,10 @@ int Database::backend_pid() const {
 
 int Database::reconnects() const {
     return std::max(0, session_->connects - 1);
+}
+
+long long Database::round_trips() const {
+    return session_->round_trips;
 }
 
 const std::string &Database::conninfo() const {

@@ -62,6 +62,9 @@ public:
     /// How often a lost connection has been opened again.
     int reconnects() const;
 
+    /// Statements that were sent.
+    long long round_trips() const;
+
     const std::string &conninfo() const;
 
 private:

@@ -200,7 +200,8 @@ void QueueClient::each_job(const std::string &server_time,
                            const std::function<void(const judge::JobRow &)> &take) {
     const std::string sql = R"(
         SELECT coalesce(j.id, m.job_id), j.tenant_id, j.status, j.idempotency_key, j.status <> 'scheduled' OR j.run_at <= now(),
-               coalesce(m.messages, 0), coalesce(j.attempts, 0)
+               coalesce(m.messages, 0), coalesce(j.attempts, 0), j.run_at > j.created_at AND j.locked_at < j.run_at - interval '1 second', j.run_id, j.stage,
+               (extract(epoch FROM j.locked_at) * 1000000)::bigint, (extract(epoch FROM j.updated_at) * 1000000)::bigint
           FROM (SELECT * FROM ${schema}.job_queue WHERE job_type = 'load_test') AS j
           FULL JOIN (SELECT o.job_id, count(*) AS messages FROM ${schema}.channel_outbox AS o
                       WHERE o.job_id IS NOT NULL AND o.created_at >= )" +
@@ -210,8 +211,14 @@ void QueueClient::each_job(const std::string &server_time,
                       GROUP BY o.job_id) AS m ON m.job_id = j.id
          ORDER BY 1)";
     database_.stream(resolved(sql), [&](const Row &row) {
-        take({to_integer(row[0]), row[1].value_or(""), row[2].value_or(""), row[3].value_or(""),
-              row[4] != Cell("f"), to_integer(row[5]), to_integer(row[6])});
+        judge::JobRow job{to_integer(row[0]),  row[1].value_or(""), row[2].value_or(""), row[3].value_or(""),
+                          row[4] != Cell("f"), to_integer(row[5]),  to_integer(row[6])};
+        job.early = row[7] == Cell("t");
+        job.pipeline_run = to_integer(row[8]);
+        job.stage = static_cast<int>(to_integer(row[9]));
+        job.claimed_at = to_integer(row[10]);
+        job.ended_at = to_integer(row[11]);
+        take(job);
     });
 }
 
@@ -250,6 +257,36 @@ std::vector<Tick> QueueClient::ticks_since(const std::string &server_time) {
                                 {server_time}))
         ticks.push_back(parse_tick(row[0].value_or("")));
     return ticks;
+}
+
+std::map<std::string, int> QueueClient::caps() {
+    std::map<std::string, int> caps;
+    for (const Row &row : query("SELECT tenant_id, max_concurrency FROM ${schema}.tenant_limits "
+                                "WHERE max_concurrency IS NOT NULL"))
+        caps[row[0].value_or("")] = static_cast<int>(to_integer(row[1]));
+    return caps;
+}
+
+std::vector<std::string> QueueClient::leaks(const std::string &server_time) {
+    return first_column(query(R"(
+        SELECT format('a lease of %s is left, and none of its jobs is locked', worker_id) FROM ${schema}.job_leases AS l
+         WHERE locked_at >= $1::timestamptz -- sweeps delete it soon after it is stale
+           AND heartbeat_at < now() - 3 * coalesce(current_setting('fairq.lease_timeout', true), '30s')::interval
+           AND NOT EXISTS (SELECT FROM ${schema}.job_live AS j WHERE j.id = ANY (l.job_ids) AND j.lock_token = l.lock_token)
+        UNION ALL
+        SELECT format('the session %s of %s is left: %s', pid, application_name, state) FROM pg_stat_activity
+         WHERE application_name ~ '^fairq (worker|load|calls|tick|holder|fault) ${run_id}$'
+        UNION ALL
+        SELECT format('the prepared transaction %s is left', gid) FROM pg_prepared_xacts
+         WHERE database = current_database() AND prepared >= $1::timestamptz
+        UNION ALL
+        SELECT format('tenant %s counts %s pending jobs, and has %s', tenant_id, counted, there)
+          FROM (SELECT tenant_id, sum(change) AS counted,
+                       (SELECT count(*) FROM ${schema}.job_live AS j
+                         WHERE j.tenant_id = p.tenant_id AND status IN ('blocked', 'scheduled', 'queued')) AS there
+                  FROM ${schema}.tenant_pending AS p WHERE tenant_id LIKE '%${run_id}' GROUP BY tenant_id) AS t
+         WHERE counted <> there)",
+                              {server_time}));
 }
 
 StuckReport QueueClient::stuck_report() {

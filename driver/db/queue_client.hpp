@@ -102,6 +102,7 @@ public:
 
     /// Every load-test job with its messages after that server time, by id; and messages whose job is not
     /// there.
+    /// A claim's time is when its call began, which may be a moment before the job was there: early is a second.
     void each_job(const std::string &server_time, const std::function<void(const judge::JobRow &)> &take);
 
     /// First claim to last completion; nothing when no job is completed.
@@ -111,6 +112,12 @@ public:
 
     /// Load-test ticks after that server time, oldest first.
     std::vector<Tick> ticks_since(const std::string &server_time);
+
+    /// Tenants with a cap on their running jobs.
+    std::map<std::string, int> caps();
+
+    /// What should be gone when a phase that began at that server time has drained and its actors have ended, in words.
+    std::vector<std::string> leaks(const std::string &server_time);
 
     StuckReport stuck_report();
 

@@ -62,7 +62,7 @@ public:
                            workers,  lock_,        settings_.cluster,
                            journal_, progress_,    result_.server.schema,
                            run_id_,  result_.seed, 0,
-                           "",       deadline};
+                           "",       deadline,     baseline()};
         run_phases(context);
         control_.undo();
         workers.stop_all();
@@ -71,7 +71,7 @@ public:
         result_.interrupted = interrupted();
         result_.reconnects = control_.reconnects();
         result_.wall_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-        conclude(result_, samples_);
+        conclude(result_, samples_, baseline());
         return result_;
     }
 
@@ -106,6 +106,8 @@ private:
         ask_neighbours();
         db::RunNotes(control_).add({run_id_, plan_.name, "", cron_names()});
     }
+
+    const judge::Baseline *baseline() const { return settings_.baseline ? &*settings_.baseline : nullptr; }
 
     std::vector<std::string> cron_names() const {
         std::set<std::string> names;

@@ -26,6 +26,7 @@ struct RunSettings {
     std::uint64_t seed = 0;
     std::optional<Milliseconds> timeout; ///< of the whole run
     std::string again;
+    std::optional<judge::Baseline> baseline; ///< of an earlier run
 };
 
 /// Throws SetupError when the run cannot start, or Interrupted; after that every failure is in the result.

@@ -7,7 +7,10 @@
 
 #include <fmt/format.h>
 
+#include "engine/abort.hpp"
+#include "engine/account.hpp"
 #include "errors.hpp"
+#include "fault/worker_pool.hpp"
 #include "interrupt.hpp"
 
 namespace fairq::driver::engine {
@@ -53,7 +56,7 @@ PhaseRunner::PhaseRunner(RunContext &context, const plan::Phase &phase) : contex
 }
 
 PhaseResult PhaseRunner::run() {
-    start_ = Clock::now();
+    start_ = result_.began = Clock::now();
     try {
         load();
     } catch (const std::exception &error) {
@@ -77,6 +80,10 @@ PhaseResult PhaseRunner::run() {
 
 void PhaseRunner::load() {
     prepare();
+    history_ = begin_history(context_, phase_, result_, history_judge_);
+    result_.actors_began = Clock::now();
+    sampler_ =
+        std::make_unique<actors::Sampler>(context_.control.conninfo(), context_.schema, context_.run_id);
     context_.workers.start(phase_.workers);
     start_actors();
     result_.end = watch();
@@ -87,6 +94,7 @@ void PhaseRunner::load() {
 void PhaseRunner::finish() {
     stop_actors(false);
     context_.workers.stop(phase_.workers);
+    stop_sampler();
     if (!interrupted() && result_.end != PhaseEnd::failed)
         for (const std::string &sql : phase_.after)
             settled([&] { context_.client.run(sql); });
@@ -166,7 +174,8 @@ void PhaseRunner::seed(const plan::SeedActor &seed) {
 void PhaseRunner::start_actors() {
     actors_ =
         actors::make_actors(phase_, {context_.control.conninfo(), context_.schema, context_.run_id,
-                                     context_.seed, context_.journal, context_.cluster, context_.senders});
+                                     context_.seed, context_.journal, context_.cluster, context_.senders,
+                                     std::make_shared<fault::WorkerPool>(context_.seed)});
 }
 
 bool PhaseRunner::loading() const {
@@ -195,6 +204,8 @@ PhaseEnd PhaseRunner::watch() {
                 context_.progress.note(fmt::format("{}: the server is back after a fault", phase_.name));
             context_.lock.keep();
             poll(snapshot);
+            if (gate_failed())
+                return PhaseEnd::gate_failed;
             if (const auto end = ended(snapshot))
                 return *end;
             say_what_hangs();
@@ -270,6 +281,18 @@ void PhaseRunner::say_what_hangs() {
         context_.progress.note("  " + why);
 }
 
+bool PhaseRunner::gate_failed() {
+    result_.wall_seconds = seconds_between(start_, Clock::now());
+    result_.stopped_by = failed_early(context_.plan, result_, actors_, context_.baseline);
+    if (!result_.stopped_by)
+        return false;
+    result_.stopped_by->note = fmt::format("ended the run after {:.0f} s", result_.wall_seconds);
+    result_.notes.push_back(fmt::format("{} {} did not hold, and ended the run",
+                                        result_.stopped_by->gate.metric_text,
+                                        result_.stopped_by->gate.expression));
+    return true;
+}
+
 void PhaseRunner::show(const db::QueueSnapshot &snapshot, bool connected) {
     LiveState state;
     state.plan = context_.plan.name;
@@ -303,6 +326,7 @@ void PhaseRunner::stop_actors(bool only_load) {
         if (only_load && !actor->brings_load())
             continue;
         actors::Figures figures = actor->stop();
+        figures.tags = tags_of(phase_, figures.actor);
         result_.sent_in_time += figures.in_time;
         for (const std::string &note : figures.notes)
             result_.notes.push_back(fmt::format("{}: {}", figures.actor, note));
@@ -310,6 +334,19 @@ void PhaseRunner::stop_actors(bool only_load) {
         actor.reset();
     }
     actors_.erase(std::remove(actors_.begin(), actors_.end(), nullptr), actors_.end());
+}
+
+/// What the jobs cost is known when those who ran them have gone.
+void PhaseRunner::stop_sampler() {
+    if (!sampler_)
+        return;
+    result_.system = sampler_->stop();
+    sampler_.reset();
+    for (const actors::Figures &figures : result_.figures)
+        if (const auto found = figures.numbers.find("round_trips"); found != figures.numbers.end())
+            result_.system.cost.round_trips += found->second;
+    for (const std::string &note : result_.system.notes)
+        result_.notes.push_back("sampler: " + note);
 }
 
 void PhaseRunner::collect() {
@@ -337,6 +374,10 @@ void PhaseRunner::collect_ledger() {
     };
     also(result_.ledger.lost, missing_seeds_, "seeded jobs were never there");
     also(result_.ledger.unexpected, extra_seeds_, "jobs more than were seeded");
+    if (history_)
+        end_history(*history_, history_judge_, result_);
+    if (result_.end == PhaseEnd::drained)
+        look_for_leaks(context_, result_);
     if (result_.ledger.foreign > 0)
         result_.notes.push_back(
             fmt::format("{} load_test jobs of somebody else: not judged", result_.ledger.foreign));

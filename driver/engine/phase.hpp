@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "actors/actor.hpp"
+#include "actors/sampler.hpp"
 #include "actors/workers.hpp"
+#include "db/history.hpp"
 #include "db/run_lock.hpp"
 #include "engine/progress.hpp"
 #include "engine/result.hpp"
@@ -33,6 +35,7 @@ struct RunContext {
     std::uint32_t senders = 0;                      ///< so far
     std::string cleared_at;                         ///< server clock
     std::chrono::steady_clock::time_point deadline; ///< of the whole run
+    const judge::Baseline *baseline = nullptr;      ///< of an earlier run, if there is one
 };
 
 /// Load-test jobs that are not of the run. clear_load_test_data() would take them away as well.
@@ -64,7 +67,9 @@ private:
     void show(const db::QueueSnapshot &snapshot, bool connected);
     void say_what_hangs();
     void explain_delay();
+    bool gate_failed();
     void stop_actors(bool only_load);
+    void stop_sampler();
     void collect();
     void collect_ledger();
     void settled(const std::function<void()> &work) const;
@@ -77,6 +82,9 @@ private:
     long long extra_seeds_ = 0;   ///< more
     bool explained_ = false;      ///< said what hangs, since something moved last
     std::vector<std::unique_ptr<actors::Actor>> actors_;
+    judge::HistoryJudge history_judge_;
+    std::unique_ptr<db::History> history_; ///< null: nobody wants one
+    std::unique_ptr<actors::Sampler> sampler_;
     Clock::time_point start_;
     Clock::time_point last_change_;
     std::string last_state_;

@@ -7,14 +7,17 @@
 #include <cstdlib>
 #include <ctime>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "text.hpp"
+
 namespace fairq::driver::engine {
 namespace {
 
-constexpr std::size_t kWidth = 100;
+constexpr std::size_t kWidth = 100, kNarrowest = 40;
 constexpr long long kBarLength = 10;
 constexpr Milliseconds kRedraw{250};
 
@@ -31,9 +34,16 @@ std::string variable(const char *name) {
     return value != nullptr ? value : "";
 }
 
+/// A line that is wider than the terminal could not be redrawn.
+std::size_t columns() {
+    winsize size{};
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? std::clamp<std::size_t>(size.ws_col - 1U, kNarrowest, kWidth) : kWidth;
+}
+
 } // namespace
 
-std::string live_line(const LiveState &state) {
+std::string live_line(const LiveState &state, std::size_t columns) {
     const long long percent =
         state.expected > 0 ? std::min(100LL, state.completed * 100 / state.expected) : 0;
     const auto filled = static_cast<std::size_t>(percent * kBarLength / 100);
@@ -48,7 +58,7 @@ std::string live_line(const LiveState &state) {
         line += "  reconnecting"; // all the rest is old
     else if (state.oldest_seconds)
         line += fmt::format("  oldest {:.0f}s", *state.oldest_seconds);
-    return line.substr(0, kWidth);
+    return clipped(printable(line), columns, true);
 }
 
 Progress::Mode Progress::choose(bool quiet) {
@@ -72,7 +82,7 @@ void Progress::update(const LiveState &state) {
         std::fprintf(stderr, "%s  %s\n", wall_clock().c_str(), live_line(state).c_str());
         return;
     }
-    std::fprintf(stderr, "\r\033[K%s", live_line(state).c_str());
+    std::fprintf(stderr, "\r\033[K%s", live_line(state, columns()).c_str());
     std::fflush(stderr);
     line_open_ = true;
 }
@@ -81,7 +91,8 @@ void Progress::note(const std::string &text) {
     if (mode_ == Mode::quiet)
         return;
     end_line();
-    std::fprintf(stderr, "%s%s\n", mode_ == Mode::plain ? (wall_clock() + "  ").c_str() : "", text.c_str());
+    std::fprintf(stderr, "%s%s\n", mode_ == Mode::plain ? (wall_clock() + "  ").c_str() : "",
+                 printable(text).c_str());
     last_ = {};
 }
 

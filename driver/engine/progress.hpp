@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -24,7 +25,8 @@ struct LiveState {
 };
 
 /// scaling  [####------]  42%  single 17s  done 420/1,000  run 50  wait 530  oldest 12s
-std::string live_line(const LiveState &state);
+/// At most so many columns.
+std::string live_line(const LiveState &state, std::size_t columns = 100);
 
 class Progress {
 public:

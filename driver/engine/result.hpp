@@ -1,6 +1,7 @@
 // result.hpp: everything that a run found out, as plain data: the engine fills it, the reports print it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,12 +12,13 @@
 #include "judge/gates.hpp"
 #include "judge/ledger.hpp"
 #include "judge/verdict.hpp"
+#include "measure/system.hpp"
 #include "plan/plan.hpp"
 
 namespace fairq::driver::engine {
 
 /// `sent`: the load is over, and the phase leaves its jobs to the next one.
-enum class PhaseEnd { drained, sent, timeout, at_rest, interrupted, failed };
+enum class PhaseEnd { drained, sent, timeout, at_rest, gate_failed, interrupted, failed };
 
 std::string phase_end_word(PhaseEnd end);
 
@@ -42,10 +44,16 @@ struct PhaseResult {
     long long missed_samples = 0;
     long long planned_jobs = 0; ///< of those that send jobs
     long long sent_in_time = 0;
-    std::vector<actors::Figures> figures; ///< of each actor
+    std::vector<actors::Figures> figures;                      ///< of each actor
+    std::chrono::steady_clock::time_point began, actors_began; ///< of the phase; of its load
+    measure::SystemFigures system;                             ///< since its load began
     bool goes_on = false; ///< with the jobs of the phase before, whose account this one's contains
     db::OutboxDuplicates outbox;
     std::optional<db::StuckReport> stuck;
+    bool leaks_looked = false;                   ///< for what should be gone
+    std::optional<int> judged_claims;            ///< in the history of commits; none: there is no history
+    std::string no_history;                      ///< why the server could not give one
+    std::optional<judge::GateResult> stopped_by; ///< the gate that ended it early
     std::vector<std::string> notes;
 };
 
@@ -73,6 +81,6 @@ struct RunResult {
 void add_samples(measure::Samples &samples, const PhaseResult &phase);
 
 /// Judges all gates of the plan and settles the outcome.
-void conclude(RunResult &run, measure::Samples samples);
+void conclude(RunResult &run, measure::Samples samples, const judge::Baseline *baseline = nullptr);
 
 } // namespace fairq::driver::engine

@@ -48,6 +48,8 @@ Ledger Classifier::finish() {
         account(last_);
     while (next_ != nullptr)
         pass_lost(next_->id);
+    for (auto &[run, jobs] : staged_)
+        ledger_.add_found(&Ledger::out_of_order, judge::out_of_order(std::move(jobs)));
     ledger_.vanished = ledger_.unknown - ledger_.recovered;
     return std::move(ledger_);
 }
@@ -115,6 +117,10 @@ void Classifier::judge_stranger(const JobRow &row) {
 
 void Classifier::judge_known(const JobRow &row) {
     ledger_.executed_again += std::max(0LL, row.attempts - 1);
+    if (row.early)
+        bad(ledger_.early, row.id, "claimed before it was to run");
+    if (row.pipeline_run != 0 && row.status == "completed")
+        staged_[row.pipeline_run].push_back({row.id, row.stage, row.claimed_at, row.ended_at});
     if (row.status == "completed")
         ++ledger_.tenant_completed[row.tenant];
     if (row.messages > 1)
@@ -133,11 +139,21 @@ void Classifier::judge_known(const JobRow &row) {
     ++ledger_.completed;
 }
 
+void Ledger::add_found(long long Ledger::*column, const std::vector<std::string> &sentences) {
+    this->*column += static_cast<long long>(sentences.size());
+    for (const std::string &sentence : sentences)
+        if (first_bad.size() < kFirstBad)
+            first_bad.push_back(sentence);
+}
+
 Ledger &Ledger::operator+=(const Ledger &other) {
-    for (auto column : {&Ledger::attempted, &Ledger::acknowledged, &Ledger::failed, &Ledger::unknown,
-                        &Ledger::recovered, &Ledger::vanished, &Ledger::completed, &Ledger::lost,
-                        &Ledger::duplicated, &Ledger::unexpected, &Ledger::stuck, &Ledger::unfinished,
-                        &Ledger::outbox, &Ledger::dead, &Ledger::executed_again, &Ledger::foreign})
+    for (auto column :
+         {&Ledger::attempted,      &Ledger::acknowledged,  &Ledger::failed,         &Ledger::unknown,
+          &Ledger::recovered,      &Ledger::vanished,      &Ledger::completed,      &Ledger::lost,
+          &Ledger::duplicated,     &Ledger::unexpected,    &Ledger::stuck,          &Ledger::unfinished,
+          &Ledger::outbox,         &Ledger::dead,          &Ledger::executed_again, &Ledger::foreign,
+          &Ledger::early,          &Ledger::out_of_order,  &Ledger::leaks,          &Ledger::cap_violations,
+          &Ledger::key_violations, &Ledger::lease_overlaps})
         this->*column += other.*column;
     for (const auto &[tenant, count] : other.tenant_jobs)
         tenant_jobs[tenant] += count;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "judge/fairness.hpp"
 #include "judge/journal.hpp"
 
 namespace fairq::driver::judge {
@@ -21,6 +22,10 @@ struct JobRow {
     bool may_run = true; ///< false: scheduled for a time that has not come, after a failure say
     long long messages = 0;
     long long attempts = 0;
+    bool early = false;                        ///< claimed before it was to run
+    long long pipeline_run = 0;                ///< 0: it belongs to none
+    int stage = 0;                             ///< of the run
+    std::int64_t claimed_at = 0, ended_at = 0; ///< by the server's clock, in microseconds, when it has a run
 };
 
 struct Ledger {
@@ -40,11 +45,20 @@ struct Ledger {
     long long dead = 0;
     long long executed_again = 0; ///< attempts beyond the first: after a failure, or a lease that ended
     long long foreign = 0;        ///< load-test jobs of somebody else: reported, not judged
+    long long early = 0;          ///< claimed before they were to run
+    long long out_of_order = 0;   ///< claimed before the stage before theirs had ended
+    long long leaks = 0;          ///< what the phase should have given back
+    long long cap_violations = 0; ///< commits that brought a tenant above its cap
+    long long key_violations = 0; ///< commits with two locked jobs of a concurrency key
+    long long lease_overlaps = 0; ///< jobs that were locked while they were
     std::map<std::string, long long> tenant_jobs;
     std::map<std::string, long long> tenant_completed;
     std::vector<std::string> first_bad; ///< the first few offenders, in words
 
     Ledger &operator+=(const Ledger &other);
+
+    /// Counts them, and names the first few.
+    void add_found(long long Ledger::*column, const std::vector<std::string> &sentences);
 };
 
 /// Takes the rows of the database in the order of their ids, and compares.
@@ -73,6 +87,7 @@ private:
     std::vector<std::uint64_t> unknown_;
     JobRow last_; ///< rows of one id come one after the other; judged when the id changes
     int last_rows_ = 0;
+    std::map<long long, std::vector<StagedJob>> staged_; ///< completed jobs, by their run
     Ledger ledger_;
 };
 

@@ -1,15 +1,13 @@
-// histogram.cpp: see histogram.hpp. Up to 2,047 every value has a bucket of its own; from there on each power
-// of two is divided into 1,024 of them, so a bucket is at most a thousandth of its values wide.
+// histogram.cpp: see histogram.hpp. Up to 2,047 every value of a fine one has a bucket of its own; from there on
+// each power of two is divided into 1,024 of them, so a bucket is at most a thousandth of its values wide.
 #include "measure/histogram.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 namespace fairq::driver::measure {
 namespace {
-
-constexpr int kHalfBits = 10; // 1,024 buckets for each power of two
-constexpr std::int64_t kHalf = std::int64_t{1} << kHalfBits;
 
 int bits_of(std::int64_t value) {
     int bits = 0;
@@ -18,19 +16,19 @@ int bits_of(std::int64_t value) {
     return bits;
 }
 
-std::size_t bucket_of(std::int64_t value) {
-    const int shift = std::max(0, bits_of(value) - kHalfBits - 1);
-    return static_cast<std::size_t>(shift * kHalf + (value >> shift));
+} // namespace
+
+std::size_t Histogram::bucket_of(std::int64_t value) const {
+    const int shift = std::max(0, bits_of(value) - half_bits_ - 1);
+    return static_cast<std::size_t>((std::int64_t{shift} << half_bits_) + (value >> shift));
 }
 
 /// The highest value that falls into a bucket.
-std::int64_t highest_in(std::size_t bucket) {
+std::int64_t Histogram::highest_in(std::size_t bucket) const {
     const auto place = static_cast<std::int64_t>(bucket);
-    const std::int64_t shift = std::max<std::int64_t>(0, place / kHalf - 1);
-    return ((place - shift * kHalf + 1) << shift) - 1;
+    const std::int64_t shift = std::max<std::int64_t>(0, (place >> half_bits_) - 1);
+    return ((place - (shift << half_bits_) + 1) << shift) - 1;
 }
-
-} // namespace
 
 void Histogram::record(std::int64_t value) {
     value = std::clamp<std::int64_t>(value, 0, kHighest);
@@ -45,6 +43,8 @@ void Histogram::record(std::int64_t value) {
 }
 
 void Histogram::add(const Histogram &other) {
+    if (other.half_bits_ != half_bits_)
+        throw std::logic_error("histograms of two precisions do not add up");
     if (other.buckets_.size() > buckets_.size())
         buckets_.resize(other.buckets_.size());
     for (std::size_t i = 0; i < other.buckets_.size(); ++i)

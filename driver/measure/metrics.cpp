@@ -3,8 +3,8 @@
 #include "measure/metrics.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
+#include <set>
 
 namespace fairq::driver::measure {
 
@@ -17,6 +17,12 @@ const std::vector<MetricInfo> &known_metrics() {
         {"unexpected", T::counter, C::invariant, "jobs that nobody enqueued"},
         {"stuck", T::counter, C::invariant, "unfinished jobs while nothing moves any more"},
         {"outbox", T::counter, C::invariant, "jobs without message, messages without job"},
+        {"early", T::counter, C::invariant, "jobs that were claimed before their time"},
+        {"out_of_order", T::counter, C::invariant, "claimed before the stage before had ended"},
+        {"leaks", T::counter, C::invariant, "leases, sessions, counts that were left"},
+        {"cap_violations", T::counter, C::invariant, "commits that brought a tenant above its cap"},
+        {"key_violations", T::counter, C::invariant, "commits with two locked jobs of a key"},
+        {"lease_overlaps", T::counter, C::invariant, "jobs that were locked while they were locked"},
         {"dead_letters", T::counter, C::invariant, "jobs that ended dead or cancelled"},
         {"outbox_duplicates", T::counter, C::invariant, "idempotency keys with more than one message"},
         {"reported_duplicates", T::counter, C::invariant, "duplicate_count of get_load_test_metrics()"},
@@ -54,6 +60,20 @@ const std::vector<MetricInfo> &known_metrics() {
         {"calls_refused", T::counter, C::threshold, "calls with an expected refusal"},
         {"calls_dropped", T::counter, C::threshold, "planned calls that were never made"},
         {"reconnects", T::counter, C::threshold, "connections that were opened again"},
+        {"recovery_ms", T::trend, C::threshold, "a worker's death to its job's next claim"},
+        {"worker_deaths", T::counter, C::threshold, "worker processes that ended, and came again"},
+        {"round_trips", T::counter, C::threshold, "statements of workers and senders"},
+        {"round_trips_per_job", T::gauge, C::threshold, "round_trips / completed jobs"},
+        {"wal_bytes_per_job", T::gauge, C::threshold, "WAL of the server / completed jobs"},
+        {"buffers_per_job", T::gauge, C::threshold, "buffers hit or read / completed jobs"},
+        {"commits_per_job", T::gauge, C::threshold, "commits of the database / completed jobs"},
+        {"server_cpu", T::trend, C::threshold, "cores that the server used, sampled"},
+        {"server_memory_mb", T::trend, C::threshold, "memory of the server, without what it shares"},
+        {"driver_memory_mb", T::trend, C::threshold, "memory of the driver"},
+        {"locks_waited_for", T::trend, C::threshold, "locks that sessions waited for, sampled"},
+        {"dead_rows", T::trend, C::threshold, "dead rows of the queue's tables, sampled"},
+        {"horizon_age", T::trend, C::threshold, "transactions that no vacuum may look behind"},
+        {"connections", T::trend, C::threshold, "sessions of the server, sampled"},
         {"faults_fired", T::counter, C::threshold, "faults that happened"},
         {"faults_fired_ratio", T::gauge, C::validity, "faults that happened / planned"},
         {"held_ratio", T::gauge, C::validity, "holders that held to the end / holders"},
@@ -69,6 +89,28 @@ const MetricInfo *find_metric(std::string_view name) {
     const auto found =
         std::find_if(metrics.begin(), metrics.end(), [&](const MetricInfo &m) { return m.name == name; });
     return found == metrics.end() ? nullptr : &*found;
+}
+
+/// Most names say it; of what only counts what the plan made happen, more is neither better nor worse.
+Better better(const MetricInfo &metric) {
+    const auto ends = [&](std::string_view end) {
+        return metric.name.size() >= end.size() && metric.name.substr(metric.name.size() - end.size()) == end;
+    };
+    static const std::set<std::string_view> kLower{
+        "calls_failed", "calls_failed_ratio", "calls_dropped",    "stale_completions", "worker_errors",
+        "worker_share", "executed_again",     "locks_waited_for", "dead_rows",         "horizon_age",
+        "empty_claims", "unfinished",         "foreign",          "reconnects",        "server_cpu"};
+    static const std::set<std::string_view> kNeither{"tick_tenant_claimed", "tenant_running_max"};
+    if (ends("_per_second") || metric.name == "tenant_completed_ratio" || metric.name == "offered_ratio" ||
+        metric.name == "held_ratio" || metric.name == "faults_fired_ratio" ||
+        metric.name == "phases_complete_ratio")
+        return Better::higher;
+    if (kNeither.count(metric.name) != 0)
+        return Better::neither;
+    if (metric.gate_class == GateClass::invariant || kLower.count(metric.name) != 0 || ends("_ms") ||
+        ends("_seconds") || ends("_per_job") || ends("_mb"))
+        return Better::lower;
+    return Better::neither;
 }
 
 double Series::sum() const {
@@ -102,37 +144,54 @@ void Samples::add(std::string_view metric, const std::string &phase, double valu
 }
 
 void Samples::add(std::string_view metric, const std::string &phase, const std::string &actor,
-                  const Histogram &times) {
+                  const Histogram &times, const std::vector<Slice> &slices) {
     Series &series = place(metric, phase, actor);
     series.times.add(times);
+    series.slices.insert(series.slices.end(), slices.begin(), slices.end());
     series.samples = static_cast<std::size_t>(series.times.count());
 }
 
-std::vector<Series> Samples::series(std::string_view metric, std::string_view phase,
-                                    std::string_view actor) const {
+void Samples::add_at(std::string_view metric, const std::string &phase, double moment, double value) {
+    add(metric, phase, value);
+    place(metric, phase, "").moments.push_back(moment);
+}
+
+void Samples::tag(const std::string &phase, const std::string &actor, const Tags &tags) {
+    tags_[{phase, actor}] = tags;
+}
+
+std::vector<Series> Samples::series(std::string_view metric, std::string_view phase, std::string_view actor,
+                                    const Tags &tags) const {
     std::vector<Series> found;
-    for (const Series &series : series_)
-        if (series.metric == metric && !series.empty() && (phase.empty() || phase == series.phase) &&
-            (actor.empty() || actor == series.actor))
-            found.push_back(series);
+    for (const Series &series : series_) {
+        if (series.metric != metric || series.empty() || (!phase.empty() && phase != series.phase) ||
+            (!actor.empty() && actor != series.actor))
+            continue;
+        const auto own = tags_.find({series.phase, series.actor});
+        const Tags has = own == tags_.end() ? Tags{} : own->second;
+        if (!std::includes(has.begin(), has.end(), tags.begin(), tags.end()))
+            continue;
+        found.push_back(series);
+        found.back().tags = has;
+        if (const auto lasted = seconds_.find(series.phase); lasted != seconds_.end())
+            found.back().seconds = lasted->second;
+    }
     return found;
 }
 
-Series Samples::sum(std::string_view metric, std::string_view phase, std::string_view actor) const {
+Series Samples::sum(std::string_view metric, std::string_view phase, std::string_view actor,
+                    const Tags &tags) const {
     Series all;
     all.metric = metric;
-    for (const Series &series : this->series(metric, phase, actor)) {
+    std::map<std::string, double> seconds; // actors of one phase act at the same time
+    for (const Series &series : this->series(metric, phase, actor, tags)) {
         all.values.insert(all.values.end(), series.values.begin(), series.values.end());
         all.samples += series.samples;
+        seconds[series.phase] = series.seconds;
     }
+    for (const auto &[name, lasted] : seconds)
+        all.seconds += lasted;
     return all;
-}
-
-double percentile(std::vector<double> values, double p) {
-    std::sort(values.begin(), values.end());
-    const double rank = std::ceil(p / 100.0 * static_cast<double>(values.size()));
-    const std::size_t index = rank < 1 ? 0 : static_cast<std::size_t>(rank) - 1;
-    return values[std::min(index, values.size() - 1)];
 }
 
 } // namespace fairq::driver::measure

@@ -46,14 +46,27 @@ WorkerActor read_server_workers(TomlTable &table, const std::string &kind) {
     return worker;
 }
 
+void read_name(TomlTable &table, NamedActor &actor, const std::string &fallback) {
+    actor.name = fallback.empty() ? table.text("name") : table.text("name", fallback);
+    table.each_table("tags", [&](TomlTable &tags) {
+        for (const std::string &tag : tags.keys()) {
+            if (tag == "phase" || tag == "actor")
+                tags.fail(tag, "every actor has it already");
+            actor.tags[tag] = tags.text(tag);
+        }
+        tags.finish();
+    });
+}
+
 ExternalWorkersActor read_external_workers(TomlTable &table) {
     ExternalWorkersActor workers;
-    workers.name = table.text("name", workers.name);
+    read_name(table, workers, workers.name);
     workers.workers = table.integer("workers", kWorkers);
     workers.batch = table.integer("batch", {1, 10'000}, workers.batch);
     workers.tenant_cap = table.integer("tenant_cap", {1, 1'000'000}, workers.tenant_cap);
     workers.work = table.optional_duration("work");
     workers.fail = table.number("fail", 0, 1, workers.fail);
+    workers.process = table.boolean("process", workers.process);
     table.finish();
     return workers;
 }
@@ -97,7 +110,7 @@ SeedActor read_seed(TomlTable &table) {
 
 EnqueueActor read_enqueue(TomlTable &table) {
     EnqueueActor enqueue;
-    enqueue.name = table.text("name", enqueue.name);
+    read_name(table, enqueue, enqueue.name);
     enqueue.per_second = table.rate("rate");
     enqueue.duration = table.duration("duration");
     enqueue.tenants = table.integer("tenants", kTenants);
@@ -120,7 +133,7 @@ void read_workers(TomlTable &table, Phase &phase) {
 
 CallsActor read_calls(TomlTable &table) {
     CallsActor calls;
-    calls.name = table.text("name");
+    read_name(table, calls, "");
     calls.sql = table.text("sql");
     calls.stages = read_stages(table);
     calls.poisson = table.boolean("poisson", false);
@@ -138,7 +151,7 @@ CallsActor read_calls(TomlTable &table) {
 
 HoldersActor read_holders(TomlTable &table) {
     HoldersActor holders;
-    holders.name = table.text("name", holders.name);
+    read_name(table, holders, holders.name);
     holders.sql = table.text("sql");
     holders.sessions = table.integer("sessions", kSessions, holders.sessions);
     holders.isolation = table.text("isolation", holders.isolation);
@@ -150,26 +163,26 @@ HoldersActor read_holders(TomlTable &table) {
 }
 
 FaultsActor read_faults(TomlTable &table) {
-    static const std::map<std::string, FaultKind> kKinds{{"cut-session", FaultKind::cut_session},
-                                                         {"stop-fast", FaultKind::stop_fast},
-                                                         {"stop-immediate", FaultKind::stop_immediate},
-                                                         {"kill-server", FaultKind::kill_server}};
     static const std::vector<std::string> kSessionsOf{"worker", "load", "calls", "tick", "holder"};
+    static const std::vector<std::string> kPoints{"before-claim", "claimed", "mid-work", "before-complete",
+                                                  "completed"};
+    const auto one_of = [&](const std::string &key, const std::vector<std::string> &known) {
+        const std::string text = table.text(key);
+        const auto found = std::find(known.begin(), known.end(), text);
+        if (found == known.end())
+            table.fail(key, fmt::format("must be one of {}, not \"{}\"{}", fmt::join(known, ", "), text,
+                                        did_you_mean(text, known)));
+        return static_cast<std::size_t>(found - known.begin());
+    };
     FaultsActor faults;
-    const std::string kind = table.text("kind");
-    const auto found = kKinds.find(kind);
-    if (found == kKinds.end())
-        table.fail(
-            "kind",
-            fmt::format("must be cut-session, stop-fast, stop-immediate or kill-server, not \"{}\"", kind));
-    faults.kind = found->second;
-    faults.name = table.text("name", kind);
-    if (faults.kind == FaultKind::cut_session) {
-        faults.of = table.text("of");
-        if (std::find(kSessionsOf.begin(), kSessionsOf.end(), faults.of) == kSessionsOf.end())
-            table.fail("of", fmt::format("must be one of {}, not \"{}\"{}", fmt::join(kSessionsOf, ", "),
-                                         faults.of, did_you_mean(faults.of, kSessionsOf)));
-    }
+    faults.kind = static_cast<FaultKind>(one_of("kind", fault_kind_names()));
+    read_name(table, faults, fault_kind_names()[static_cast<std::size_t>(faults.kind)]);
+    if (faults.kind == FaultKind::cut_session)
+        faults.of = kSessionsOf[one_of("of", kSessionsOf)];
+    if (faults.kind == FaultKind::crash_worker)
+        faults.at = kPoints[one_of("at", kPoints)];
+    if (faults.kind == FaultKind::freeze_worker)
+        faults.lasts = table.duration("lasts");
     faults.first = table.duration("first");
     faults.times = table.integer("times", {1, 10'000}, faults.times);
     faults.every =
@@ -178,18 +191,15 @@ FaultsActor read_faults(TomlTable &table) {
     return faults;
 }
 
-std::vector<std::string> actor_names(const Phase &phase) {
-    std::vector<std::string> names;
-    const auto add = [&](const auto &actors) {
-        for (const auto &actor : actors)
-            names.push_back(actor.name);
-    };
+std::vector<NamedActor> named_actors(const Phase &phase) {
+    std::vector<NamedActor> found;
+    const auto add = [&](const auto &actors) { found.insert(found.end(), actors.begin(), actors.end()); };
     add(phase.enqueues);
     add(phase.external);
     add(phase.calls);
     add(phase.holders);
     add(phase.faults);
-    return names;
+    return found;
 }
 
 } // namespace fairq::driver::plan

@@ -15,7 +15,6 @@ FaultsActor read_faults(TomlTable &table);
 /// Of any kind: they go to different places of the phase.
 void read_workers(TomlTable &table, Phase &phase);
 
-/// What gates may name.
-std::vector<std::string> actor_names(const Phase &phase);
+std::vector<NamedActor> named_actors(const Phase &phase);
 
 } // namespace fairq::driver::plan

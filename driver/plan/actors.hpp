@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "measure/metrics.hpp"
 #include "plan/mix.hpp"
 #include "plan/schedule.hpp"
 #include "units.hpp"
@@ -18,9 +19,15 @@ struct SeedActor {
     long long tenants = 0;
 };
 
+/// What gates may name.
+struct NamedActor {
+    std::string name;
+    measure::Tags tags;
+};
+
 /// Sends jobs at a fixed rate, whatever the queue does (open loop).
-struct EnqueueActor {
-    std::string name = "enqueue";
+struct EnqueueActor : NamedActor {
+    EnqueueActor() { name = "enqueue"; }
     double per_second = 0;
     Milliseconds duration{0};
     long long tenants = 1;
@@ -41,18 +48,18 @@ struct WorkerActor {
 };
 
 /// Workers as applications have them, outside of the server.
-struct ExternalWorkersActor {
-    std::string name = "workers";
+struct ExternalWorkersActor : NamedActor {
+    ExternalWorkersActor() { name = "workers"; }
     long long workers = 1;
     long long batch = 50;
     long long tenant_cap = 25;
     std::optional<Milliseconds> work; ///< for each job; none: its payload's work_ms
     double fail = 0;                  ///< the share of attempts that fail
+    bool process = false;             ///< each is a process of its own, not a thread
 };
 
 /// A statement, called as its users would.
-struct CallsActor {
-    std::string name;
+struct CallsActor : NamedActor {
     std::string sql; ///< with ${tenant}, ${key}, ${n}
     std::vector<Stage> stages;
     bool poisson = false;
@@ -66,20 +73,38 @@ struct CallsActor {
 };
 
 /// Sessions that hold something while others work.
-struct HoldersActor {
-    std::string name = "holders";
+struct HoldersActor : NamedActor {
+    HoldersActor() { name = "holders"; }
     std::string sql; ///< with ${n}
     long long sessions = 1;
     std::string isolation = "READ COMMITTED";
 };
 
-enum class FaultKind { cut_session, stop_fast, stop_immediate, kill_server };
+enum class FaultKind {
+    cut_session,
+    stop_fast,
+    stop_immediate,
+    kill_server,
+    kill_worker,
+    freeze_worker,
+    crash_worker
+};
+
+/// cut-session, stop-fast, …
+const std::vector<std::string> &fault_kind_names();
+
+/// True for what ends the server; true for what strikes workers that are processes.
+bool strikes_server(FaultKind kind);
+bool strikes_worker(FaultKind kind);
 
 /// What goes wrong, again and again.
-struct FaultsActor {
-    std::string name = "faults";
+struct FaultsActor : NamedActor {
+    FaultsActor() { name = "faults"; }
     FaultKind kind = FaultKind::cut_session;
-    std::string of; ///< whose sessions are cut: worker, load, calls, tick or holder
+    std::string of;        ///< whose sessions are cut: worker, load, calls, tick or holder
+    std::string at;        ///< where a worker crashes: see actors::crash_point_names()
+    Milliseconds lasts{0}; ///< how long a worker is frozen
+    bool disarmed = false; ///< for the self-test: goes through the motions, and does nothing
     Milliseconds first{0}, every{0};
     long long times = 1;
 };

@@ -31,10 +31,27 @@ std::string with_values(std::string text, const std::map<std::string, std::strin
     return text;
 }
 
+const std::vector<std::string> &fault_kind_names() {
+    static const std::vector<std::string> names{"cut-session", "stop-fast",   "stop-immediate",
+                                                "kill-server", "kill-worker", "freeze-worker",
+                                                "crash-worker"};
+    return names;
+}
+
+bool strikes_server(FaultKind kind) {
+    return kind == FaultKind::stop_fast || kind == FaultKind::stop_immediate ||
+           kind == FaultKind::kill_server;
+}
+
+bool strikes_worker(FaultKind kind) {
+    return kind == FaultKind::kill_worker || kind == FaultKind::freeze_worker ||
+           kind == FaultKind::crash_worker;
+}
+
 bool strikes_server(const Plan &plan) {
     return std::any_of(plan.phases.begin(), plan.phases.end(), [](const Phase &phase) {
         return std::any_of(phase.faults.begin(), phase.faults.end(),
-                           [](const FaultsActor &faults) { return faults.kind != FaultKind::cut_session; });
+                           [](const FaultsActor &faults) { return strikes_server(faults.kind); });
     });
 }
 

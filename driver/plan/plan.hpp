@@ -18,8 +18,9 @@ namespace fairq::driver::plan {
 struct Phase {
     std::string name;
     std::string description;
-    bool clear = true; ///< clear_load_test_data() first; false: goes on with the jobs of the phase before
-    bool drain = true; ///< ends when every job is finished; false: leaves them to the next phase
+    bool clear = true;    ///< clear_load_test_data() first; false: goes on with the jobs of the phase before
+    bool history = false; ///< every commit is read again, and judged by caps and concurrency keys
+    bool drain = true;    ///< ends when every job is finished; false: leaves them to the next phase
     std::vector<std::string> before; ///< SQL after clearing; ${schema} is the extension's
     std::vector<std::string> after;  ///< SQL at the end, before the figures are collected
     std::vector<SeedActor> seeds;
@@ -45,6 +46,7 @@ using Param = std::pair<std::string, std::string>;
 struct Profile {
     std::string name;
     std::string description;
+    std::optional<Milliseconds> takes; ///< about so long, for who chooses
 };
 
 struct Plan {
@@ -72,6 +74,13 @@ Plan read_plan(const std::string &path, const PlanChoice &choice);
 
 /// The same from text; `path` is for messages.
 Plan parse_plan(const std::string &text, const std::string &path, const PlanChoice &choice);
+
+/// Throws judge::GateError, with the nearest name, for a gate on a phase, an actor or a tag that the plan does not have:
+/// it would never have a sample.
+void check_gate(const Plan &plan, const judge::Gate &gate);
+
+/// The tags of an actor, by its phase and name.
+measure::Tags tags_of(const Phase &phase, const std::string &actor);
 
 /// True when the plan stops or kills the server.
 bool strikes_server(const Plan &plan);

@@ -12,7 +12,6 @@
 #include "plan/actor_reader.hpp"
 #include "plan/plan.hpp"
 #include "plan/toml_table.hpp"
-#include "text.hpp"
 
 namespace fairq::driver::plan {
 namespace {
@@ -87,6 +86,9 @@ private:
                 plan_.gates.push_back(judge::offered_gate(phase.name));
             if (!phase.calls.empty())
                 add_unless_said("calls_failed", "value==0", phase.name);
+            if (phase.history)
+                for (const char *metric : judge::kHistoryMetrics)
+                    add_unless_said(metric, "value==0", phase.name);
             if (!phase.faults.empty())
                 add_unless_said("faults_fired_ratio", "value==1", phase.name);
             if (!phase.holders.empty())
@@ -103,7 +105,7 @@ private:
         if (std::any_of(plan_.gates.begin(), plan_.gates.end(), says))
             return;
         judge::Gate gate = judge::parse_gate(fmt::format("{}{{phase:{}}}", metric, phase), expression);
-        gate.id = "VALID";
+        gate.id = gate.gate_class == measure::GateClass::invariant ? "LEDGER" : "VALID";
         gate.title = measure::find_metric(metric)->meaning;
         plan_.gates.push_back(gate);
     }
@@ -161,9 +163,9 @@ private:
     }
 
     void read_profile(TomlTable &table, const std::string &name, bool chosen) {
-        plan_.profiles.push_back({name, table.text("description", "")});
+        plan_.profiles.push_back({name, table.text("description", ""), table.optional_duration("takes")});
         for (const std::string &key : table.keys()) {
-            if (key == "description")
+            if (key == "description" || key == "takes")
                 continue;
             const auto param = context_.params.find(key);
             if (param == context_.params.end())
@@ -209,6 +211,7 @@ private:
         phase.description = table.text("description", "");
         phase.clear = table.boolean("clear", true);
         phase.drain = table.boolean("drain", true);
+        phase.history = table.boolean("history", false);
         phase.before = table.texts("before");
         phase.after = table.texts("after");
         phase.duration = table.optional_duration("duration");
@@ -219,6 +222,14 @@ private:
         table.each_table("calls", [&](TomlTable &t) { phase.calls.push_back(read_calls(t)); });
         table.each_table("faults", [&](TomlTable &t) { phase.faults.push_back(read_faults(t)); });
         table.each_table("holders", [&](TomlTable &t) { phase.holders.push_back(read_holders(t)); });
+        for (const FaultsActor &faults : phase.faults)
+            if (strikes_worker(faults.kind) &&
+                std::none_of(phase.external.begin(), phase.external.end(),
+                             [](const ExternalWorkersActor &workers) { return workers.process; }))
+                table.fail("faults",
+                           fmt::format("{} strikes workers that are processes: kind = \"external\", process "
+                                       "= true",
+                                       faults.name));
         Milliseconds rest = kDefaultAtRest;
         for (const WorkerActor &worker : phase.workers)
             rest = std::max(rest, 3 * worker.every);
@@ -264,38 +275,32 @@ private:
         }
         gate.id = table.text("id");
         gate.title = table.text("title", measure::find_metric(gate.operands[0].metric)->meaning.data());
-        for (const judge::MetricRef &ref : gate.operands)
-            check_tags(ref, table);
+        const auto read = [&](const char *key, auto &&work) {
+            try {
+                work();
+            } catch (const judge::GateError &error) {
+                table.fail(key, error.what());
+            }
+        };
+        const std::string target = table.text("target", ""), critical = table.text("critical", "");
+        read("expect", [&] { judge::set_levels(gate, target, critical); });
+        if (const auto window = table.optional_duration("window"))
+            read("window", [&] { judge::set_window(gate, *window); });
+        gate.abort_on_fail = table.boolean("abort_on_fail", false);
+        gate.delay_abort = table.optional_duration("delay_abort_eval").value_or(gate.delay_abort);
+        read("metric", [&] { check_gate(plan_, gate); });
         table.finish();
         plan_.gates.push_back(gate);
     }
 
     static bool metric_is_fine(const std::string &metric) {
-        for (const char *expression : {"value==0", "max==0"})
+        for (const char *expression : {"value==0", "max==0", "avg<0/s"})
             try {
                 judge::parse_gate(metric, expression);
                 return true;
             } catch (const judge::GateError &) {
             }
         return false;
-    }
-
-    /// A gate on what no phase and no actor is called would never have a sample.
-    void check_tags(const judge::MetricRef &ref, const TomlTable &table) const {
-        std::vector<std::string> phases, actors;
-        for (const Phase &phase : plan_.phases) {
-            phases.push_back(phase.name);
-            const std::vector<std::string> names = actor_names(phase);
-            actors.insert(actors.end(), names.begin(), names.end());
-        }
-        const auto check = [&](const std::string &name, const std::vector<std::string> &known,
-                               const char *what) {
-            if (!name.empty() && std::find(known.begin(), known.end(), name) == known.end())
-                table.fail("metric",
-                           fmt::format("there is no {} \"{}\"{}", what, name, did_you_mean(name, known)));
-        };
-        check(ref.phase, phases, "phase");
-        check(ref.actor, actors, "actor");
     }
 
     const PlanChoice &choice_;

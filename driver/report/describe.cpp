@@ -7,7 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "db/cron.hpp"
-#include "report/report.hpp"
+#include "report/describe.hpp"
 
 namespace fairq::driver::report {
 namespace {
@@ -93,7 +93,8 @@ std::string summarize_plan(const plan::Plan &plan) {
                                    plan.rows.empty() ? "" : fmt::format("   {}", fmt::join(plan.rows, ", ")),
                                    plan.description);
     for (const plan::Profile &profile : plan.profiles)
-        text += fmt::format("    --profile {:<10} {}{}\n", profile.name, profile.description,
+        text += fmt::format("    --profile {:<10} {:>5}  {}{}\n", profile.name,
+                            profile.takes ? format_duration(*profile.takes) : "", profile.description,
                             profile.name == plan.profile ? " (default)" : "");
     for (const auto &[name, value] : plan.params)
         text += fmt::format("    --option  {}={}\n", name, value);

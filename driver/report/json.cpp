@@ -1,31 +1,12 @@
-// json.cpp: the JSON summary, in the shape of k6's, with the measured value, the number of samples and
-// a three-valued verdict beside every threshold. `version` is the schema's.
-#include <thread>
+// json.cpp: see json.hpp.
+#include "report/json.hpp"
 
 #include <nlohmann/json.hpp>
-
-#include "report/report.hpp"
 
 namespace fairq::driver::report {
 namespace {
 
 using json = nlohmann::ordered_json;
-
-constexpr const char *kSchemaVersion = "1.0.0";
-
-const char *verdict_text(judge::Verdict verdict) {
-    switch (verdict) {
-    case judge::Verdict::passed:
-        return "pass";
-    case judge::Verdict::failed:
-        return "fail";
-    case judge::Verdict::inconclusive:
-        return "inconclusive";
-    case judge::Verdict::skipped:
-        return "skipped";
-    }
-    return "inconclusive";
-}
 
 std::string lower(std::string text) {
     for (char &c : text)
@@ -36,101 +17,37 @@ std::string lower(std::string text) {
 /// Messages of the server may hold any bytes: what is no UTF-8 is replaced instead of failing at the very
 /// end.
 std::string text_of(const json &document) {
-    return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+    return document.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-json metadata(const engine::RunResult &run) {
-    return {{"run_id", run.run_id},
-            {"plan", run.plan->name},
-            {"profile", run.plan->profile},
-            {"seed", run.seed},
-            {"generated_at", run.generated_at},
-            {"again", run.again},
-            {"wall_seconds", run.wall_seconds},
-            {"reconnects", run.reconnects},
-            {"throwaway_cluster", run.throwaway},
-            {"notes", run.notes},
-            {"extension", run.server.extension},
-            {"schema", run.server.schema},
-            {"pg_cron", run.cron_version.empty() ? json(nullptr) : json(run.cron_version)},
-            {"server", {{"version", run.server.version}, {"settings", run.server.settings}}},
-            {"host", {{"cpus", std::thread::hardware_concurrency()}}}};
+template <class Value>
+json optional(const std::optional<Value> &value) {
+    return value ? json(*value) : json(nullptr);
 }
 
-json worker_config(const plan::WorkerActor &worker) {
-    return {{"kind", worker.kind == plan::WorkerKind::cron ? "cron" : "tick"},
-            {"job", worker.job},
-            {"workers", worker.workers},
-            {"every_ms", worker.every.count()},
-            {"keep", worker.keep}};
+json text_or_null(const std::string &text) {
+    return text.empty() ? json(nullptr) : json(text);
 }
 
-json phase_config(const plan::Phase &phase) {
-    json config{{"name", phase.name},
-                {"clear", phase.clear},
-                {"drain", phase.drain},
-                {"before", phase.before},
-                {"after", phase.after}};
-    config["timeout_ms"] = phase.timeout.count();
-    config["at_rest_ms"] = phase.at_rest.count();
-    config["duration_ms"] = phase.duration ? json(phase.duration->count()) : json(nullptr);
-    for (const char *actors : {"seed", "enqueue", "workers", "calls", "holders", "faults"})
-        config[actors] = json::array();
-    for (const plan::SeedActor &seed : phase.seeds)
-        config["seed"].push_back({{"jobs", seed.jobs}, {"tenants", seed.tenants}});
-    for (const plan::EnqueueActor &enqueue : phase.enqueues)
-        config["enqueue"].push_back({{"per_second", enqueue.per_second},
-                                     {"duration_ms", enqueue.duration.count()},
-                                     {"tenants", enqueue.tenants},
-                                     {"work_ms", enqueue.work_ms}});
-    for (const plan::WorkerActor &worker : phase.workers)
-        config["workers"].push_back(worker_config(worker));
-    for (const plan::ExternalWorkersActor &workers : phase.external)
-        config["workers"].push_back({{"kind", "external"},
-                                     {"name", workers.name},
-                                     {"workers", workers.workers},
-                                     {"batch", workers.batch},
-                                     {"tenant_cap", workers.tenant_cap},
-                                     {"work_ms", workers.work ? json(workers.work->count()) : json(nullptr)},
-                                     {"fail", workers.fail}});
-    for (const plan::CallsActor &calls : phase.calls)
-        config["calls"].push_back({{"name", calls.name},
-                                   {"sql", calls.sql},
-                                   {"planned", planned_calls(calls.stages)},
-                                   {"poisson", calls.poisson},
-                                   {"connections", calls.connections},
-                                   {"tenants", calls.tenants},
-                                   {"enqueues", calls.enqueues},
-                                   {"fresh", calls.fresh},
-                                   {"expect", calls.expect}});
-    static const char *const kFaultKinds[] = {"cut-session", "stop-fast", "stop-immediate", "kill-server"};
-    for (const plan::FaultsActor &faults : phase.faults)
-        config["faults"].push_back({{"name", faults.name},
-                                    {"kind", kFaultKinds[static_cast<int>(faults.kind)]},
-                                    {"of", faults.of},
-                                    {"first_ms", faults.first.count()},
-                                    {"every_ms", faults.every.count()},
-                                    {"times", faults.times}});
-    for (const plan::HoldersActor &holders : phase.holders)
-        config["holders"].push_back({{"name", holders.name},
-                                     {"sql", holders.sql},
-                                     {"sessions", holders.sessions},
-                                     {"isolation", holders.isolation}});
-    return config;
-}
-
-json config(const plan::Plan &plan) {
-    json config{{"plan_file", plan.path}, {"sample_every_ms", plan.sample_every.count()}};
-    config["rows"] = plan.rows;
-    config["undo"] = plan.undo;
-    config["params"] = json::object();
-    for (const auto &[name, value] : plan.params)
-        config["params"][name] = value;
-    config["server_settings"] = plan.server.settings;
-    config["phases"] = json::array();
-    for (const plan::Phase &phase : plan.phases)
-        config["phases"].push_back(phase_config(phase));
-    return config;
+json metadata(const Summary &summary) {
+    return {{"run_id", summary.run_id},
+            {"plan", summary.plan},
+            {"description", summary.description},
+            {"profile", summary.profile},
+            {"seed", summary.seed},
+            {"generated_at", summary.generated_at},
+            {"again", summary.again},
+            {"wall_seconds", summary.wall_seconds},
+            {"reconnects", summary.reconnects},
+            {"throwaway_cluster", summary.throwaway},
+            {"interrupted", summary.interrupted},
+            {"notes", summary.notes},
+            {"extension", summary.extension},
+            {"schema", summary.schema},
+            {"place", summary.place},
+            {"pg_cron", text_or_null(summary.cron)},
+            {"server", {{"version", summary.server}, {"settings", summary.settings}}},
+            {"host", {{"cpus", summary.cpus}}}};
 }
 
 json ledger(const judge::Ledger &l) {
@@ -150,62 +67,51 @@ json ledger(const judge::Ledger &l) {
             {"outbox_count", l.outbox},
             {"dead_letter_count", l.dead},
             {"reexecuted_count", l.executed_again},
+            {"early_count", l.early},
+            {"out_of_order_count", l.out_of_order},
+            {"leak_count", l.leaks},
+            {"cap_violations", l.cap_violations},
+            {"key_violations", l.key_violations},
+            {"lease_overlaps", l.lease_overlaps},
             {"first_bad", l.first_bad}};
 }
 
-json selector(const judge::MetricRef &ref) {
-    json tags = json::object();
-    if (!ref.phase.empty())
-        tags["phase"] = ref.phase;
-    if (!ref.actor.empty())
-        tags["actor"] = ref.actor;
-    return tags;
-}
-
-json threshold(const judge::GateResult &result) {
+json threshold(const GateLine &gate) {
     json selectors = json::array();
-    for (const judge::MetricRef &ref : result.gate.operands)
-        selectors.push_back(selector(ref));
-    return {{"id", result.gate.id},
-            {"title", result.gate.title},
-            {"metric", result.gate.metric_text},
+    for (const measure::Tags &tags : gate.selectors)
+        selectors.push_back(json(tags));
+    return {{"id", gate.id},
+            {"title", gate.title},
+            {"metric", gate.metric},
+            {"class", gate.gate_class},
             {"selector", selectors.size() == 1 ? selectors[0] : selectors},
-            {"expr", result.gate.expression},
-            {"value", result.value ? json(*result.value) : json(nullptr)},
-            {"samples", result.samples},
-            {"min_samples", result.gate.min_samples},
-            {"verdict", verdict_text(result.verdict)},
-            {"note", result.note}};
+            {"expr", gate.expression},
+            {"limit", optional(gate.limit)},
+            {"level", text_or_null(gate.level)},
+            {"value", optional(gate.value)},
+            {"samples", gate.samples},
+            {"min_samples", gate.min_samples},
+            {"verdict", verdict_name(gate.verdict)},
+            {"note", gate.note},
+            {"hint", gate.hint}};
 }
 
-json metric_values(const measure::MetricInfo &metric, const measure::Series &series) {
-    if (metric.type != measure::MetricType::trend)
-        return {{"value", series.sum()}, {"samples", series.samples}};
-    json values{{"count", series.count()}};
-    values["avg"] = series.average();
-    values["min"] = series.percentile(0);
-    for (const auto &[name, p] : {std::pair("p50", 50.0), std::pair("p90", 90.0), std::pair("p95", 95.0),
-                                  std::pair("p99", 99.0), std::pair("p99.9", 99.9)})
-        values[name] = series.percentile(p);
-    values["max"] = series.percentile(100);
-    return values;
-}
-
-json metrics(const engine::RunResult &run) {
-    measure::Samples samples;
-    for (const engine::PhaseResult &phase : run.phases)
-        add_samples(samples, phase);
-    static const char *const kTypes[] = {"counter", "gauge", "trend"};
-    json list = json::array();
-    for (const engine::PhaseResult &phase : run.phases)
-        for (const measure::MetricInfo &metric : measure::known_metrics())
-            for (const measure::Series &series : samples.series(metric.name, phase.name))
-                list.push_back({{"name", metric.name},
-                                {"phase", phase.name},
-                                {"actor", series.actor.empty() ? json(nullptr) : json(series.actor)},
-                                {"type", kTypes[static_cast<int>(metric.type)]},
-                                {"values", metric_values(metric, series)}});
-    return list;
+json metric(const MetricLine &line) {
+    json values{{"value", line.value}, {"samples", line.samples}};
+    if (line.type == "trend") {
+        values = {{"count", line.samples}, {"avg", line.average}};
+        for (const char *name : {"min", "p50", "p90", "p95", "p99", "p99.9", "max"})
+            if (const auto found = line.quantiles.find(name); found != line.quantiles.end())
+                values[name] = found->second;
+    }
+    json document{{"name", line.name}, {"phase", line.phase},        {"actor", text_or_null(line.actor)},
+                  {"type", line.type}, {"class", line.gate_class},   {"better", line.better},
+                  {"values", values},  {"intervals", json::object()}};
+    for (const auto &[name, interval] : line.intervals)
+        document["intervals"][name] = {interval.first, interval.second};
+    if (!line.spectrum.empty())
+        document["spectrum"] = line.spectrum;
+    return document;
 }
 
 json stuck(const std::optional<db::StuckReport> &report) {
@@ -218,60 +124,145 @@ json stuck(const std::optional<db::StuckReport> &report) {
             {"worker_errors", report->worker_errors}};
 }
 
-json phase_result(const engine::PhaseResult &phase) {
+json faults(const PhaseSummary &phase) {
+    json list = json::array();
+    for (const FaultLine &fault : phase.faults)
+        list.push_back({{"name", fault.name},
+                        {"from_seconds", fault.from},
+                        {"to_seconds", fault.to},
+                        {"fired", fault.fired}});
+    return list;
+}
+
+json errors(const PhaseSummary &phase) {
+    json list = json::array();
+    for (const ErrorLine &error : phase.errors)
+        list.push_back({{"sqlstate", text_or_null(error.sqlstate)},
+                        {"actor", error.actor},
+                        {"count", error.count},
+                        {"expected", error.expected},
+                        {"example", error.example}});
+    return list;
+}
+
+json cost(const CostLine &line) {
+    return {{"jobs", line.jobs},       {"known", line.known},     {"wal_bytes", line.wal_bytes},
+            {"buffers", line.buffers}, {"commits", line.commits}, {"round_trips", line.round_trips}};
+}
+
+json phase_result(const PhaseSummary &phase) {
     return {{"name", phase.name},
-            {"end", engine::phase_end_word(phase.end)},
+            {"end", phase.end},
             {"started_at", phase.started_at},
             {"wall_seconds", phase.wall_seconds},
-            {"drain_seconds", phase.drain ? json(phase.drain->seconds) : json(nullptr)},
-            {"ticks", phase.ticks.size()},
+            {"goes_on", phase.goes_on},
+            {"drain_seconds", optional(phase.drain_seconds)},
+            {"drained_jobs", phase.drained_jobs},
+            {"ticks", phase.ticks},
+            {"tick_jobs", phase.tick_jobs},
             {"tenant_jobs", phase.ledger.tenant_jobs},
             {"tenant_completed", phase.ledger.tenant_completed},
-            {"samples", phase.series.size()},
+            {"samples", phase.queue_samples},
             {"missed_samples", phase.missed_samples},
-            {"duplicate_keys_of_anybody", phase.outbox.anybodys},
+            {"system_samples", phase.system_samples},
+            {"system_missed", phase.system_missed},
+            {"sees_server", phase.sees_server},
+            {"duplicate_keys_of_anybody", phase.duplicate_keys_of_anybody},
             {"ledger", ledger(phase.ledger)},
+            {"cost", cost(phase.cost)},
+            {"faults", faults(phase)},
+            {"errors", errors(phase)},
             {"stuck", stuck(phase.stuck)},
             {"notes", phase.notes}};
 }
 
-json series(const engine::RunResult &run) {
+json queue_series(const Summary &summary) {
     json points = json::array();
-    for (const engine::PhaseResult &phase : run.phases)
-        for (const engine::SamplePoint &point : phase.series)
+    for (const PhaseSummary &phase : summary.phases)
+        for (const QueuePoint &point : phase.queue)
             points.push_back({{"phase", phase.name},
-                              {"at_seconds", point.at_seconds},
+                              {"at_seconds", point.at},
                               {"queued", point.queued},
                               {"locked", point.locked},
                               {"completed", point.completed},
-                              {"oldest_queued_seconds",
-                               point.oldest_seconds ? json(*point.oldest_seconds) : json(nullptr)},
+                              {"completed_per_second", point.rate},
+                              {"oldest_queued_seconds", optional(point.oldest)},
                               {"poll_ms", point.poll_ms}});
     return points;
 }
 
+json system_point(const std::string &phase, const SystemPoint &point) {
+    return {{"phase", phase},
+            {"at_seconds", point.at},
+            {"server_cpu", point.server_cpu},
+            {"driver_cpu", point.driver_cpu},
+            {"workers_cpu", point.workers_cpu},
+            {"server_memory_bytes", point.server_memory},
+            {"driver_memory_bytes", point.driver_memory},
+            {"workers_memory_bytes", point.workers_memory},
+            {"server_descriptors", point.server_descriptors},
+            {"driver_descriptors", point.driver_descriptors},
+            {"wal_bytes_per_second", point.wal_rate},
+            {"commits_per_second", point.commit_rate},
+            {"locks_waited_for", point.locks},
+            {"dead_rows", point.dead_rows},
+            {"database_bytes", point.database_size},
+            {"horizon_age", point.horizon},
+            {"notification_queue", point.notifications},
+            {"connections", point.connections},
+            {"waits", point.waits}};
+}
+
+json system_series(const Summary &summary) {
+    json points = json::array();
+    for (const PhaseSummary &phase : summary.phases)
+        for (const SystemPoint &point : phase.system)
+            points.push_back(system_point(phase.name, point));
+    return points;
+}
+
+json latency_series(const Summary &summary) {
+    json list = json::array();
+    for (const PhaseSummary &phase : summary.phases)
+        for (const LatencySeries &series : phase.latency) {
+            json points = json::array();
+            for (const LatencyPoint &point : series.points)
+                points.push_back({point.at, point.count, point.p50, point.p95, point.p99, point.max});
+            list.push_back({{"phase", phase.name},
+                            {"metric", series.metric},
+                            {"actor", series.actor},
+                            {"step_seconds", series.step},
+                            {"columns", {"at_seconds", "count", "p50", "p95", "p99", "max"}},
+                            {"points", points}});
+        }
+    return list;
+}
+
 } // namespace
 
-std::string json_report(const engine::RunResult &run) {
-    const judge::Tally counts = judge::tally(run.gates);
+std::string json_report(const Summary &summary) {
     json document{{"version", kSchemaVersion},
-                  {"complete", run.complete},
-                  {"verdict", lower(judge::outcome_word(run.outcome))},
-                  {"exit_code", judge::exit_code(run.outcome)},
-                  {"passed", counts.passed},
-                  {"failed", counts.failed},
-                  {"skipped", counts.skipped}};
-    document["metadata"] = metadata(run);
-    document["config"] = config(*run.plan);
-    document["ledger"] = ledger(run.ledger);
+                  {"complete", summary.complete},
+                  {"verdict", lower(judge::outcome_word(summary.outcome))},
+                  {"exit_code", judge::exit_code(summary.outcome)},
+                  {"passed", summary.tally.passed},
+                  {"failed", summary.tally.failed},
+                  {"skipped", summary.tally.skipped}};
+    document["metadata"] = metadata(summary);
+    document["config"] = json::parse(summary.config.empty() ? "{}" : summary.config);
+    document["ledger"] = ledger(summary.ledger);
     document["thresholds"] = json::array();
-    for (const judge::GateResult &result : run.gates)
-        document["thresholds"].push_back(threshold(result));
-    document["metrics"] = metrics(run);
+    for (const GateLine &gate : summary.gates)
+        document["thresholds"].push_back(threshold(gate));
+    document["metrics"] = json::array();
+    for (const MetricLine &line : summary.metrics)
+        document["metrics"].push_back(metric(line));
     document["phases"] = json::array();
-    for (const engine::PhaseResult &phase : run.phases)
+    for (const PhaseSummary &phase : summary.phases)
         document["phases"].push_back(phase_result(phase));
-    document["series"] = series(run);
+    document["series"] = queue_series(summary);
+    document["latency"] = latency_series(summary);
+    document["system"] = system_series(summary);
     return text_of(document);
 }
 

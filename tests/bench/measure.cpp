@@ -2,21 +2,17 @@
 #include "measure.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include "measure/percentile.hpp"
+
 namespace fairq::bench {
 
 double Samples::percentile(double percent) const {
-    if (values_.empty())
-        return 0;
-    std::vector<double> sorted = values_;
-    std::sort(sorted.begin(), sorted.end());
-    const double rank = std::ceil(percent / 100 * static_cast<double>(sorted.size()));
-    return sorted[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
+    return values_.empty() ? 0 : driver::measure::percentile(values_, percent);
 }
 
 Samples Samples::over(const Samples &other) const {

@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "fairness_checker.hpp"
+#include "judge/fairness.hpp"
 #include "queue_checker.hpp"
 
 namespace fairq::test {
+
+using driver::judge::Waits;
 
 /// A job that a worker got.
 struct SeenJob {

@@ -16,7 +16,7 @@ using Metrics = std::vector<std::string>;
 Metrics not_green(const engine::RunResult &run) {
     Metrics metrics;
     for (const judge::GateResult &result : run.gates)
-        if (result.verdict != judge::Verdict::passed)
+        if (result.verdict != judge::Verdict::passed && result.verdict != judge::Verdict::skipped)
             metrics.push_back(result.gate.metric_text);
     return metrics;
 }

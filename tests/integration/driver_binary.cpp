@@ -52,7 +52,7 @@ protected:
 TEST_F(Binary, a_good_run_on_a_throw_away_cluster_exits_with_0_and_leaves_nothing) {
     FairqProcess fairq({"run", plan_path("small"), "--seed", "7", "--json", "-"});
     EXPECT_EQ(fairq.exit_code(kLong), 0) << fairq.output();
-    EXPECT_EQ(fairq.last_line(), "13 passed, 0 failed") << fairq.output();
+    EXPECT_EQ(fairq.last_line(), "16 passed, 0 failed") << fairq.output();
     EXPECT_NE(fairq.output().find("\"verdict\": \"pass\""), std::string::npos);
     EXPECT_TRUE(fairq.folder().entries().empty());
 }
@@ -65,7 +65,7 @@ TEST_F(Binary, broken_and_failed_runs_have_their_exit_codes) {
     EXPECT_EQ(broken.exit_code(kShort), 1) << broken.output();
     FairqProcess failed({"run", plan_path("small"), database, "-q", "--threshold", "tick_ms:max<0.001"});
     EXPECT_EQ(failed.exit_code(kShort), 99) << failed.output();
-    EXPECT_EQ(failed.last_line(), "13 passed, 1 failed");
+    EXPECT_EQ(failed.last_line(), "16 passed, 1 failed");
     FairqProcess open({"run", plan_path("small"), database, "-q", "--threshold", "tick_ms:p(99)<9999"});
     EXPECT_EQ(open.exit_code(kShort), 2) << open.output();
 }

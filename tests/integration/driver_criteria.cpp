@@ -14,7 +14,7 @@ const char *const kLoad1 = "ratio(drain_seconds{phase:parallel}, drain_seconds{p
 std::vector<std::string> not_green(const engine::RunResult &run) {
     std::vector<std::string> metrics;
     for (const judge::GateResult &result : run.gates)
-        if (result.verdict != judge::Verdict::passed)
+        if (result.verdict != judge::Verdict::passed && result.verdict != judge::Verdict::skipped)
             metrics.push_back(result.gate.metric_text);
     return metrics;
 }

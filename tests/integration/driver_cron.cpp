@@ -32,7 +32,7 @@ TEST_F(RealCron, the_scaling_plan_passes_in_its_smoke_profile) {
     const std::string summary = folder.path() + "/summary.json";
     FairqProcess fairq({"run", "scaling", "--profile", "smoke", "--json", summary});
     EXPECT_EQ(fairq.exit_code(kSmoke), 0) << fairq.output();
-    EXPECT_EQ(fairq.last_line(), "16 passed, 0 failed") << fairq.output();
+    EXPECT_EQ(fairq.last_line(), "19 passed, 0 failed") << fairq.output();
     EXPECT_TRUE(fairq.folder().entries().empty());
     std::ifstream file(summary);
     const auto json = nlohmann::json::parse(file);
@@ -45,7 +45,7 @@ TEST_F(RealCron, the_scaling_plan_passes_in_its_smoke_profile) {
 TEST_F(RealCron, workers_run_through_connections_as_well) {
     FairqProcess fairq({"run", std::string(FAIRQ_TEST_PLANS) + "/minute.toml"});
     EXPECT_EQ(fairq.exit_code(kOnePhase), 0) << fairq.output();
-    EXPECT_EQ(fairq.last_line(), "9 passed, 0 failed") << fairq.output();
+    EXPECT_EQ(fairq.last_line(), "12 passed, 0 failed") << fairq.output();
 }
 
 // pg_cron starts no run of a job while one runs.

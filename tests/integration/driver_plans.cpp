@@ -13,8 +13,9 @@ namespace {
 
 std::vector<std::string> plan_names() {
     std::vector<std::string> names;
-    for (const char *name : {"caps", "deep-queue", "deploy-locks", "enqueue-storm", "held-back",
-                             "multi-worker-claim", "retry-storm", "throughput", "workers"})
+    for (const char *name :
+         {"caps", "checkout", "cold-start", "deep-queue", "deploy-locks", "enqueue-storm", "held-back",
+          "multi-worker-claim", "rate-limit", "retry-storm", "spike", "throughput", "workers"})
         names.emplace_back(name);
     return names;
 }
@@ -67,14 +68,16 @@ TEST_P(HurtingPlans, passes_in_its_smoke_profile) {
     EXPECT_TRUE(fairq.folder().entries().empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Shipped, HurtingPlans, testing::Values("server-crash", "worker-churn"), test_name);
+INSTANTIATE_TEST_SUITE_P(Shipped, HurtingPlans,
+                         testing::Values("chaos", "crash-reclaim", "server-crash", "worker-churn"),
+                         test_name);
 
 TEST(PlanNames, are_all_of_the_shipped_plans) {
     std::vector<std::string> found;
     for (const std::string &path : plan::all_plans())
         found.push_back(plan::read_plan(path, {}).name);
     Ids tested = plan_names();
-    tested.insert(tested.end(), {"scaling", "server-crash", "worker-churn"});
+    tested.insert(tested.end(), {"chaos", "crash-reclaim", "scaling", "server-crash", "worker-churn"});
     std::sort(tested.begin(), tested.end());
     EXPECT_EQ(found, tested);
 }
@@ -129,6 +132,32 @@ TEST_F(BrokenPlans, a_storm_that_never_was_turns_retry_storm_red) {
     EXPECT_EQ(red_ids(run), (Ids{"R3 failed_attempts", "R3 dead_letters"})) << report::text_report(run, {});
 }
 
+TEST_F(BrokenPlans, a_limit_that_is_not_there_turns_rate_limit_red) {
+    plan::Plan plan = smoke("rate-limit", {{"duration", "3s"}});
+    plan.phases[0].before.clear();
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(red_ids(run), Ids{"M8 ratio(calls_refused{actor:greedy}, calls{actor:greedy})"})
+        << report::text_report(run, {});
+}
+
+TEST_F(BrokenPlans, a_limit_that_refuses_too_much_turns_rate_limit_red) {
+    plan::Plan plan = smoke("rate-limit", {{"duration", "3s"}});
+    plan.phases[0].before = {"SELECT ${schema}.set_tenant_limits('tenant-1-${run_id}', "
+                             "enqueue_rate_per_second => 1, enqueue_burst => 1)"};
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(red_ids(run), Ids{"M8 ratio(calls_refused{actor:greedy}, calls{actor:greedy})"})
+        << report::text_report(run, {});
+}
+
+TEST_F(BrokenPlans, a_checkout_that_acts_twice_turns_checkout_red) {
+    plan::Plan plan = smoke("checkout", {{"duration", "2s"}});
+    std::string &sql = plan.phases[0].calls[0].sql;
+    const std::string key = "idempotency_key => '${key}'";
+    sql.replace(sql.find(key), key.size(), "idempotency_key => '${key}' || sent");
+    const engine::RunResult run = run_quietly(plan, conninfo());
+    EXPECT_EQ(red_ids(run), Ids{"M7 calls_failed"}) << report::text_report(run, {});
+}
+
 TEST_F(BrokenPlans, limits_that_nobody_can_keep_turn_red) {
     using Options = std::vector<plan::Param>;
     const std::pair<const char *, Options> rows[] = {
@@ -136,6 +165,9 @@ TEST_F(BrokenPlans, limits_that_nobody_can_keep_turn_red) {
         {"throughput", {{"slowest", "0"}}},
         {"multi-worker-claim", {{"pickup", "0"}, {"duration", "6s"}}},
         {"enqueue-storm", {{"slowest", "0"}, {"ramp", "1s"}, {"stay", "1s"}}},
+        {"checkout", {{"slowest", "0"}, {"rate", "150/s"}, {"duration", "2s"}}},
+        {"rate-limit", {{"slowest", "0"}, {"duration", "5s"}}},
+        {"spike", {{"slower", "0.001"}, {"calm", "3s"}, {"lasts", "1s"}}},
         {"held-back", {{"slower", "0.001"}, {"jobs", "5000"}}},
         {"deep-queue", {{"slower", "0.001"}, {"jobs", "6000"}}}};
     for (const auto &[name, options] : rows) {

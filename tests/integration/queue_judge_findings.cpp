@@ -1,10 +1,10 @@
-// The judge of histories (queue_judge.hpp), on histories made by hand: each kind of violation is seen, and
+// The judge of histories (judge/history.hpp), on histories made by hand: each kind of violation is seen, and
 // what is allowed is not taken for one.
 #include <gtest/gtest.h>
 
-#include "queue_judge.hpp"
+#include "judge/history.hpp"
 
-using namespace fairq::test;
+using namespace fairq::driver::judge;
 
 namespace {
 
@@ -67,7 +67,8 @@ public:
     }
 
     Xid last() const { return commits_.size(); }
-    Judgement judged() const { return judge(commits_); }
+    const std::vector<Commit> &commits() const { return commits_; }
+    Judgement judged() const { return judge_history(commits_); }
 
 private:
     static Snapshot before(Xid xid) {
@@ -192,6 +193,19 @@ TEST(Judge, sees_two_locked_jobs_of_one_key) {
                     .in_one_transaction({History::job(2, "b", "k"), History::job(1, "", "k")})
                     .judged()
                     .double_keys.empty());
+}
+
+TEST(Judge, knows_a_cap_that_was_in_force_before_the_history_began) {
+    const History history = History().locks({1}, "a").locks({2}, "b");
+    HistoryJudge knows, knows_not;
+    knows.has_cap("t", 1);
+    for (const Commit &commit : history.commits()) {
+        knows.see(commit);
+        knows_not.see(commit);
+    }
+    EXPECT_EQ(knows.result().over_cap,
+              Sentences{"transaction 2 brought tenant t to 2 locked jobs, its cap is 1"});
+    EXPECT_EQ(knows_not.result().over_cap, Sentences{});
 }
 
 TEST(Judge, sees_a_job_that_stays_locked) {

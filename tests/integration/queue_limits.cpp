@@ -15,8 +15,8 @@
 #include <gtest/gtest.h>
 
 #include "altered_installation.hpp"
-#include "queue_history.hpp"
-#include "queue_judge.hpp"
+#include "db/history.hpp"
+#include "judge/history.hpp"
 #include "queue_limits_hammer.hpp"
 #include "queue_troubles.hpp"
 
@@ -39,25 +39,27 @@ double hammer_seconds(double usually) {
     return given != nullptr ? std::strtod(given, nullptr) : usually;
 }
 
-HammerOutcome storm(Database &database, HammerPlan &plan) {
+HammerOutcome storm(Database &database, History &history, HammerPlan &plan) {
     const std::string name = database.scalar("SELECT current_database()").value();
     for (const char *setting :
          {"fairq.backoff_base = '1ms'", "fairq.backoff_max = '20ms'", "fairq.lease_timeout = '300ms'"})
         database.query(fmt::format("ALTER DATABASE {} SET {}", name, setting));
     database.disconnect(); // for the settings
-    begin_history(database);
+    history.begin();
     plan.seed = test_seed();
     return hammer_limits(database.conninfo(), plan);
 }
 
-HammerOutcome storm(Database &database, double seconds) {
+HammerOutcome storm(Database &database, History &history, double seconds) {
     HammerPlan plan;
     plan.seconds = seconds;
-    return storm(database, plan);
+    return storm(database, history, plan);
 }
 
-Judgement judge_history(Database &database, const HammerOutcome &outcome) {
-    Judgement judged = fairq::test::judge(end_history(database));
+Judgement judged_storm(History &history, const HammerOutcome &outcome) {
+    HistoryJudge judge;
+    history.end([&](const Commit &commit) { judge.see(commit); });
+    Judgement judged = judge.result();
     std::cout << fmt::format(
         "{} jobs, {} completed, {} cap changes; {} claims, {} times of a capped tenant: {} to the "
         "brim, {} with a cap that changed meanwhile, {} beside claims without a cap\n",
@@ -144,12 +146,13 @@ protected:
 
 TEST_F(Limits, hold_at_every_commit_whatever_32_sessions_do) {
     const std::int64_t deadlocks = number(database(), "SELECT sum(deadlocks) FROM pg_stat_database");
-    HammerOutcome outcome = storm(database(), hammer_seconds(kUsualSeconds));
+    History history(conninfo(), "storm");
+    HammerOutcome outcome = storm(database(), history, hammer_seconds(kUsualSeconds));
     expect_all_ended(outcome);
     expect_caps_are_free();
     expect_all_ended(outcome);
     EXPECT_EQ(outcome.errors, std::set<std::string>{});
-    const Judgement judged = judge_history(database(), outcome);
+    const Judgement judged = judged_storm(history, outcome);
     EXPECT_EQ(judged.over_cap, Sentences{});
     EXPECT_EQ(judged.double_claims, Sentences{});
     EXPECT_EQ(judged.double_keys, Sentences{});
@@ -168,8 +171,9 @@ TEST_F(Limits, are_broken_in_the_eyes_of_this_hammer_when_there_is_no_tenant_loc
     const AlteredInstallation without_lock("without_tenant_lock");
     const std::unique_ptr<Cluster> cluster = without_lock.make_cluster(test_cluster_options());
     Database database(cluster->conninfo(), "test");
-    const HammerOutcome outcome = storm(database, kUnlockedSeconds);
-    const Judgement judged = judge_history(database, outcome);
+    History history(cluster->conninfo(), "storm");
+    const HammerOutcome outcome = storm(database, history, kUnlockedSeconds);
+    const Judgement judged = judged_storm(history, outcome);
     ASSERT_FALSE(judged.over_cap.empty());
     std::cout << fmt::format("{} times over the cap: {}, for example\n", judged.over_cap.size(),
                              judged.over_cap[0]);
@@ -201,12 +205,13 @@ void expect_drained(Database &database, HammerOutcome &outcome, const HammerPlan
 Sentences weather(Database &database, HammerPlan &plan) {
     Sentences found;
     prepare_troubles(database, plan);
-    HammerOutcome outcome = storm(database, plan);
+    History history(database.conninfo(), "storm");
+    HammerOutcome outcome = storm(database, history, plan);
     settle_troubles(database, plan);
     expect_drained(database, outcome, plan, can_be_done(plan.troubles), found);
     end_troubles(database, plan);
     expect_drained(database, outcome, plan, "true", found);
-    const Judgement judged = judge_history(database, outcome);
+    const Judgement judged = judged_storm(history, outcome);
     for (const Sentences &wrong :
          {Sentences(outcome.errors.begin(), outcome.errors.end()), judged.over_cap, judged.double_claims,
           judged.double_keys, ended_otherwise(database, judged, outcome)})

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "queue_history.hpp"
+#include "db/history.hpp"
 #include "queue_troubles.hpp"
 
 namespace fairq::test {

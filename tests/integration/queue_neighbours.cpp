@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "counted_load.hpp"
+#include "measure/percentile.hpp"
 
 using namespace fairq::driver;
 using namespace fairq::test;
@@ -22,8 +23,9 @@ constexpr int kWorkers = 8;
 void print(const std::string &run, const CountedLoad &load, const std::string &type, const Waits &waits) {
     const std::vector<std::int64_t> all = all_of(waits), us = all_of(load.waits_in_microseconds(type));
     std::cout << fmt::format("{}: waits of {} jobs, p50 {} p99 {} most {} claims; p50 {} p99 {} ms\n", run,
-                             all.size(), percentile(all, 0.5), percentile(all, 0.99), percentile(all, 1),
-                             percentile(us, 0.5) / 1000, percentile(us, 0.99) / 1000);
+                             all.size(), measure::percentile(all, 50), measure::percentile(all, 99),
+                             measure::percentile(all, 100), measure::percentile(us, 50) / 1000,
+                             measure::percentile(us, 99) / 1000);
 }
 
 // ---------------------------------------------------------------------------------------- a noisy neighbour

@@ -34,7 +34,7 @@ constexpr Milliseconds kPollPause{50};
 ClusterOptions test_cluster_options() {
     ClusterOptions options;
     options.settings["fsync"] = "off";         // none of these tests pulls the plug
-    options.settings["wal_level"] = "logical"; // for queue_history.hpp
+    options.settings["wal_level"] = "logical"; // for db/history.hpp
     return options;
 }
 

@@ -111,7 +111,7 @@ TEST(ActorReaderTest, mistakes_are_refused_with_what_was_wrong) {
         {"seed = { jobs = 1, tenants = 1 }\nholders = { sql = \"SELECT 1\", isolation = \"SERIALIZABLE\" }\n",
          "must be READ COMMITTED"},
         {"seed = { jobs = 1, tenants = 1 }\nfaults = { kind = \"fire\", first = \"1s\" }\n",
-         "must be cut-session, stop-fast"},
+         "must be one of cut-session, stop-fast"},
         {"seed = { jobs = 1, tenants = 1 }\nfaults = { kind = \"cut-session\", of = \"workers\", first = "
          "\"1s\" }\n",
          "did you mean \"worker\"?"},

@@ -37,5 +37,5 @@ TEST(ManualTest, its_plan_in_ten_lines_can_be_read) {
     const plan::Plan plan =
         plan::parse_plan(text.substr(from, text.find("```", from) - from), "my-plan.toml", {});
     EXPECT_EQ(plan.phases.at(0).calls.at(0).name, "mine");
-    EXPECT_EQ(plan.gates.at(0).limit, 50);
+    EXPECT_EQ(plan.gates.at(0).expected.limit, 50);
 }

@@ -65,10 +65,11 @@ struct Defect {
 };
 
 const long long judge::Ledger::*const kColumns[] = {
-    &judge::Ledger::lost,      &judge::Ledger::duplicated, &judge::Ledger::unexpected,
-    &judge::Ledger::stuck,     &judge::Ledger::unfinished, &judge::Ledger::outbox,
-    &judge::Ledger::dead,      &judge::Ledger::foreign,    &judge::Ledger::failed,
-    &judge::Ledger::recovered, &judge::Ledger::vanished};
+    &judge::Ledger::lost,        &judge::Ledger::duplicated, &judge::Ledger::unexpected,
+    &judge::Ledger::stuck,       &judge::Ledger::unfinished, &judge::Ledger::outbox,
+    &judge::Ledger::dead,        &judge::Ledger::foreign,    &judge::Ledger::failed,
+    &judge::Ledger::recovered,   &judge::Ledger::vanished,   &judge::Ledger::early,
+    &judge::Ledger::out_of_order};
 
 void end_as(Case &made, long long id, const char *status) {
     made.row(id).status = status;
@@ -143,6 +144,17 @@ TEST(LedgerTest, each_defect_turns_exactly_its_column_red) {
              c.rows.push_back({77, "", "", "", true, 1});
          },
          &judge::Ledger::outbox},
+        {"claimed before its time", [](Case &c) { c.row(2).early = true; }, &judge::Ledger::early},
+        {"claimed before the stage before had ended",
+         [](Case &c) {
+             for (const long long id : {1, 2}) {
+                 c.row(id).pipeline_run = 5;
+                 c.row(id).stage = static_cast<int>(id);
+                 c.row(id).claimed_at = 100;
+                 c.row(id).ended_at = 200;
+             }
+         },
+         &judge::Ledger::out_of_order},
         {"dead, but sent", [](Case &c) { c.row(1).status = "dead"; }, &judge::Ledger::outbox},
         {"dead", [](Case &c) { end_as(c, 1, "dead"); }, &judge::Ledger::dead},
         {"cancelled", [](Case &c) { end_as(c, 1, "cancelled"); }, &judge::Ledger::dead},

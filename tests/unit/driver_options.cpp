@@ -56,7 +56,7 @@ TEST(OptionsTest, all_options_of_a_run_are_read) {
                "42",       "--timeout", "10m",       "--progress", "1s",     "--option",  "jobs=5",
                "--option", "every=1s",  "--keep",    "--force",    "-q",     "--no-color"});
     EXPECT_EQ(options.choice.profile, "smoke");
-    EXPECT_EQ(options.json_file, "out.json");
+    EXPECT_EQ(options.files.json, "out.json");
     EXPECT_EQ(options.seed, 42U);
     EXPECT_EQ(options.timeout, Milliseconds(600'000));
     EXPECT_EQ(options.progress, Milliseconds(1'000));
@@ -66,7 +66,7 @@ TEST(OptionsTest, all_options_of_a_run_are_read) {
 }
 
 TEST(OptionsTest, summary_export_is_another_name_for_json) {
-    EXPECT_EQ(parse({"run", "x", "--summary-export", "a.json"}).json_file, "a.json");
+    EXPECT_EQ(parse({"run", "x", "--summary-export", "a.json"}).files.json, "a.json");
 }
 
 TEST(OptionsTest, a_threshold_is_split_after_its_selector) {
@@ -142,5 +142,38 @@ TEST(OptionsTest, the_command_to_repeat_a_run_carries_what_decides_it) {
     const cli::Options options =
         parse({"run", "scaling", "--option", "jobs=5", "--threshold", "poll_ms:p(95)<50", "--keep"});
     EXPECT_EQ(cli::again_command(options, plan, 42),
-              "fairq run scaling --profile smoke --option jobs=5 --threshold 'poll_ms:p(95)<50' --seed 42");
+              "fairq run scaling --profile smoke --option jobs=5 --threshold 'poll_ms:p(95)<50' --seed 42 "
+              "--keep");
+}
+
+TEST(OptionsTest, the_command_that_repeats_a_run_has_its_connection_and_no_password) {
+    const auto again = [](const std::string &dsn) {
+        const cli::Options options = parse({"run", "x", "--dsn", dsn.c_str()});
+        return cli::again_command(options, plan::Plan{}, 1);
+    };
+    EXPECT_EQ(again("host=h dbname=d"), "fairq run x --seed 1 --dsn 'host=h dbname=d'");
+    EXPECT_EQ(again("host=h password=geheim dbname=d"), "fairq run x --seed 1 --dsn 'host=h dbname=d'");
+    for (const char *dsn :
+         {"password='geh eim' host=h", "host=h PASSWORD = geh\\ eim", "postgres://u:geh%20eim@h/d",
+          "postgresql://h/d?password=geh%20eim&user=u", "postgresql://h/d?user=u&password=geh%20eim"})
+        EXPECT_EQ(again(dsn).find("geh"), std::string::npos) << again(dsn);
+    EXPECT_NE(again("postgres://u:geh%20eim@h/d").find("postgres://u@h/d"), std::string::npos);
+    const cli::Options parts = parse({"run", "x", "-h", "h", "-d", "d", "--yes", "--timeout", "5m"});
+    EXPECT_EQ(cli::again_command(parts, plan::Plan{}, 1),
+              "fairq run x --seed 1 -h h -d d --timeout 5m --yes");
+}
+
+TEST(OptionsTest, report_and_compare_take_results_and_a_percentage) {
+    const cli::Options report = parse({"report", "dir", "--html", "x.html"});
+    EXPECT_EQ(report.verb, cli::Verb::report);
+    EXPECT_EQ(report.result, "dir");
+    EXPECT_EQ(report.files.html, "x.html");
+    const cli::Options compare = parse({"compare", "a", "b", "--max-regression", "25%"});
+    EXPECT_EQ(compare.verb, cli::Verb::compare);
+    EXPECT_EQ(compare.base, "a");
+    EXPECT_EQ(compare.result, "b");
+    EXPECT_EQ(compare.max_regression, 0.25);
+    EXPECT_THROW(parse({"compare", "a", "b", "--max-regression", "much"}), UsageError);
+    EXPECT_THROW(parse({"compare", "a", "b", "--max-regression", "-5"}), UsageError);
+    EXPECT_THROW(parse({"compare", "a"}), UsageError);
 }

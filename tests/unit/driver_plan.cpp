@@ -1,5 +1,6 @@
 // Plans: a good one in full, profiles and options, and every kind of mistake with its file, line and key.
 #include <algorithm>
+#include <filesystem>
 #include <tuple>
 
 #include <gtest/gtest.h>
@@ -125,12 +126,12 @@ TEST(PlanTest, a_good_plan_is_read_in_full) {
 
 TEST(PlanTest, the_gates_of_the_ledger_and_of_the_driver_are_always_there) {
     const plan::Plan plan = good();
-    ASSERT_EQ(plan.gates.size(), 1U + 8U + 1U);
+    ASSERT_EQ(plan.gates.size(), 1U + 11U + 1U);
     EXPECT_EQ(plan.gates[0].id, "G");
     EXPECT_EQ(plan.gates[0].min_samples, 3U);
     EXPECT_EQ(plan.gates[1].metric_text, "lost");
-    EXPECT_EQ(plan.gates[6].metric_text, "dead_letters");
-    EXPECT_EQ(plan.gates[9].metric_text, "offered_ratio{phase:two}");
+    EXPECT_EQ(plan.gates[9].metric_text, "dead_letters");
+    EXPECT_EQ(plan.gates[12].metric_text, "offered_ratio{phase:two}");
 }
 
 TEST(PlanTest, a_plan_may_want_dead_jobs_in_a_phase_and_has_the_standing_gate_in_the_others) {
@@ -149,6 +150,39 @@ TEST(PlanTest, a_plan_may_want_dead_jobs_in_a_phase_and_has_the_standing_gate_in
     EXPECT_EQ(gates_on_dead("dead_letters{phase:two}"),
               (Gates{"dead_letters{phase:two} value>=5", "dead_letters{phase:one} value==0"}));
     EXPECT_EQ(gates_on_dead("ticks"), Gates{"dead_letters value==0"});
+}
+
+TEST(PlanTest, gates_may_pick_actors_by_tags_of_the_plans_own) {
+    const auto with_gate = [](const std::string &metric) {
+        std::string text = replaced("rate = \"50/s\"", "rate = \"50/s\"\ntags = { kind = \"write\" }");
+        const std::string before = "oldest_queued_seconds{phase:two}\"\nexpect = \"max<180\"";
+        return text.replace(text.find(before), before.size(), metric + "\"\nexpect = \"max<180\"");
+    };
+    const plan::Plan plan =
+        plan::parse_plan(with_gate("schedule_lag_ms{phase:two, kind:write}"), "demo.toml", {});
+    EXPECT_EQ(plan.gates[0].operands[0].tags.at("kind"), "write");
+    EXPECT_EQ(tags_of(plan.phases[1], "enqueue").at("kind"), "write");
+    EXPECT_NE(error_of(with_gate("schedule_lag_ms{kind:wirte}"))
+                  .find("there is no actor with kind \"wirte\"; did you mean \"write\"?"),
+              std::string::npos);
+    EXPECT_NE(error_of(with_gate("schedule_lag_ms{knd:write}")).find("did you mean \"kind\"?"),
+              std::string::npos);
+    EXPECT_NE(error_of(with_gate("schedule_lag_ms{phase:one, kind:write}")).find("in phase one"),
+              std::string::npos);
+}
+
+TEST(PlanTest, a_gate_may_have_levels_a_window_and_end_the_run) {
+    const plan::Plan plan = plan::parse_plan(
+        replaced("min_samples = 3",
+                 "min_samples = 3\ntarget = \"max<60\"\ncritical = \"max<600\"\nwindow = \"10s\"\n"
+                 "abort_on_fail = true\ndelay_abort_eval = \"5s\""),
+        "demo.toml", {});
+    const judge::Gate &gate = plan.gates[0];
+    EXPECT_EQ(gate.target->limit, 60);
+    EXPECT_EQ(gate.critical->limit, 600);
+    EXPECT_EQ(gate.window, Milliseconds(10'000));
+    EXPECT_TRUE(gate.abort_on_fail);
+    EXPECT_EQ(gate.delay_abort, Milliseconds(5'000));
 }
 
 TEST(PlanTest, jobs_that_a_phase_leaves_have_to_be_drained_by_another) {
@@ -177,7 +211,7 @@ TEST(PlanTest, the_limits_of_the_shipped_plan_are_those_that_its_sizes_can_excee
                                  [&](const judge::Gate &gate) { return gate.metric_text == metric; });
         };
         const judge::Gate oldest = gate_on("oldest_queued_seconds{phase:steady}");
-        EXPECT_EQ(oldest.limit, limit);
+        EXPECT_EQ(oldest.expected.limit, limit);
         const auto steady = std::find_if(plan.phases.begin(), plan.phases.end(),
                                          [](const auto &p) { return p.name == "steady"; });
         ASSERT_NE(steady, plan.phases.end());
@@ -193,6 +227,34 @@ TEST(PlanTest, the_limits_of_the_shipped_plan_are_those_that_its_sizes_can_excee
             << "a tick without a cap would take more than 25 of a tenant";
         EXPECT_EQ(gate_on("tick_tenant_claimed{phase:cap}").expression, "max==25");
     }
+}
+
+TEST(PlanTest, a_profile_may_say_how_long_it_takes) {
+    const plan::Plan plan =
+        plan::parse_plan(replaced("jobs = 10\n", "jobs = 10\ntakes = \"20s\"\n"), "demo.toml", {});
+    for (const plan::Profile &profile : plan.profiles)
+        EXPECT_EQ(profile.takes.value_or(Milliseconds(0)).count(), profile.name == "small" ? 20'000 : 0);
+    EXPECT_NE(error_of(replaced("jobs = 10\n", "takes = \"long\"\n")).find("takes: must be a duration"),
+              std::string::npos);
+}
+
+TEST(PlanTest, a_shipped_plan_says_what_it_shows_and_how_long_each_size_takes) {
+    std::size_t plans = 0;
+    for (const auto &file : std::filesystem::directory_iterator(FAIRQ_SHIPPED_PLANS)) {
+        const plan::Plan plan = plan::read_plan(file.path(), {});
+        ++plans;
+        EXPECT_FALSE(plan.rows.empty()) << plan.name;
+        EXPECT_EQ(plan.profile, "standard") << plan.name;
+        const auto smoke = std::find_if(plan.profiles.begin(), plan.profiles.end(),
+                                        [](const plan::Profile &profile) { return profile.name == "smoke"; });
+        ASSERT_NE(smoke, plan.profiles.end()) << plan.name;
+        for (const plan::Profile &profile : plan.profiles) {
+            EXPECT_FALSE(profile.description.empty()) << plan.name << " " << profile.name;
+            ASSERT_TRUE(profile.takes) << plan.name << " " << profile.name;
+            EXPECT_GE(*profile.takes, profile.name == "smallest" ? Milliseconds(0) : *smoke->takes);
+        }
+    }
+    EXPECT_GE(plans, 13U);
 }
 
 TEST(PlanTest, a_profile_changes_params_and_an_option_goes_before_it) {
@@ -294,6 +356,17 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"\"max<180\"", "\"max=180\"", "demo.toml:57: gates[0].expect: \"max=180\" has no comparison"},
         Mistake{"\"max<180\"", "\"value<180\"",
                 "demo.toml:57: gates[0].expect: oldest_queued_seconds is a trend"},
+        Mistake{"{phase:two}", "{phas:two}",
+                "demo.toml:56: gates[0].metric: there is no tag \"phas\"; did you mean"},
+        Mistake{"{phase:two}", "{actor:enqeue}",
+                "demo.toml:56: gates[0].metric: there is no actor \"enqeue\"; did you mean \"enqueue\"?"},
+        Mistake{"{phase:two}", "{phase:one, actor:enqueue}",
+                "demo.toml:56: gates[0].metric: there is no actor \"enqueue\" in phase one"},
+        Mistake{"min_samples = 3", "target = \"max<200\"",
+                "demo.toml:57: gates[0].expect: the levels of a gate lie one behind the other"},
+        Mistake{"min_samples = 3", "window = \"soon\"", "demo.toml:58: gates[0].window: must be a duration"},
+        Mistake{"rate = \"50/s\"", "rate = \"50/s\"\ntags = { phase = \"x\" }",
+                "demo.toml:41: phases[1].enqueue[0].tags.phase: every actor has it already"},
         Mistake{"min_samples = 3", "min_samples = 0", "demo.toml:58: gates[0].min_samples: must be from 1"},
         Mistake{"id = \"G\"\n", "\n", "demo.toml:53: gates[0].id: is missing"},
         Mistake{"[params]", "[params", "demo.toml:6: "}));

@@ -56,6 +56,7 @@ struct Fixture {
         phase.ledger.tenant_jobs = phase.ledger.tenant_completed = {{"tenant-1", 2}, {"tenant-2", 2}};
         phase.series = {{0, 4, 0, 0, 1.5, 0.5}, {1, 0, 0, 4, std::nullopt, 1.5}};
         phase.outbox.messages = 4;
+        phase.leaks_looked = true;
         return phase;
     }
 
@@ -80,7 +81,7 @@ std::vector<std::string> lines_of(const std::string &text) {
 TEST(ReportTest, the_verdict_comes_first_and_the_tally_last) {
     const auto lines = lines_of(report::text_report(Fixture().run, {}));
     EXPECT_EQ(lines.front(), "INCONCLUSIVE  demo   1m07s   seed 42   run abc123");
-    EXPECT_EQ(lines.back(), "9 passed, 1 failed");
+    EXPECT_EQ(lines.back(), "12 passed, 1 failed");
     EXPECT_EQ(lines[lines.size() - 2], "  AGAIN         fairq run demo --seed 42");
 }
 
@@ -106,9 +107,11 @@ TEST(ReportTest, the_figures_of_the_ledger_and_of_each_phase_follow) {
         text.find("  LEDGER        attempted 4   acknowledged 4   unknown 0   completed 4\n"
                   "                lost 0   duplicated 0   unexpected 0   stuck 0   outbox 0   dead 0\n"),
         std::string::npos);
-    EXPECT_NE(text.find("   one          drained           4      1       4.0      2.00      2.0           "
-                        "2-2        0.5/1.5\n"),
-              std::string::npos)
+    EXPECT_NE(
+        text.find(
+            "   one          drained             4       1       4.0      2.00       2.0          2-2       "
+            "1.5\n"),
+        std::string::npos)
         << text;
 }
 
@@ -122,7 +125,7 @@ TEST(ReportTest, no_line_is_wider_than_a_hundred_columns) {
     const std::string text = report::text_report(fixture.run, {});
     for (const std::string &line : lines_of(text))
         EXPECT_LE(line.size(), 100U) << line;
-    EXPECT_NE(text.find("    errors      tick failed"), std::string::npos) << text;
+    EXPECT_NE(text.find("    errors: tick failed"), std::string::npos) << text;
 }
 
 TEST(ReportTest, symbols_and_colours_stand_beside_the_words) {
@@ -131,9 +134,19 @@ TEST(ReportTest, symbols_and_colours_stand_beside_the_words) {
     EXPECT_EQ(report::text_report(Fixture().run, {}).find('\033'), std::string::npos);
 }
 
-TEST(ReportTest, quiet_prints_the_verdict_and_the_tally_only) {
+TEST(ReportTest, quiet_prints_the_verdict_what_does_not_hold_and_the_tally) {
     const auto lines = lines_of(report::text_report(Fixture().run, {false, false, true}));
-    EXPECT_EQ(lines.size(), 3U);
+    ASSERT_EQ(lines.size(), 5U);
+    EXPECT_EQ(lines[2].substr(0, 16), "   OPEN  SLOW   ");
+    EXPECT_EQ(lines[3], "           2 samples, 1000 needed");
+}
+
+TEST(ReportTest, what_does_not_hold_comes_first) {
+    const std::string text = report::text_report(Fixture().run, {});
+    EXPECT_LT(text.find("OPEN  SLOW"), text.find("pass  LOAD3"));
+    for (const auto &[first, second] : {std::pair("GATES", "LEDGER  "), std::pair("LEDGER  ", "THROUGHPUT"),
+                                        std::pair("THROUGHPUT", "AGAIN")})
+        EXPECT_LT(text.find(first), text.find(second));
 }
 
 TEST(ReportTest, a_phase_that_is_still_moving_at_its_deadline_proves_nothing) {
@@ -198,12 +211,12 @@ TEST(ReportTest, a_run_without_any_job_passes_nothing) {
     Fixture fixture;
     fixture.run.phases.clear();
     fixture.finish();
-    EXPECT_EQ(judge::last_line(judge::tally(fixture.run.gates)), "0 passed, 10 failed");
+    EXPECT_EQ(judge::last_line(judge::tally(fixture.run.gates)), "0 passed, 13 failed");
 }
 
 TEST(JsonTest, the_summary_has_verdict_ledger_thresholds_phases_and_series) {
     const auto json = nlohmann::json::parse(report::json_report(Fixture().run));
-    EXPECT_EQ(json["version"], "1.0.0");
+    EXPECT_EQ(json["version"], report::kSchemaVersion);
     EXPECT_EQ(json["complete"], true);
     EXPECT_EQ(json["verdict"], "inconclusive");
     EXPECT_EQ(json["exit_code"], 2);
@@ -277,6 +290,14 @@ TEST(DescribeTest, a_dry_run_shows_phases_statements_and_gates) {
         EXPECT_NE(text.find(part), std::string::npos) << part;
 }
 
+TEST(DescribeTest, the_list_names_rows_sizes_and_how_long_each_takes) {
+    const std::string text =
+        report::summarize_plan(plan::read_plan(FAIRQ_SHIPPED_PLANS "/throughput.toml", {"smoke", {}}));
+    EXPECT_EQ(text.substr(0, text.find('\n')), "throughput   R1, R16");
+    EXPECT_NE(text.find("    --profile smoke        20s  1,500 jobs"), std::string::npos) << text;
+    EXPECT_NE(text.find(" (default)\n"), std::string::npos) << text;
+}
+
 TEST(LiveLineTest, shows_phase_progress_and_what_is_wrong) {
     engine::LiveState state;
     state.plan = "scaling";
@@ -294,4 +315,7 @@ TEST(LiveLineTest, shows_phase_progress_and_what_is_wrong) {
     EXPECT_NE(engine::live_line(state).find("missed 2  reconnecting"), std::string::npos);
     state.expected = 0;
     EXPECT_NE(engine::live_line(state).find("  0%"), std::string::npos);
+    state.plan = "\x1b[2J";
+    EXPECT_EQ(engine::live_line(state).substr(0, 8), "\\x1b[2J ");
+    EXPECT_EQ(engine::live_line(state, 40).size(), 40U);
 }

@@ -1,4 +1,4 @@
-// fairness_checker.hpp: was it fair, was it in order? Pure functions over what workers saw; each finding is a
+// fairness.hpp: was it fair, was it in order? Pure functions over what workers saw; each finding is a
 // sentence, and no findings mean that the property held.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace fairq::test {
+namespace fairq::driver::judge {
 
 /// Tenants whose part of all jobs is off from their part of all weights by more than `tolerance` of it. A
 /// tenant that got nothing has to be in `jobs` with 0.
@@ -16,9 +16,6 @@ std::vector<std::string> unfair_shares(const std::map<std::string, std::int64_t>
 
 /// R. Jain's fairness index: 1 when all got the same, 1/n when one of n got everything.
 double jain_index(const std::map<std::string, std::int64_t> &jobs);
-
-/// By nearest rank; `part` is 0.99 for the 99th percentile. There has to be a value.
-std::int64_t percentile(std::vector<std::int64_t> values, double part);
 
 using Waits = std::map<std::string, std::vector<std::int64_t>>; ///< of each tenant's jobs
 
@@ -44,4 +41,4 @@ struct StagedJob {
 };
 std::vector<std::string> out_of_order(std::vector<StagedJob> jobs);
 
-} // namespace fairq::test
+} // namespace fairq::driver::judge

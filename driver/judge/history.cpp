@@ -1,14 +1,14 @@
-// queue_judge.cpp: see queue_judge.hpp.
-#include "queue_judge.hpp"
+// history.cpp: see history.hpp.
+#include "judge/history.hpp"
 
 #include <algorithm>
 #include <climits>
-#include <map>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 
-namespace fairq::test {
+namespace fairq::driver::judge {
 
 namespace {
 
@@ -26,8 +26,12 @@ struct Locked {
     bool uncounted = false; // its claim needed no cap
 };
 
-class Judge {
+} // namespace
+
+class HistoryJudge::Judge {
 public:
+    void has_cap(const std::string &tenant, int cap) { caps_[tenant] = {{cap, 0, 0}}; }
+
     void see(const Commit &commit) {
         see_caps(commit);
         tokens_before_.clear();
@@ -156,13 +160,41 @@ private:
     std::map<std::int64_t, std::string> tokens_before_;            // of the jobs that this commit changed
 };
 
-} // namespace
+HistoryJudge::HistoryJudge() : judge_(std::make_unique<Judge>()) {}
 
-Judgement judge(const std::vector<Commit> &history) {
-    Judge judge;
+HistoryJudge::~HistoryJudge() = default;
+
+void HistoryJudge::has_cap(const std::string &tenant, int cap) {
+    judge_->has_cap(tenant, cap);
+}
+
+void HistoryJudge::see(const Commit &commit) {
+    judge_->see(commit);
+}
+
+Judgement HistoryJudge::result() {
+    return judge_->result();
+}
+
+Judgement judge_history(const std::vector<Commit> &history) {
+    HistoryJudge judge;
     for (const Commit &commit : history)
         judge.see(commit);
     return judge.result();
 }
 
-} // namespace fairq::test
+Snapshot::Snapshot(const std::string &text) {
+    std::istringstream parts(text); // xmin:xmax:xip,xip...
+    Xid oldest = 0;
+    char separator = 0;
+    parts >> oldest >> separator >> end_ >> separator;
+    for (Xid xid = 0; parts >> xid; parts >> separator)
+        in_progress_.push_back(xid);
+    std::sort(in_progress_.begin(), in_progress_.end());
+}
+
+bool Snapshot::sees(Xid xid) const {
+    return xid < end_ && !std::binary_search(in_progress_.begin(), in_progress_.end(), xid);
+}
+
+} // namespace fairq::driver::judge

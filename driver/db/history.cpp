@@ -1,30 +1,32 @@
-// queue_history.cpp: see queue_history.hpp. Reads what test_decoding, which comes with PostgreSQL, writes.
-#include "queue_history.hpp"
+// history.cpp: see history.hpp. Reads what test_decoding, which comes with PostgreSQL, writes.
+#include "db/history.hpp"
 
-#include <algorithm>
-#include <sstream>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
-namespace fairq::test {
+namespace fairq::driver::db {
 
-using namespace fairq::driver;
+using judge::CapChange;
+using judge::Commit;
+using judge::JobChange;
 
 namespace {
 
-constexpr const char *kSlot = "queue_history";
-constexpr const char *kLive = "table public.job_live: ";
-constexpr const char *kLimits = "table public.tenant_limits: ";
 constexpr const char *kMessage = "message: transactional: 1 prefix: ";
+
+/// Of a statement: the beginning waits for the transactions that run.
+constexpr std::chrono::milliseconds kPatience{60'000};
+
+/// Of a transaction that is longer, all is read.
+constexpr int kReadAtOnce = 100'000;
 
 // Of a long row only what is used; it is a hundred megabytes otherwise.
 constexpr const char *kRead = R"(
 SELECT xid, CASE WHEN data LIKE 'message:%' THEN data ELSE left(data, 300) END,
        substring(data FROM ' concurrency_key\[text\]:''([^'']*)'''), substring(data FROM ' lock_token\[bigint\]:(\d+)')
-  FROM pg_logical_slot_get_changes('{}', NULL, NULL)
- WHERE data LIKE 'COMMIT%' OR data LIKE 'message:%' OR data LIKE 'table public.job\_live:%'
-    OR data LIKE 'table public.tenant\_limits:%')";
+  FROM pg_logical_slot_get_changes($1, NULL, $2::integer)
+ WHERE data LIKE 'COMMIT%' OR data LIKE 'message:%' OR starts_with(data, $3) OR starts_with(data, $4))";
 
 bool begins_with(const std::string &text, const std::string &start) {
     return text.compare(0, start.size(), start) == 0;
@@ -77,46 +79,56 @@ void add_note(Commit &commit, const std::string &text) {
 
 } // namespace
 
-Snapshot::Snapshot(const std::string &text) {
-    std::istringstream parts(text); // xmin:xmax:xip,xip...
-    Xid oldest = 0;
-    char separator = 0;
-    parts >> oldest >> separator >> end_ >> separator;
-    for (Xid xid = 0; parts >> xid; parts >> separator)
-        in_progress_.push_back(xid);
-    std::sort(in_progress_.begin(), in_progress_.end());
+History::History(const std::string &conninfo, const std::string &name, std::string schema)
+    : database_(conninfo, "history " + name, kPatience), name_("fairq_history_" + name),
+      schema_(std::move(schema)) {}
+
+std::string History::obstacle() {
+    if (database_.scalar("SELECT current_setting('wal_level')") != Cell("logical"))
+        return "the server has no wal_level = logical";
+    if (database_.scalar("SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user") !=
+        Cell("t"))
+        return "the role may not replicate";
+    return "";
 }
 
-bool Snapshot::sees(Xid xid) const {
-    return xid < end_ && !std::binary_search(in_progress_.begin(), in_progress_.end(), xid);
+void History::begin() {
+    database_.query("SELECT pg_create_logical_replication_slot($1, 'test_decoding', true)", {name_});
+    backend_ = database_.backend_pid();
 }
 
-void begin_history(Database &database) {
-    database.query(fmt::format("SELECT pg_create_logical_replication_slot('{}', 'test_decoding')", kSlot));
-}
-
-std::vector<Commit> end_history(Database &database) {
-    // Only what has been flushed is read, and this commit flushes all before it.
-    database.query("SET synchronous_commit = on");
-    database.query(note_cap_in_force(""));
-    std::vector<Commit> commits;
-    Commit commit;
-    for (const Row &row : database.query(fmt::format(kRead, kSlot))) {
+bool History::read_some(Commit &commit, const std::function<void(const Commit &)> &take) {
+    const std::string live = fmt::format("table {}.job_live: ", schema_);
+    const std::string limits = fmt::format("table {}.tenant_limits: ", schema_);
+    bool some = false;
+    for (const Row &row : database_.query(kRead, {name_, std::to_string(kReadAtOnce), live, limits})) {
         const std::string &text = row[1].value();
+        some = true;
         if (begins_with(text, "COMMIT")) {
             commit.xid = std::stoull(row[0].value());
-            commits.push_back(std::move(commit));
+            take(commit);
             commit = Commit{};
-        } else if (begins_with(text, kLive)) {
+        } else if (begins_with(text, live)) {
             commit.jobs.push_back(job_change(row));
-        } else if (begins_with(text, kLimits)) {
+        } else if (begins_with(text, limits)) {
             commit.caps.push_back(cap_change(text));
         } else {
             add_note(commit, text);
         }
     }
-    database.query(fmt::format("SELECT pg_drop_replication_slot('{}')", kSlot));
-    return commits;
+    return some;
+}
+
+void History::end(const std::function<void(const Commit &)> &take) {
+    // Only what has been flushed is read, and this commit flushes all before it.
+    database_.query("SET synchronous_commit = on");
+    database_.query(note_cap_in_force(""));
+    if (database_.backend_pid() != backend_)
+        throw DatabaseError("the session that kept the history was lost, and the history with it", "", true);
+    Commit commit;
+    while (read_some(commit, take)) {
+    }
+    database_.disconnect();
 }
 
 std::string note_call_began() {
@@ -131,4 +143,4 @@ std::string note_cap_in_force(const std::string &tenant) {
     return fmt::format("SELECT pg_logical_emit_message(true, 'force', '{}')", tenant);
 }
 
-} // namespace fairq::test
+} // namespace fairq::driver::db

@@ -1,14 +1,15 @@
-// fairness_checker.cpp: see fairness_checker.hpp.
-#include "fairness_checker.hpp"
+// fairness.cpp: see fairness.hpp.
+#include "judge/fairness.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <stdexcept>
 
 #include <fmt/format.h>
 
-namespace fairq::test {
+#include "measure/percentile.hpp"
+
+namespace fairq::driver::judge {
 
 std::vector<std::string> unfair_shares(const std::map<std::string, std::int64_t> &jobs,
                                        const std::map<std::string, int> &weights, double tolerance) {
@@ -37,14 +38,6 @@ double jain_index(const std::map<std::string, std::int64_t> &jobs) {
     return squares == 0 ? 0 : sum * sum / (static_cast<double>(jobs.size()) * squares);
 }
 
-std::int64_t percentile(std::vector<std::int64_t> values, double part) {
-    if (values.empty())
-        throw std::logic_error("a percentile of nothing");
-    std::sort(values.begin(), values.end());
-    const auto rank = static_cast<std::size_t>(std::ceil(part * static_cast<double>(values.size())));
-    return values[std::clamp<std::size_t>(rank, 1, values.size()) - 1];
-}
-
 std::vector<std::int64_t> all_of(const Waits &waits) {
     std::vector<std::int64_t> all;
     for (const auto &[tenant, own] : waits)
@@ -53,10 +46,10 @@ std::vector<std::int64_t> all_of(const Waits &waits) {
 }
 
 std::vector<std::string> slower_tenants(const Waits &waits, const Waits &without, double factor) {
-    const double most = factor * static_cast<double>(percentile(all_of(without), 0.99));
+    const double most = factor * static_cast<double>(measure::percentile(all_of(without), 99));
     std::vector<std::string> found;
     for (const auto &[tenant, own] : waits)
-        if (const std::int64_t wait = percentile(own, 0.99); static_cast<double>(wait) > most)
+        if (const std::int64_t wait = measure::percentile(own, 99); static_cast<double>(wait) > most)
             found.push_back(fmt::format("{} waited {} jobs, more than {}", tenant, wait, most));
     return found;
 }
@@ -90,4 +83,4 @@ std::vector<std::string> out_of_order(std::vector<StagedJob> jobs) {
     return found;
 }
 
-} // namespace fairq::test
+} // namespace fairq::driver::judge
