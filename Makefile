@@ -60,6 +60,9 @@ $(eval $(call altered_library,without_tenant_lock,extension/src/tables/tenant_lo
 $(eval $(call altered_library,without_invalidation,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_INVALIDATION))
 $(eval $(call altered_library,believing_page_hints,extension/src/tables/lane_reader,FAIRQ_TEST_BELIEVING_PAGE_HINTS))
 $(eval $(call altered_library,holding_unseen,extension/src/core/holds,FAIRQ_TEST_HOLDING_UNSEEN))
+$(eval $(call altered_library,one_job_a_sweep,extension/src/queue/sweep,FAIRQ_TEST_ONE_JOB_A_SWEEP))
+$(eval $(call altered_library,believing_clock,extension/src/queue/sweep,FAIRQ_TEST_BELIEVING_CLOCK))
+$(eval $(call altered_library,failing_as_a_whole,extension/src/queue/lease,FAIRQ_TEST_FAILING_AS_A_WHOLE))
 $(eval $(call altered_library,without_openings,extension/src/shared/ring/memory,FAIRQ_TEST_WITHOUT_OPENINGS))
 
 build/exports.map: Makefile

@@ -123,18 +123,16 @@ CREATE TABLE @extschema@.job_keys (
 
 -- Which function runs a job type inside the server, and as which role. The function by its name: pg_upgrade refuses a stored
 -- regprocedure. The role by its oid, so that a new role does not get what a dropped role of its name has registered; a dump has
--- the name (see bind_handler_role). A row that register_job_handler makes goes before the built-in row of the same type.
+-- the name (see bind_handler_role). The built-in handler of load_test has no row; a row for that type takes its place.
 CREATE TABLE @extschema@.job_handlers (
     job_type text COLLATE "C" NOT NULL,
     handler_schema name NOT NULL,
     handler_name name NOT NULL,
-    run_as regrole,                 -- NULL (built-in only): the owner of the extension
-    builtin boolean NOT NULL DEFAULT false,
+    run_as regrole NOT NULL,
     cluster bigint,                 -- the cluster in which run_as has got its value,
     cluster_role oid,               -- and its oid there
     gone_since timestamptz,         -- since when ticks find that they cannot run it
-    CONSTRAINT job_handlers_pkey PRIMARY KEY (job_type, builtin),
-    CHECK (builtin OR run_as IS NOT NULL)
+    CONSTRAINT job_handlers_pkey PRIMARY KEY (job_type)
 );
 
 -- Decides which role a row means that is inserted, or whose run_as is set. A restored row brings the cluster and the oid of the
@@ -233,13 +231,13 @@ CREATE TABLE @extschema@.pipeline_runs (
 -- The run whose last step is the longest ago goes next.
 CREATE INDEX pipeline_runs_advancing ON @extschema@.pipeline_runs (advanced_at) WHERE advanced_at IS NOT NULL;
 
--- What housekeeping could not do because of an error: something of a user's (an index on an expression, a trigger, a CHECK, a
--- foreign key) refuses it. It is passed over until retry_at; the time grows from two seconds to ten minutes. The row goes when the
--- job, the run or the lease has been moved, by whomever. It is not dumped: what still fails is noted again.
+-- What housekeeping, or the claim of a job, could not do because of an error: something of a user's (an index on an expression, a
+-- trigger, a CHECK, a foreign key) refuses it. It is passed over until retry_at; the time grows from two seconds to ten minutes. The
+-- row goes when the job, the run or the lease has been moved, by whomever. It is not dumped: what still fails is noted again.
 CREATE TABLE @extschema@.housekeeping_failures (
     kind text NOT NULL CHECK (kind IN ('job', 'run', 'lease')),
     id bigint NOT NULL,             -- of the job or of the run; the lock_token of the lease
-    step text NOT NULL,             -- promote, reclaim, park, unpark, advance (a run), redrive
+    step text NOT NULL,             -- promote, reclaim, claim, park, unpark, advance (a run), redrive
     failures integer NOT NULL,      -- one after the other
     sqlstate text NOT NULL,
     error text NOT NULL,            -- of the last one
@@ -1068,8 +1066,7 @@ SELECT pg_extension_config_dump('@extschema@.job_live_id_seq', '');
 SELECT pg_extension_config_dump('@extschema@.job_leases', '');
 SELECT pg_extension_config_dump('@extschema@.job_keys', '');
 -- Not the handlers of roles that have been dropped: a dump would have the role's number, or the name of another role.
-SELECT pg_extension_config_dump('@extschema@.job_handlers', $$WHERE NOT builtin
-    AND EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = run_as)
+SELECT pg_extension_config_dump('@extschema@.job_handlers', $$WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = run_as)
     AND (cluster_role = run_as OR cluster <> (SELECT system_identifier FROM pg_catalog.pg_control_system()))$$);
 SELECT pg_extension_config_dump('@extschema@.tenant_limits', '');
 SELECT pg_extension_config_dump('@extschema@.tenant_rates', '');

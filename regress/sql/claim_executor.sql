@@ -68,13 +68,15 @@ DROP FUNCTION keep CASCADE;
 SELECT tenant_id FROM claim_queued_jobs('w');
 SELECT count(*) FROM (SELECT complete_jobs(job_ids, lock_token) FROM job_leases) s;
 
--- One that raises: the claim fails, nothing changes.
+-- One that raises: the claim gets no job, nothing changes, and the error is noted.
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today' USING ERRCODE = 'ZZ001'; END $$;
 SELECT enqueue_job('a', 'mail') > 0 AS enqueued;
 CREATE TRIGGER refuse BEFORE UPDATE ON job_live FOR EACH ROW EXECUTE FUNCTION refuse();
 \set VERBOSITY sqlstate
 SELECT * FROM claim_queued_jobs('w');
 \set VERBOSITY default
+SELECT step, sqlstate, error FROM housekeeping_failures;
+TRUNCATE housekeeping_failures;
 DROP FUNCTION refuse CASCADE;
 SELECT tenant_id, status, attempts FROM job_live WHERE tenant_id = 'a' ORDER BY id;
 
@@ -87,6 +89,8 @@ SELECT enqueue_job('a', 'mail') AS id \gset
 \set VERBOSITY sqlstate
 SELECT * FROM claim_queued_jobs('me');
 \set VERBOSITY default
+SELECT step, sqlstate FROM housekeeping_failures;
+TRUNCATE housekeeping_failures;
 SELECT status, count(*) FROM job_live GROUP BY status;
 ALTER TABLE job_live DROP CONSTRAINT not_by_me;
 SELECT cancel_job(:id);

@@ -170,6 +170,62 @@ SELECT redrive_dead_jobs(); -- only those that are refused are left
 DROP TRIGGER refuse ON job_live;
 SELECT redrive_dead_jobs();
 
+------------------------------------------------------------------------------------------------ claims
+-- A job whose own claim is refused does not keep the others from being claimed. By a CHECK that one row breaks already:
+TRUNCATE job_live, job_leases, job_history, housekeeping_failures, pipeline_runs RESTART IDENTITY;
+SELECT count(*) FROM enqueue_jobs(array_fill('a'::text, ARRAY[20]), 'mail', numbers(20));
+SELECT count(*) FROM enqueue_jobs(ARRAY['b'], 'mail', numbers(1));
+ALTER TABLE job_live ADD CONSTRAINT good CHECK ((payload ->> 'bad')::boolean IS NOT TRUE) NOT VALID;
+SELECT tenant_id, array_agg(payload ->> 'n' ORDER BY id) AS n FROM claim_queued_jobs('w', 10, 10) GROUP BY 1 ORDER BY 1;
+SELECT * FROM failing;
+SELECT why('a', '7');
+-- It is passed over, until it is time to try it again.
+UPDATE housekeeping_failures SET retry_at = now() + interval '1 hour';
+SELECT tenant_id, array_agg(payload ->> 'n' ORDER BY id) AS n FROM claim_queued_jobs('w', 5, 5) GROUP BY 1 ORDER BY 1;
+SELECT which, failures FROM failing;
+CALL retry_now();
+SELECT tenant_id, array_agg(payload ->> 'n' ORDER BY id) AS n FROM claim_queued_jobs('w', 50, 50) GROUP BY 1 ORDER BY 1;
+SELECT which, step, failures FROM failing;
+ALTER TABLE job_live DROP CONSTRAINT good;
+CALL retry_now();
+SELECT payload ->> 'n' AS n, attempts FROM claim_queued_jobs('w', 50, 50) ORDER BY id;
+SELECT count(*) AS leases, sum(cardinality(job_ids)) AS jobs FROM job_leases;
+-- A claim of one job gets the one behind those that are refused.
+TRUNCATE job_live, job_leases, job_history, housekeeping_failures RESTART IDENTITY;
+SELECT count(*) FROM enqueue_jobs(array_fill('a'::text, ARRAY[3]), 'mail', numbers(3));
+ALTER TABLE job_live ADD CONSTRAINT good CHECK (payload ->> 'n' = '3') NOT VALID;
+SET fairq.housekeeping_time = '10s'; -- for as long as it may look behind them
+SELECT payload ->> 'n' AS n FROM claim_queued_jobs('w', 1);
+RESET fairq.housekeeping_time;
+SELECT which, step FROM failing;
+-- What fails for all, whichever job it is, is the call's error.
+ALTER TABLE job_live DROP CONSTRAINT good;
+TRUNCATE housekeeping_failures;
+CREATE RULE refuse AS ON UPDATE TO job_live DO INSTEAD NOTHING;
+SELECT count(*) FROM claim_queued_jobs('w', 1);
+SELECT * FROM failing;
+DROP RULE refuse ON job_live;
+-- By an index, to which a claim adds an entry only when it is no HOT update.
+TRUNCATE job_live, job_leases, job_history, housekeeping_failures RESTART IDENTITY;
+SELECT count(*) FROM enqueue_jobs(array_fill('a'::text, ARRAY[20]), 'mail', numbers(20));
+CREATE INDEX refusing ON job_live ((1 / CASE WHEN payload @> '{"bad": true}' AND status = 'locked' THEN 0 ELSE 1 END));
+SELECT array_agg(payload ->> 'n' ORDER BY id) AS n FROM claim_queued_jobs('w', 50, 50);
+SELECT * FROM failing;
+DROP INDEX refusing;
+-- By a unique index: of those that want the same, the first gets it.
+TRUNCATE job_live, job_leases, job_history, housekeeping_failures RESTART IDENTITY;
+SELECT count(*) FROM enqueue_jobs(ARRAY['a', 'a', 'b'], 'mail', numbers(3));
+CREATE UNIQUE INDEX one_of_a_tenant ON job_live (tenant_id) WHERE status = 'locked';
+SELECT payload ->> 'n' AS n FROM claim_queued_jobs('w', 50, 50) ORDER BY id;
+SELECT which, sqlstate FROM failing;
+DROP INDEX one_of_a_tenant;
+CALL retry_now();
+-- All others pay for no subtransaction: the transaction itself has written the row.
+BEGIN;
+SELECT payload ->> 'n' AS n FROM claim_queued_jobs('w', 50, 50);
+SELECT count(*) AS by_the_transaction FROM job_live WHERE status = 'locked' AND xmin = pg_current_xact_id()::xid;
+COMMIT;
+
 ------------------------------------------------------------------------------------------------ what a tick could not do
 TRUNCATE job_live, job_leases, job_history, housekeeping_failures RESTART IDENTITY;
 CREATE FUNCTION no_table() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no tables today'; END $$;

@@ -43,6 +43,7 @@ SELECT * FROM jobs;
 SELECT id AS claimed FROM claim_queued_jobs('w');
 -- A failure with a retry ends nothing: the stage waits for its job.
 SELECT fail_job(5, lock_token, 'no') FROM job_live WHERE id = 5;
+UPDATE job_live SET due_at = now() + interval '1 hour' WHERE id = 5;
 SELECT id, stage, status FROM jobs WHERE status IN ('scheduled', 'blocked');
 SELECT * FROM pg_temp.work();
 UPDATE job_live SET due_at = now() WHERE id = 5;

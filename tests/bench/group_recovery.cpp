@@ -27,7 +27,7 @@ void enqueue(Connection &admin, long long jobs) {
 
 struct Work {
     double seconds;   ///< until the last job was completed
-    double late_rate; ///< jobs a second, of those that were completed from kStart on
+    double late_rate; ///< jobs a second, of those that were completed from kStart on; of all, if none was
 };
 
 /// Claims and completes until so many jobs are done; a claim that finds nothing is repeated a moment later.
@@ -48,8 +48,9 @@ Work work(long long jobs) {
                 early += static_cast<long long>(batch.ids.size());
         }
     });
-    const double late = std::max(seconds - kStart, 1e-3);
-    return {seconds, static_cast<double>(jobs - early) / late};
+    if (early >= jobs || seconds <= kStart)
+        return {seconds, static_cast<double>(jobs) / seconds};
+    return {seconds, static_cast<double>(jobs - early) / (seconds - kStart)};
 }
 
 /// So many workers claim one job each, and die; their leases end at the same moment.

@@ -178,6 +178,39 @@ TEST_F(LeftHandlers, whose_worker_was_terminated_give_their_job_back) {
     EXPECT_TRUE(ticks_have_ended(database()));
 }
 
+TEST_F(LeftHandlers, whose_worker_was_terminated_give_their_job_back_while_others_run) {
+    close_gate(database());
+    const std::vector<std::int64_t> jobs = enqueue(database(), "gated", 2, 2);
+    EXPECT_EQ(run_tick(2, kShort)["running"], 2);
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    query("SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE backend_type = 'fairq worker'");
+    EXPECT_TRUE(eventually(kPatience, [&] { return jobs_with_status(database(), "queued") == 1; }));
+    EXPECT_EQ(jobs_with_status(database(), "locked"), 1);
+    EXPECT_EQ(number(database(), "SELECT count(*) FROM job_leases"), 1) << "the other one keeps its lease";
+    open_gate(database());
+    EXPECT_TRUE(eventually(kPatience, [&] { return jobs_with_status(database(), "completed") == 1; }));
+    ASSERT_TRUE(ticks_have_ended(database()));
+    EXPECT_EQ(run_tick(2, kPatient)["completed"], 1);
+    EXPECT_EQ(number(database(), "SELECT count(*) FROM job_leases"), 0);
+    EXPECT_EQ(metrics_are_wrong(database()), "");
+}
+
+// Before the tick has returned.
+TEST_F(LeftHandlers, are_not_waited_for_by_the_job_of_a_worker_that_was_terminated) {
+    close_gate(database());
+    enqueue(database(), "gated", 2, 2);
+    TickSession tick(conninfo(), 2, "SET fairq.tick_patience = '1 min'; SET fairq.tick_deadline = '1 min'");
+    ASSERT_TRUE(wait_for_handlers_at_gate(database(), 2));
+    query("SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE backend_type = 'fairq worker'");
+    EXPECT_TRUE(eventually(kPatience, [&] { return jobs_with_status(database(), "queued") == 1; }));
+    EXPECT_EQ(jobs_with_status(database(), "locked"), 1);
+    open_gate(database());
+    EXPECT_TRUE(tick.returns_within(kPatience));
+    const json summary = json::parse(tick.summary());
+    EXPECT_EQ(summary["completed"], 1);
+    EXPECT_EQ(jobs_with_status(database(), "queued"), 1);
+}
+
 TEST_F(LeftHandlers, outlive_the_session_of_their_caller) {
     const std::int64_t job = leave_one_handler(); // whose session has gone
     query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'caller'");

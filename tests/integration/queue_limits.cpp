@@ -28,7 +28,8 @@ namespace {
 constexpr double kUsualSeconds = 20;
 constexpr double kUnlockedSeconds = 5;
 constexpr double kTroubledSeconds = 4;
-constexpr Milliseconds kShortPatience{8'000};
+constexpr Milliseconds kShortPatience{8'000}, kBrokenPatience{4'000};
+constexpr double kStormySeconds = 2.5;
 constexpr int kJobsAfter = 20; // of each tenant: more than any cap
 
 using Sentences = std::vector<std::string>;
@@ -263,24 +264,41 @@ std::string name_of(const testing::TestParamInfo<Trouble> &trouble) {
     return trouble.param.name;
 }
 
+const std::vector<bool Troubles::*> kAllTroubles{
+    &Troubles::pauses,      &Troubles::new_sessions, &Troubles::dead_workers, &Troubles::poison,
+    &Troubles::clock_steps, &Troubles::publications, &Troubles::partitions};
 const std::vector<Trouble> kTroubles{
     {"pauses", {&Troubles::pauses}},
     {"new_sessions", {&Troubles::new_sessions}},
     {"publications", {&Troubles::publications}},
     {"partitions", {&Troubles::partitions}},
-};
-INSTANTIATE_TEST_SUITE_P(By, Troubled, testing::ValuesIn(kTroubles), name_of);
-
-// Known to be red: --gtest_also_run_disabled_tests.
-const std::vector<Trouble> kNotWeathered{
     {"dead_workers", {&Troubles::dead_workers}},
     {"poison", {&Troubles::poison}},
     {"clock_steps", {&Troubles::clock_steps}},
-    {"all_at_once",
-     {&Troubles::pauses, &Troubles::new_sessions, &Troubles::dead_workers, &Troubles::poison,
-      &Troubles::clock_steps, &Troubles::publications, &Troubles::partitions}},
+    {"all_at_once", kAllTroubles},
 };
-INSTANTIATE_TEST_SUITE_P(DISABLED_By, Troubled, testing::ValuesIn(kNotWeathered), name_of);
+INSTANTIATE_TEST_SUITE_P(By, Troubled, testing::ValuesIn(kTroubles), name_of);
+
+// With a rule left out, the same hammer finds something.
+class TroubledWithoutRule : public Troubled {};
+
+TEST_P(TroubledWithoutRule, queue_is_broken_in_the_eyes_of_this_hammer) {
+    skip_without_clock();
+    if (IsSkipped())
+        return;
+    const Sentences found = weathered(kStormySeconds, kBrokenPatience);
+    ASSERT_FALSE(found.empty());
+    std::cout << found.size() << " findings, for example\n" << found[0] << "\n";
+}
+
+const std::vector<Trouble> kWithoutRule{
+    {"dead_workers_and_one_job_a_sweep", {&Troubles::dead_workers}, "one_job_a_sweep"},
+    {"poison_and_failing_as_a_whole", {&Troubles::poison}, "failing_as_a_whole"},
+    {"clock_steps_and_believing_the_clock", {&Troubles::clock_steps}, "believing_clock"},
+    {"all_at_once_and_one_job_a_sweep", kAllTroubles, "one_job_a_sweep"},
+};
+// Disabled: on a machine with too much to do the storm is too short to meet what the library lacks.
+INSTANTIATE_TEST_SUITE_P(DISABLED_By, TroubledWithoutRule, testing::ValuesIn(kWithoutRule), name_of);
 
 // A table that updates and deletes cannot be published from.
 TEST_F(Limits, are_broken_in_the_eyes_of_this_hammer_when_a_table_has_no_replica_identity) {

@@ -99,17 +99,16 @@ private:
         return {job_.id, core::name_of(job_.status), reason, message, change, until};
     }
 
-    // Housekeeping has tried to move the job on, and something of a user's refuses it.
+    // A claim or housekeeping has tried to move the job on, and something of a user's refuses it.
     std::optional<Answer> refused(const std::vector<std::string_view> &steps) const {
         pg::Rows const row = pg::read_as_of_snapshot(kFailureOfJob, {pg::of(job_.id), pg::of(steps)});
         if (row.empty())
             return std::nullopt;
         std::string const error = row.text_at(0, FailureOfJob::error);
-        return answer(
-                   "housekeeping_failed", "Housekeeping cannot move it: " + error,
-                   "Remove what refuses it: an index on an expression, a trigger, a CHECK or a foreign key. "
-                   "Housekeeping tries again.",
-                   row.time_at(0, FailureOfJob::retry_at))
+        return answer("housekeeping_failed", "It cannot be moved: " + error,
+                      "Remove what refuses it: an index on an expression, a trigger, a CHECK or a foreign "
+                      "key. It is tried again.",
+                      row.time_at(0, FailureOfJob::retry_at))
             .with("step", row.text_at(0, FailureOfJob::step))
             .with("sqlstate", row.text_at(0, FailureOfJob::sqlstate))
             .with("error", error)
@@ -272,6 +271,8 @@ private:
     }
 
     Answer waiting() const {
+        if (std::optional<Answer> failed = refused({"claim"}))
+            return *std::move(failed);
         pg::Rows const ahead = pg::read_as_of_snapshot(
             kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority), pg::of(*job_.position),
                          array_of(queue::paused_types()), pg::of(std::string_view(job_.queue))});

@@ -249,6 +249,17 @@ bool is_lease_lost(const ErrorText &error) {
     return error.code == kLeaseLost;
 }
 
+bool may_be_of_one_row(const ErrorText &error) {
+    constexpr int kOfAll[] = {ERRCODE_FEATURE_NOT_SUPPORTED,  ERRCODE_INVALID_TRANSACTION_STATE,
+                              ERRCODE_TRANSACTION_ROLLBACK,   ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION,
+                              ERRCODE_INSUFFICIENT_RESOURCES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                              ERRCODE_OPERATOR_INTERVENTION,  ERRCODE_SYSTEM_ERROR,
+                              ERRCODE_INTERNAL_ERROR,         kLeaseLost}; // and all others of fairq
+    return std::none_of(std::begin(kOfAll), std::end(kOfAll), [&](int code) {
+        return ERRCODE_TO_CATEGORY(code) == ERRCODE_TO_CATEGORY(error.code);
+    });
+}
+
 void raise_copied(const ErrorText &error) {
     raise([&] {
         ereport(ERROR, (errcode(error.code), errmsg("%s", error.message),

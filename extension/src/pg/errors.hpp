@@ -47,6 +47,7 @@ struct ErrorText {
 };
 extern const char *const kTimedOut; // PostgreSQL's own message
 bool is_lease_lost(const ErrorText &error);
+bool may_be_of_one_row(const ErrorText &error); // not of the statement, the server or the transaction
 [[noreturn]] void raise_copied(const ErrorText &error);
 
 std::string sqlstate_of(const ErrorText &error);

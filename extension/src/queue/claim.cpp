@@ -90,22 +90,41 @@ Ids ids_of(const Claim &claim) {
     return ids;
 }
 
+// How the rows of a claim are updated. together: below SQL, or by one statement, and an error is the call's. apart: by
+// statements that are repeated for a part of the jobs after an error, until those that are refused stand alone; they are
+// noted, and claims pass over them for a time.
+enum class Updated { together, apart };
+
 // The slow way to the same result: the executor updates the locked rows, with triggers, rules and row security.
-// A trigger that keeps a row from being updated keeps its job from being claimed.
-void update_by_executor(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim &claim) {
-    Ids capped;
+// Returns the jobs that it has updated.
+Ids update_by_executor(const ClaimRequest &request, const tables::ClaimStamp &stamp, const Ids &jobs,
+                       const Ids &capped) {
+    pg::Rows const rows =
+        pg::execute(kClaimByExecutor, {pg::of(jobs), pg::of(stamp.worker), pg::of_time(stamp.at),
+                                       pg::of(stamp.lock_token), pg::of(capped)});
+    for (size_t row = 0; request.rows && row < rows.size(); ++row)
+        rows.put(row, request.rows);
+    return ids_in(rows);
+}
+
+// A trigger that keeps a row from being updated keeps its job from being claimed, and so does an error. Returns whether
+// there was one.
+bool update_rows(const ClaimRequest &request, const tables::ClaimStamp &stamp, Updated how, Claim &claim) {
+    Ids capped, updated;
     for (auto const &job : claim.jobs)
         if (claim.capped[static_cast<size_t>(job.lane)])
             capped.push_back(job.id);
-    pg::Rows const rows =
-        pg::execute(kClaimByExecutor, {pg::of(ids_of(claim)), pg::of(stamp.worker), pg::of_time(stamp.at),
-                                       pg::of(stamp.lock_token), pg::of(capped)});
-    Ids updated(rows.size());
-    for (size_t row = 0; row < rows.size(); ++row) {
-        updated[row] = rows.int64_at(row, ClaimedRow::id);
-        if (request.rows)
-            rows.put(row, request.rows);
-    }
+    auto const update = [&](const Ids &jobs) {
+        Ids const some = update_by_executor(request, stamp, jobs, capped);
+        updated.insert(updated.end(), some.begin(), some.end());
+        return static_cast<int64>(some.size());
+    };
+    core::Budget budget = budget_of_caller(INT32_MAX);
+    Apart apart(Chore::claim, Subject::job, budget);
+    if (how == Updated::together)
+        update(ids_of(claim));
+    else
+        apart.run(ids_of(claim), update, same);
     std::sort(updated.begin(), updated.end());
     auto const refused = [&](const auto &job) {
         bool const kept_back = !std::binary_search(updated.begin(), updated.end(), job.id);
@@ -114,6 +133,7 @@ void update_by_executor(const ClaimRequest &request, const tables::ClaimStamp &s
         return kept_back;
     };
     claim.jobs.erase(std::remove_if(claim.jobs.begin(), claim.jobs.end(), refused), claim.jobs.end());
+    return apart.error().has_value();
 }
 
 Ids runs_of(const Claim &claim) {
@@ -207,9 +227,10 @@ void take(const ClaimRequest &request, const Reading &reading, Claim &claim) {
     rotation.stop(lanes.stopped_at());
 }
 
-// Returns true when the claim got no job and parked as many as it may: there may be claimable jobs behind them, try again.
+// Returns true when the claim got no job and parked as many as it may, or was refused all: there may be claimable jobs
+// behind them, try again.
 // No step is repeated or undone here: when one fails, the transaction (or the savepoint) that rolls back does it all.
-bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim &claim) {
+bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Updated how, Claim &claim) {
     // First the ring: its constructor waits for a claim slot, and reads the ring's clock. A lane that enters the ring after
     // this moment stays in it, whatever this claim's older snapshot shows (Ring::settle).
     Oid const queue = tables::live_table_oid(pg::schema());
@@ -221,8 +242,13 @@ bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim
     tables::KeyLocks keys(queue, lookups);
     LimitCheck limit_check(lookups, queue, stamp.at);
 
+    Ids const refused = refused_claims();
+
     // Last the snapshot of the jobs, which stays the active one until table.finish().
     tables::LiveTable table(pg::schema(), stamp, types, keys, request.rows);
+    table.pass_over(refused);
+    if (how == Updated::apart)
+        table.leave_to_caller();
     take(request, {queue, stamp.at, ring, table, limit_check}, claim);
 
     // The next claim may draw while this one looks after a lane of the index and writes.
@@ -239,11 +265,11 @@ bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim
     // Statements need the tables closed and the rows that were written visible: finish() makes the next command begin.
     table.finish();
     lookups.finish();
-    bool all_parked = true;
+    bool all_parked = true, refused_instead = false;
     pg::with_spi([&] {
         // The executor may refuse jobs: these leave the claim before it writes its lease.
         if (!updated && !claim.jobs.empty())
-            update_by_executor(request, stamp, claim);
+            refused_instead = update_rows(request, stamp, how, claim) && claim.jobs.empty();
         if (!to_park.empty())
             all_parked = park(to_park);
         limit_check.charge();
@@ -252,7 +278,26 @@ bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim
         record(stamp, claim);
         mark_newly_capped(stamp, claim); // last: it sees each cap that was committed until now
     });
-    return parked_instead && all_parked;
+    return (parked_instead && all_parked) || refused_instead;
+}
+
+// Where something of a user's may refuse a job, an error undoes the attempt only, and in the next one it keeps nobody's
+// job from being claimed but the one that is refused. All others pay for no subtransaction.
+bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Claim &claim) {
+    if (!tables::may_be_refused(pg::schema()))
+        return attempt(request, stamp, Updated::together, claim);
+    Claim const before = claim;
+    bool again = false;
+    auto const error =
+        pg::try_subtransaction([&] { again = attempt(request, stamp, Updated::together, claim); });
+    if (!error)
+        return again;
+    if (!pg::may_be_of_one_row(*error))
+        pg::raise_copied(*error);
+    claim = before;
+    if (request.rows)
+        pg::call([&] { tuplestore_clear(request.rows->setResult); });
+    return attempt(request, stamp, Updated::apart, claim);
 }
 
 } // namespace

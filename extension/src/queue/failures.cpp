@@ -30,6 +30,11 @@ DELETE FROM @housekeeping_failures
  WHERE ctid = ANY (ARRAY(SELECT f.ctid FROM unnest($2) AS a (id) JOIN @housekeeping_failures f ON f.kind = $1 AND f.id = a.id
                             FOR UPDATE OF f SKIP LOCKED)))", {TEXTOID, INT8ARRAYOID}};
 
+// now → jobs that a claim passes over. Of more than that, some are tried, and refused again
+const pg::Statement kRefusedClaims{pg::Plan::pinned, R"(
+SELECT id FROM @housekeeping_failures
+ WHERE kind = 'job' AND step = 'claim' AND failed_at <= $1 AND retry_at > $1 LIMIT 10000)", {TIMESTAMPTZOID}};
+
 // now
 const pg::Statement kForgetEnded{pg::Plan::pinned, R"(
 DELETE FROM @housekeeping_failures
@@ -42,6 +47,7 @@ DELETE FROM @housekeeping_failures
                ELSE EXISTS (SELECT FROM @job_live j WHERE j.id = f.id
                                AND CASE f.step WHEN 'promote' THEN j.status = 'scheduled'
                                                WHEN 'reclaim' THEN j.status = 'locked'
+                                               WHEN 'claim' THEN j.status = 'queued' AND j.position IS NOT NULL
                                                WHEN 'park' THEN j.status = 'queued' AND j.position IS NOT NULL
                                                WHEN 'unpark' THEN j.parked_position IS NOT NULL
                                                WHEN 'advance' THEN j.status = 'blocked'
@@ -76,16 +82,18 @@ bool note_one(Chore chore, Subject subject, int64 id, const pg::ErrorText &error
 } // namespace
 
 const char *name_of(Chore chore) {
-    static constexpr const char *kNames[] = {"promote", "reclaim", "park",       "unpark",    "advance",
-                                             "redrive", "fold",    "partitions", "heartbeat", "fail"};
+    static constexpr const char *kNames[] = {"promote",   "reclaim", "park", "unpark",
+                                             "advance",   "redrive", "fold", "partitions",
+                                             "heartbeat", "fail",    "claim"};
     static_assert(std::size(kNames) == shared::queue_state::kSteps);
     return kNames[static_cast<int>(chore)];
 }
 
 bool any_failures() {
     static pg::table_cache::Copy<bool> copy;
-    return copy.get(tables::relation_in(pg::schema(), "housekeeping_failures"),
-                    [] { return !pg::read_as_of_snapshot(kAnyFailures).empty(); });
+    return copy.get(tables::relation_in(pg::schema(), "housekeeping_failures"), [] {
+        return pg::with_spi([] { return !pg::read_as_of_snapshot(kAnyFailures).empty(); });
+    });
 }
 
 // Where the note itself cannot be written, the log and the metrics tell of the failure nevertheless.
@@ -105,6 +113,12 @@ void note_failure(Chore chore, Subject subject, const Ids &ids, const pg::ErrorT
             name_of(subject) + (subject == Subject::lease ? "" : " " + std::to_string(unknown)), error);
     if (unnoted)
         report_failure(chore, *unnoted);
+}
+
+Ids refused_claims() {
+    if (!any_failures())
+        return {};
+    return pg::with_spi([] { return ids_in(pg::execute(kRefusedClaims, {pg::of_time(pg::now())})); });
 }
 
 void forget_failures(Subject subject, const Ids &ids) {

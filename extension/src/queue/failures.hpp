@@ -1,4 +1,4 @@
-// What housekeeping could not do because of an error: an expression index, a trigger, a CHECK or a foreign key of a
+// What housekeeping, or the claim of a job, could not do because of an error: an expression index, a trigger, a CHECK or a foreign key of a
 // user's refuses it. Housekeeping goes on with all the rest, notes the error at the job, run or lease that failed, and
 // passes over that one for a time that grows with each failure.
 #pragma once
@@ -24,6 +24,8 @@ bool any_failures();
 // Notes that the step failed for each of these, and tells the log about the first one that was not known to fail. Never
 // waits, and raises nothing but what ends the caller's call.
 void note_failure(Chore chore, Subject subject, const Ids &ids, const pg::ErrorText &error);
+// The jobs whose last claim was refused, and which no claim tries yet.
+Ids refused_claims();
 // They have succeeded. Part of the work's own subtransaction.
 void forget_failures(Subject subject, const Ids &ids);
 // Deletes some notes of jobs, runs and leases that do not wait for housekeeping any more.
@@ -51,11 +53,14 @@ public:
             return 0;
         int64 moved = 0;
         std::optional<pg::ErrorText> const error = pg::try_subtransaction([&] {
+            forget(rows, id_of); // first: what move() tells its caller stays true
             moved = move(rows);
-            forget(rows, id_of);
         });
         if (!error)
             return moved;
+#ifdef FAIRQ_TEST_FAILING_AS_A_WHOLE
+        return 0;
+#endif
         if (rows.size() == 1) {
             found_ = true;
             error_ = error_ ? error_ : error;
@@ -67,7 +72,9 @@ public:
         return moved + run(std::vector<Row>(middle, rows.end()), move, id_of);
     }
 
-    const std::optional<pg::ErrorText> &error() const { return error_; } // the first one
+    const std::optional<pg::ErrorText> &error() const {
+        return error_;
+    } // the first one
 
 private:
     template <class Row, class IdOf>

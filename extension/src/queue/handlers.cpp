@@ -16,19 +16,19 @@ namespace {
 const pg::Statement kAddHandler{pg::Plan::pinned, R"(
 INSERT INTO @job_handlers AS h (job_type, handler_schema, handler_name, run_as)
 VALUES ($1, $2::name, $3::name, $4::oid::regrole)
-    ON CONFLICT (job_type, builtin) DO UPDATE SET handler_name = h.handler_name
+    ON CONFLICT (job_type) DO UPDATE SET handler_name = h.handler_name
 RETURNING run_as::oid::bigint)", {TEXTOID, TEXTOID, TEXTOID, INT8OID}};
 
 // the same, of a type that has one
 const pg::Statement kSetHandler{pg::Plan::pinned, R"(
 UPDATE @job_handlers SET handler_schema = $2::name, handler_name = $3::name, run_as = $4::oid::regrole, gone_since = NULL
- WHERE job_type = $1 AND NOT builtin)", {TEXTOID, TEXTOID, TEXTOID, INT8OID}};
+ WHERE job_type = $1)", {TEXTOID, TEXTOID, TEXTOID, INT8OID}};
 
 // type → role
 const pg::Statement kHandlerOwner{pg::Plan::pinned,
-    "SELECT run_as::oid::bigint FROM @job_handlers WHERE job_type = $1 AND NOT builtin FOR UPDATE", {TEXTOID}};
+    "SELECT run_as::oid::bigint FROM @job_handlers WHERE job_type = $1 FOR UPDATE", {TEXTOID}};
 
-const pg::Statement kDropHandler{pg::Plan::pinned, "DELETE FROM @job_handlers WHERE job_type = $1 AND NOT builtin", {TEXTOID}};
+const pg::Statement kDropHandler{pg::Plan::pinned, "DELETE FROM @job_handlers WHERE job_type = $1", {TEXTOID}};
 
 // this cluster → type, schema, name, role (NULL: the owner), is it the role that registered it?, known as gone?
 // load_test has a built-in handler unless there is another one; it is in no table, because a subscription could not copy
@@ -48,7 +48,7 @@ struct HandlerRow {
 
 // type, since when it is gone (NULL: it is not) → a row, if that was not known
 const pg::Statement kNoteGone{pg::Plan::pinned, R"(
-UPDATE @job_handlers SET gone_since = $2 WHERE job_type = $1 AND NOT builtin AND (gone_since IS NULL) = ($2 IS NOT NULL)
+UPDATE @job_handlers SET gone_since = $2 WHERE job_type = $1 AND (gone_since IS NULL) = ($2 IS NOT NULL)
 RETURNING job_type)", {TEXTOID, TIMESTAMPTZOID}};
 
 // clang-format on

@@ -82,7 +82,19 @@ std::optional<pg::ErrorText> in_subtransaction(const std::function<void()> &step
 // An error in it is logged and counted, and does not fail the call that it rides on.
 Housekept housekeeping(const HousekeepingRequest &request, const AroundStep &around = in_subtransaction);
 // Of a tick's own step: logs and counts the error, and says it as Housekept::errors do.
-enum class Chore { promote, reclaim, park, unpark, advance, redrive, fold, partitions, heartbeat, fail };
+enum class Chore {
+    promote,
+    reclaim,
+    park,
+    unpark,
+    advance,
+    redrive,
+    fold,
+    partitions,
+    heartbeat,
+    fail,
+    claim
+};
 std::string reported(Chore chore, const pg::ErrorText &error);
 Oid scope_of(OnlyTenants only); // of the sweeps in shared/queue_state.hpp
 

@@ -256,13 +256,16 @@ PutBack put_back(const std::vector<Lease> &leases, core::Budget &budget, Noted n
         int64 const began = pg::monotonic_now();
         int64 jobs = 0;
         for (std::vector<HeldJob> const &chunk : chunks_of(held.next(budget.chunk())))
-            if (jobs == 0 || !budget.spent(pg::monotonic_now()))
+            if (jobs > 0 && budget.spent(pg::monotonic_now()))
+                done.left = true;
+            else
                 jobs += apart.run(
                     chunk, [&](auto const &some) { return put_back_chunk(some, leases); },
                     [](auto const &job) { return job.id; });
         budget.used(static_cast<int>(jobs), began, pg::monotonic_now());
         done.jobs += jobs;
     } while (!held.at_end() && !budget.spent(pg::monotonic_now()));
+    done.left = done.left || !held.at_end();
     Ids tokens;
     for (Lease const &lease : leases)
         tokens.push_back(lease.token);
@@ -298,6 +301,16 @@ int64 reclaim_lease(int64 lock_token) {
         core::Budget budget = budget_of_caller(INT32_MAX, kFirstJobs);
         return put_back(leases_of(pg::execute(kLockLease, {pg::of(lock_token)})), budget, Noted::passed_over)
             .jobs;
+    });
+}
+
+int64 reclaim_jobs(const Ids &job_ids, int64 lock_token) {
+    return pg::with_spi([&] {
+        core::Budget budget = budget_of_caller(INT32_MAX, kFirstJobs);
+        std::vector<Lease> leases = leases_of(pg::execute(kLockLease, {pg::of(lock_token)}));
+        for (Lease &lease : leases)
+            lease.jobs = job_ids;
+        return put_back(leases, budget, Noted::passed_over).jobs;
     });
 }
 

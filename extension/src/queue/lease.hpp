@@ -22,8 +22,9 @@ constexpr int kFirstJobs = 16;
 // Whether jobs are tried again that lately could not be moved.
 enum class Noted { passed_over, tried };
 struct PutBack {
-    int64 jobs = 0;  // queued again, or dead
-    int64 ended = 0; // leases
+    int64 jobs = 0;    // queued again, or dead
+    int64 ended = 0;   // leases
+    bool left = false; // jobs that the budget had no room for
 };
 // Puts back jobs of these leases, which this transaction has locked, as many as the budget allows, and deletes the
 // leases that hold no job any more.

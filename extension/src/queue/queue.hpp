@@ -101,6 +101,8 @@ int64_t reclaim(int64_t stale_after, int max_jobs); // microseconds; also jobs t
 bool sweep(int64_t stale_after, OnlyTenants only = nullptr);
 // Ends a lease whose worker is known to have gone: the jobs that it still holds are queued again, or dead.
 int64_t reclaim_lease(int64_t lock_token);
+// The same for some of its jobs; the others keep it.
+int64_t reclaim_jobs(const Ids &job_ids, int64_t lock_token);
 
 // ------------------------------------------------------------------------------------------ pipeline.cpp
 

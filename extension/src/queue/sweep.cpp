@@ -3,6 +3,7 @@
 // by SKIP LOCKED, so others can reclaim the rest meanwhile.
 #include "pg/caller.hpp"
 #include "queue/lease.hpp"
+#include "queue/random_start.hpp"
 #include "tables/low_water_mark.hpp"
 
 namespace fairq::queue {
@@ -34,6 +35,10 @@ struct StaleLeaseRow {
     enum Column { token = 1, locked_at, all_theirs };
 };
 
+// until → when the last lease was made; from, until → when the next one was made
+const pg::Statement kLastLease{pg::Plan::pinned, "SELECT locked_at FROM @job_leases WHERE locked_at < $1 ORDER BY locked_at DESC LIMIT 1", {TIMESTAMPTZOID}};
+const pg::Statement kNextLease{pg::Plan::pinned, "SELECT locked_at FROM @job_leases WHERE locked_at >= $1 AND locked_at < $2 ORDER BY locked_at LIMIT 1", {TIMESTAMPTZOID, TIMESTAMPTZOID}};
+
 // tokens, heartbeat before or after, anything to pass over?, now → as kStaleLeases, for those that are still stale
 const pg::Statement kLockStaleLeases{pg::Plan::pinned, R"(
 SELECT l.lock_token, l.worker_id, l.job_ids, l.locked_at
@@ -61,6 +66,9 @@ std::optional<Bounds> bounds(int64 stale_after) {
     if (ago && *ago < stale_after)
         return std::nullopt;
     TimestampTz const now = pg::now();
+#ifdef FAIRQ_TEST_BELIEVING_CLOCK
+    return Bounds{now - stale_after, DT_NOEND};
+#endif
     return Bounds{now - stale_after, now + std::max(stale_after, timeout)};
 }
 
@@ -71,30 +79,50 @@ struct Range {
     TimestampTz to;
 };
 
-// The parts of a sweep: from the place where the last one stopped, then up to that place, then the leases from a time
-// that is still to come.
+// The parts of a sweep: the leases of the past, then those from a time that is still to come, as a ring: it goes on where
+// the last sweep stopped, and ends there. So no lease waits for all others to go, which may never be.
 std::vector<Range> ranges(const Bounds &stale, const shared::queue_state::Place &start) {
-    std::vector<Range> parts;
-    if (std::optional<TimestampTz> const first = tables::first_lease(pg::schema(), stale.before)) {
-        bool const from_place = start.major > *first && start.major < stale.before;
-        parts.push_back({from_place ? start.major : *first, from_place ? start.minor : 0, stale.before});
-        if (from_place)
-            parts.push_back({*first, 0, start.major + 1});
-    }
-    parts.push_back({stale.after, INT64_MAX, DT_NOEND});
-    return parts;
+    Range const to_come{stale.after, INT64_MAX, DT_NOEND};
+    std::optional<TimestampTz> const first = tables::first_lease(pg::schema(), stale.before);
+    if (!first)
+        return {to_come};
+    Range const past{*first, 0, stale.before};
+    if (start.major <= *first)
+        return {past, to_come};
+    if (start.major < stale.before)
+        return {{start.major, start.minor, stale.before}, to_come, {*first, 0, start.major + 1}};
+    if (start.major <= stale.after)
+        return {to_come, past};
+    return {{start.major, start.minor, DT_NOEND}, past, {stale.after, INT64_MAX, start.major + 1}};
 }
 
-// Without shared memory, a random time since the first lease.
+constexpr int kLookAhead =
+    8; // of so many sweeps without a place, one begins with the leases from a time to come
+
+// Without shared memory.
+TimestampTz random_lease(TimestampTz first, TimestampTz before) {
+    if (pg::random_bits() % kLookAhead == 0)
+        return before;
+    pg::Rows const last = pg::execute(kLastLease, {pg::of_time(before)});
+    if (last.empty())
+        return first;
+    auto const between = [](TimestampTz from, TimestampTz to) {
+        return from + 1 + static_cast<int64>(pg::random_bits() % static_cast<uint64>(to - from));
+    };
+    auto const next = [&](TimestampTz from) {
+        pg::Rows const found = pg::execute(kNextLease, {pg::of_time(from), pg::of_time(before)});
+        return found.empty() ? from : found.time_at(0, pg::kOnlyColumn);
+    };
+    return random_start(first, last.time_at(0, pg::kOnlyColumn), between, next);
+}
+
 shared::queue_state::Place start_of(const Bounds &stale, Oid queue, Oid scope) {
     using shared::queue_state::Search;
     if (auto const known = shared::queue_state::place(queue, scope, Search::leases))
         return *known;
     std::optional<TimestampTz> const first = tables::first_lease(pg::schema(), stale.before);
-    int64 const span = first ? stale.before - *first : 0;
-    if (span <= 0)
-        return {};
-    return {"", "", *first + static_cast<int64>(pg::random_bits() % static_cast<uint64>(span)), 0};
+    return first ? shared::queue_state::Place{"", "", random_lease(*first, stale.before), 0}
+                 : shared::queue_state::Place{};
 }
 
 // Leases, one part after the other.
@@ -106,6 +134,7 @@ public:
     // The next stale leases, locked; none when they are of other tenants, or passed over.
     std::vector<Lease> next(Noted noted) {
         Range &part = parts_[part_];
+        last_part_ = part_, last_ = part;
         pg::Value const any = pg::of(noted == Noted::passed_over && any_failures()),
                         now = pg::of_time(pg::now());
         pg::Value const before = pg::of_time(stale_.before), after = pg::of_time(stale_.after);
@@ -124,10 +153,15 @@ public:
             part.locked_at = leases.back().locked_at, part.token = leases.back().token;
         return leases;
     }
+    // The last ones are not done yet.
+    void go_back() {
+        part_ = last_part_;
+        parts_[part_] = last_;
+    }
     bool at_end() const { return part_ == parts_.size(); }
     // Where the next sweep begins.
     shared::queue_state::Place place() const {
-        if (at_end() || parts_[part_].to == DT_NOEND)
+        if (at_end())
             return {};
         return {"", "", parts_[part_].locked_at, parts_[part_].token};
     }
@@ -153,7 +187,8 @@ private:
 
     Bounds stale_;
     std::vector<Range> parts_;
-    size_t part_ = 0;
+    size_t part_ = 0, last_part_ = 0;
+    Range last_{}; // what last_part_ was before the last next()
     OnlyTenants only_;
 };
 
@@ -170,6 +205,8 @@ PutBack put_back_some(StaleLeases &stale, core::Budget &budget, Noted noted) {
         done.ended += some.ended;
         if (some.jobs == 0)
             budget.used(0, began, pg::monotonic_now());
+        if (some.left)
+            stale.go_back();
     } while (!stale.at_end() && !budget.spent(pg::monotonic_now()));
     return done;
 }
@@ -196,10 +233,17 @@ bool sweep(int64 stale_after, OnlyTenants only) {
         return false;
     Oid const queue = tables::live_table_oid(pg::schema()), scope = scope_of(only);
     return pg::with_spi([&] {
+#ifdef FAIRQ_TEST_ONE_JOB_A_SWEEP
+        core::Budget budget = budget_of_call(1, 1);
+#else
         core::Budget budget = budget_of_call(kMostJobs, kFirstJobs);
+#endif
         StaleLeases leases(*stale, ranges(*stale, start_of(*stale, queue, scope)), only);
         PutBack const done = put_back_some(leases, budget, Noted::passed_over);
         shared::queue_state::set_place(queue, scope, shared::queue_state::Search::leases, leases.place());
+#ifdef FAIRQ_TEST_ONE_JOB_A_SWEEP
+        return false;
+#endif
         return !leases.at_end() && done.jobs + done.ended > 0;
     });
 }

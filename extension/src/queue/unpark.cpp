@@ -4,6 +4,7 @@
 // session, and after the last entry with the first.
 #include "queue/failures.hpp"
 #include "queue/limits.hpp"
+#include "queue/random_start.hpp"
 
 namespace fairq::queue {
 
@@ -41,6 +42,11 @@ const pg::Statement kLastParkedKey{pg::Plan::pinned, R"(
 SELECT tenant_id, concurrency_key FROM @job_live
  WHERE parked_position IS NOT NULL AND concurrency_key IS NOT NULL
  ORDER BY tenant_id DESC, concurrency_key DESC LIMIT 1)"};
+
+// → the last type that has jobs which were parked because their type was paused
+const pg::Statement kLastParkedType{pg::Plan::pinned, R"(
+SELECT job_type FROM @job_live
+ WHERE parked_position IS NOT NULL AND concurrency_key IS NULL ORDER BY job_type DESC LIMIT 1)"};
 
 // type → the next type that has jobs which were parked because their type was paused
 const pg::Statement kNextParkedType{pg::Plan::pinned, R"(
@@ -88,7 +94,6 @@ using shared::queue_state::Search;
 constexpr int kKeysAtOnce = 100;
 constexpr int kMostJobs = 10000;    // by one sweep
 constexpr int kMostAtResume = 1000; // jobs of a type; housekeeping does the rest
-constexpr int kMostHalvings = 8;    // of the keys, to find a random one to begin with
 
 // ------------------------------------------------------------------------------------------ keys
 
@@ -115,24 +120,24 @@ ParkedKeys parked_keys(const Place &behind, int most, const std::string *tenant)
     return keys;
 }
 
-// Without shared memory: halves the range of keys a few times at random, so that each key has its chance however the
-// keys are spread over their names.
+// Without shared memory.
 Place random_key() {
     pg::Rows const end = pg::execute(kLastParkedKey);
     if (end.empty())
         return {};
-    Place first, last{end.text_at(0, ParkedKeyRow::tenant), end.text_at(0, ParkedKeyRow::key)};
-    for (auto i = pg::random_bits() % kMostHalvings; i > 0; --i) {
-        Place const between =
-            first.first != last.first
-                ? Place{core::between(first.first, last.first, pg::random_bits()), ""}
-                : Place{first.first, core::between(first.second, last.second, pg::random_bits())};
-        Place const found = parked_keys(between, 1, nullptr).last;
-        (pg::random_bits() % 2 == 0 ? first : last) = found;
-        if (std::tie(first.first, first.second) >= std::tie(last.first, last.second))
-            break;
-    }
-    return first;
+    using Key = std::pair<std::string, std::string>; // tenant, key
+    auto const between = [](const Key &first, const Key &last) {
+        return first.first != last.first
+                   ? Key{core::between(first.first, last.first, pg::random_bits()), ""}
+                   : Key{first.first, core::between(first.second, last.second, pg::random_bits())};
+    };
+    auto const next = [](const Key &key) {
+        Place const found = parked_keys({key.first, key.second}, 1, nullptr).last;
+        return Key{found.first, found.second};
+    };
+    Key const start = random_start(
+        Key{}, Key{end.text_at(0, ParkedKeyRow::tenant), end.text_at(0, ParkedKeyRow::key)}, between, next);
+    return {start.first, start.second};
 }
 
 // Searches the keys of all tenants, or of one tenant. Returns whether it has found the last one.
@@ -253,23 +258,51 @@ bool unpark_types(Place &place, const std::string *tenant, core::Budget &budget,
     }
 }
 
-bool sweep_types(OnlyTenants only, Oid queue, Oid scope) {
-    core::Budget budget = budget_of_call(kMostJobs);
-    Place place = shared::queue_state::place(queue, scope, Search::types).value_or(Place{});
+// Without shared memory.
+Place random_type() {
+    pg::Rows const last = pg::execute(kLastParkedType);
+    if (last.empty())
+        return {};
+    auto const between = [](const std::string &first, const std::string &other) {
+        return core::between(first, other, pg::random_bits());
+    };
+    auto const next = [](const std::string &type) { return next_type(type, nullptr).value_or(type); };
+    return {"", random_start(std::string(), last.text_at(0, pg::kOnlyColumn), between, next), INT64_MIN};
+}
+
+// From the place on to the last type, then from the first one on.
+bool sweep_types_of_all(Place &place, core::Budget &budget) {
+    int64 unparked = 0;
+    bool const began_at_first = place.second.empty();
+    bool const end = unpark_types(place, nullptr, budget, unparked);
+    if (!end || began_at_first)
+        return end;
+    place = {};
+    return unpark_types(place, nullptr, budget, unparked);
+}
+
+// The same, tenant by tenant.
+bool sweep_types_of(const std::vector<std::string> &tenants, Place &place, core::Budget &budget) {
+    auto const begin =
+        static_cast<size_t>(std::lower_bound(tenants.begin(), tenants.end(), place.first) - tenants.begin());
     int64 unparked = 0;
     bool end = true;
-    if (only == nullptr) {
-        end = unpark_types(place, nullptr, budget, unparked);
-    } else {
-        auto const begin =
-            static_cast<size_t>(std::lower_bound(only->begin(), only->end(), place.first) - only->begin());
-        for (size_t i = 0; i < only->size() && end; ++i) {
-            std::string const &tenant = (*only)[(begin + i) % only->size()];
-            if (place.first != tenant)
-                place = {tenant, ""};
-            end = unpark_types(place, &tenant, budget, unparked);
-        }
+    for (size_t i = 0; i <= tenants.size() && end; ++i) {
+        std::string const &tenant = tenants[(begin + i) % tenants.size()];
+        if (place.first != tenant || i == tenants.size())
+            place = {tenant, ""};
+        end = unpark_types(place, &tenant, budget, unparked);
     }
+    return end;
+}
+
+bool sweep_types(OnlyTenants only, Oid queue, Oid scope) {
+    core::Budget budget = budget_of_call(kMostJobs);
+    std::optional<Place> const known = shared::queue_state::place(queue, scope, Search::types);
+    Place place = known  ? *known
+                  : only ? Place{(*only)[pg::random_bits() % only->size()], ""}
+                         : random_type();
+    bool const end = only ? sweep_types_of(*only, place, budget) : sweep_types_of_all(place, budget);
     shared::queue_state::set_place(queue, scope, Search::types, end ? Place{} : place);
     return !end;
 }

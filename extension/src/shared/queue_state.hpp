@@ -48,7 +48,7 @@ std::optional<int64> clock_was_set(int64 tolerance);
 void count_failure(Oid table);
 int64 failures(Oid table); // since the numbers were lost
 // Whether it is time to tell the log that a step fails: not if that was done within the last hour.
-constexpr int kSteps = 10;
+constexpr int kSteps = 11;
 bool step_is_to_be_logged(Oid table, int step);
 
 // True at most once in `interval` microseconds and in one session only: that session looks at the partitions.

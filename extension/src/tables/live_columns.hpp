@@ -82,8 +82,14 @@ constexpr const char *kLiveChecks[] = {
     "CASE WHEN (status = 'locked'::@job_status) THEN (NOT (held_key IS DISTINCT FROM concurrency_key)) "
     "ELSE (held_key IS NULL) END",
 };
+constexpr const char *kLiveIndexes[] = {
+    "job_live_pkey",    "job_live_lane",   "job_live_due",    "job_live_due_of_tenant",
+    "job_live_held",    "job_live_parked", "job_live_paused", "job_live_paused_of_tenant",
+    "job_live_running", "job_live_run",
+};
 constexpr TableShape kLiveShape{RELKIND_RELATION, kLiveColumns.data(),    kColumns,
-                                kLiveChecks,      std::size(kLiveChecks), false};
+                                kLiveChecks,      std::size(kLiveChecks), false,
+                                kLiveIndexes,     std::size(kLiveIndexes)};
 
 void install_name_callbacks(); // by _PG_init
 

@@ -109,6 +109,13 @@ LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, 
     direct_ = is_as_made(table_, kLiveShape);
 }
 
+bool may_be_refused(Oid schema) {
+    Relation const table = open_table(schema, "job_live", RowExclusiveLock);
+    bool const may = !takes_every_row(table, kLiveShape);
+    pg::call([&] { table_close(table, NoLock); });
+    return may;
+}
+
 std::optional<std::string> LiveTable::last_lane() {
     pg::IndexScan scan(open_for_scan(schema_, "job_live", "job_live_lane"), 1, pg::IndexScan::Sees::active);
     scan.want_entries();
@@ -177,6 +184,8 @@ LiveTable::Look LiveTable::look(const std::string &tenant, bool capped) {
     pg::call([&] { slot_getallattrs(seen_); });
     if (value(kStatus) != queued_ || (!only_locked_.empty() && only_locked_.count(id()) > 0))
         return Look::passed;
+    if (!refused_.empty() && refused_.count(id()) > 0)
+        return Look::unavailable;
     bool const has_key = !is_null(kConcurrencyKey);
     bool paused = false;
     if (!types_.any()) {

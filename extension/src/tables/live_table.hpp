@@ -85,6 +85,9 @@ public:
 
     // False when job_live is not as the script made it: then take() only locks, and the caller uses SQL.
     bool direct() const { return direct_; }
+    void leave_to_caller() { direct_ = false; }
+    // Claims of these jobs were refused lately: take() passes over them.
+    void pass_over(const std::vector<int64> &refused) { refused_.insert(refused.begin(), refused.end()); }
 
 private:
     // unavailable: another transaction has the job, or may have it; or the worker does not take its type. paused: its
@@ -126,7 +129,11 @@ private:
     bool direct_;
     std::vector<int64> to_park_;
     std::unordered_set<int64> only_locked_; // jobs that this claim has locked; SQL will park or claim them
+    std::unordered_set<int64> refused_;
 };
+
+// Whether something of a user's may refuse to change a row of job_live, by an error: a CHECK, a trigger, an index.
+bool may_be_refused(Oid schema);
 
 // A value of the enum job_status.
 Datum status_datum(Oid schema, const char *label);

@@ -14,7 +14,7 @@ namespace {
 struct Answer {
     Oid table;
     std::uint64_t generation;
-    bool as_made;
+    bool as_made, own_indexes;
 };
 constexpr int kMostAnswers = 8; // job_live, job_leases, job_history, and the partitions of some days
 
@@ -97,9 +97,23 @@ bool compare(Relation table, const TableShape &expected) {
             !pg::call([&] { return pg::compat::publications_refuse_changes(table); }));
 }
 
-} // namespace
+bool has_own_indexes(Relation table, const TableShape &expected) {
+    return pg::call([&] {
+        List *const indexes = RelationGetIndexList(table);
+        bool own = true;
+        ListCell *cell;
+        foreach (cell, indexes) {
+            const char *const name = get_rel_name(lfirst_oid(cell));
+            own = own && name != nullptr &&
+                  std::any_of(expected.indexes, expected.indexes + expected.index_count,
+                              [&](const char *ours) { return strcmp(ours, name) == 0; });
+        }
+        list_free(indexes);
+        return own;
+    });
+}
 
-bool is_as_made(Relation table, const TableShape &expected) {
+const Answer &answer_for(Relation table, const TableShape &expected) {
     Oid const oid = RelationGetRelid(table);
     std::uint64_t const generation = pg::table_cache::generation(oid);
     Answer *answer =
@@ -107,10 +121,21 @@ bool is_as_made(Relation table, const TableShape &expected) {
     if (answer == answers + kMostAnswers)
         answer = &answers[next_place++ % kMostAnswers];
     else if (answer->generation == generation)
-        return answer->as_made;
-    *answer = {InvalidOid, 0, false}; // so that no answer remains if the comparison raises
-    *answer = {oid, generation, compare(table, expected)};
-    return answer->as_made;
+        return *answer;
+    *answer = {InvalidOid, 0, false, false}; // so that no answer remains if the comparison raises
+    *answer = {oid, generation, compare(table, expected), has_own_indexes(table, expected)};
+    return *answer;
+}
+
+} // namespace
+
+bool is_as_made(Relation table, const TableShape &expected) {
+    return answer_for(table, expected).as_made;
+}
+
+bool takes_every_row(Relation table, const TableShape &expected) {
+    Answer const &answer = answer_for(table, expected);
+    return answer.as_made && answer.own_indexes;
 }
 
 } // namespace fairq::tables

@@ -25,9 +25,13 @@ struct TableShape {
     const char *const *checks; // as the server prints them, with `@` for the schema
     int check_count;
     bool insert_only; // false: rows are changed too, so no publication may refuse an UPDATE or a DELETE
+    const char *const *indexes = nullptr; // their names, for takes_every_row()
+    int index_count = 0;
 };
 
 // Remembered until the table changes.
 bool is_as_made(Relation table, const TableShape &expected);
+// Whether there is besides no index but the script's: what is not its own may refuse a row, by an error. Remembered, too.
+bool takes_every_row(Relation table, const TableShape &expected);
 
 } // namespace fairq::tables

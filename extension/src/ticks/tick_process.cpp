@@ -145,6 +145,7 @@ private:
                 take_back();
             else
                 sleep(end.asks_again_at() - now);
+            settle_ended_workers();
         }
         tick_.end_wait();
         return !workers_ended();
@@ -168,19 +169,25 @@ private:
     }
 
     // Where a handler had to be ended with its worker, the attempt ends like any other that takes too long. Where its
-    // worker ended for another reason, the job goes back with the lease.
+    // worker ended for another reason, the job goes back at once, whatever else the tick still runs.
     void settle_ended_workers() {
+        queue::Ids lost;
         for (uint32 i = 0; i < tick_.jobs; ++i) {
             TickJob &job = tick_.job[i];
             bool const ended = tick_.state_of(static_cast<int>(job.worker)) == ProcessState::ended;
             pg_read_barrier(); // a worker writes its last result before it ends
             if (!ended || job.result_now() != JobResult::running)
                 continue;
+            tick_.end_wait();
             bool const failed = pg_atomic_read_u32(&job.cut_off) != 0 && tried(queue::Chore::fail, [&] {
                                     queue::fail(job.id, claim_.lock_token, pg::kTimedOut, true);
                                 });
             job.set(failed ? JobResult::failed : JobResult::lost);
+            if (!failed)
+                lost.push_back(job.id);
         }
+        if (!lost.empty())
+            tried(queue::Chore::reclaim, [&] { queue::reclaim_jobs(lost, claim_.lock_token); });
     }
 
     // A job that no worker began is not charged an attempt; a job whose worker died while running it is. If the lease
@@ -209,6 +216,7 @@ private:
     void see_off() {
         while (!workers_ended()) {
             sleep(kHeartbeat);
+            settle_ended_workers();
             places_.keep(queue_, count(JobResult::running));
         }
         tick_.end_wait();
