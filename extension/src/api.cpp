@@ -31,19 +31,8 @@ ReturnSetInfo *result_set(FunctionCallInfo fcinfo) {
 
 // 0 becomes NULL: there is no job of this id.
 Datum return_ids(FunctionCallInfo fcinfo, const queue::Ids &ids) {
-    ReturnSetInfo *const result = result_set(fcinfo);
-    pg::call([&] {
-        for (int64 const id : ids) {
-            Datum value = Int64GetDatum(id);
-            bool null = id == 0;
-            tuplestore_putvalues(result->setResult, result->setDesc, &value, &null);
-        }
-    });
+    pg::put_numbers(ids, result_set(fcinfo));
     PG_RETURN_NULL();
-}
-
-Datum text_datum(std::string_view text) {
-    return pg::of(text).datum;
 }
 
 void check_payload(size_t bytes) {
@@ -51,9 +40,14 @@ void check_payload(size_t bytes) {
         pg::raise_payload_too_large(bytes, pg::settings::max_payload_size());
 }
 
-// The arguments that enqueue_job and enqueue_jobs share, at the same places.
-queue::NewJobs new_jobs(const Arguments &arguments) {
+std::string_view queue_name(const Arguments &arguments, int i) {
+    return arguments.name(i, "queue", core::kMaxQueueBytes);
+}
+
+// The arguments that enqueue_job and enqueue_jobs share, all but the queue at the same places.
+queue::NewJobs new_jobs(const Arguments &arguments, int queue) {
     queue::NewJobs common{};
+    common.queue = queue_name(arguments, queue);
     common.job_type = arguments.name(1, "job_type", kMaxNameBytes);
     common.priority = arguments.int32_in(3, "priority", {INT16_MIN, INT16_MAX});
     common.run_at = arguments.optional_time(4, "run_at");
@@ -80,15 +74,15 @@ queue::Ids of_caller(const queue::Ids &job_ids) {
     return queue::jobs_of(queue::bound_tenants(Capability::worker), job_ids);
 }
 
-// worker_id, max_jobs and tenant_cap are the arguments from `first` on.
+// worker_id, max_jobs, tenant_cap and queue are the arguments from `first` on.
 Datum return_claim(FunctionCallInfo fcinfo, const Arguments &arguments, int first) {
     std::string_view const worker = arguments.name(first, "worker_id", kMaxNameBytes);
     int32 const max_jobs = arguments.int32_in(first + 1, "max_jobs", {1, core::kMaxJobsPerCall});
     int32 const tenant_cap = arguments.int32_in(first + 2, "tenant_cap", {1, INT32_MAX});
     core::JobTypes const any_type;
     queue::Tenants const tenants = queue::bound_tenants(Capability::worker);
-    queue::claim_for_worker(
-        {worker, max_jobs, tenant_cap, any_type, result_set(fcinfo), tenants ? &*tenants : nullptr});
+    queue::claim_for_worker({queue_name(arguments, first + 3), worker, max_jobs, tenant_cap, any_type,
+                             result_set(fcinfo), tenants ? &*tenants : nullptr});
     PG_RETURN_NULL();
 }
 
@@ -98,7 +92,7 @@ Datum return_claim(FunctionCallInfo fcinfo, const Arguments &arguments, int firs
 
 FAIRQ_API_FUNCTION(fairq_enqueue_job) {
     Arguments const arguments = begin(fcinfo);
-    queue::NewJobs const common = new_jobs(arguments);
+    queue::NewJobs const common = new_jobs(arguments, 11);
     std::string_view const tenant = arguments.name(0, "tenant_id", kMaxNameBytes);
     queue::check_tenant(Capability::producer, tenant);
     Datum const payload = arguments.required(2, "payload");
@@ -110,7 +104,7 @@ FAIRQ_API_FUNCTION(fairq_enqueue_job) {
 
 FAIRQ_API_FUNCTION(fairq_enqueue_jobs) {
     Arguments const arguments = begin(fcinfo);
-    queue::NewJobs const common = new_jobs(arguments);
+    queue::NewJobs const common = new_jobs(arguments, 12);
     size_t const count = arguments.names(0, "tenant_ids", kMaxNameBytes, false);
     queue::check_tenants(Capability::producer, arguments.required(0, "tenant_ids"));
     if (!arguments.is_null(2)) {
@@ -188,6 +182,8 @@ FAIRQ_API_FUNCTION(fairq_heartbeat_jobs) {
 FAIRQ_FUNCTION(fairq_wait_for_jobs) {
     Arguments const arguments = begin(fcinfo);
     int64 const timeout = arguments.duration(0, "timeout", core::kDay);
+    std::optional<std::vector<std::string>> const queues =
+        arguments.optional_names(1, "queues", core::kMaxQueueBytes, core::kMostQueuesOfWait);
     pg::refuse_on_standby("CALL wait_for_jobs");
     queue::Tenants tenants;
     pg::with_own_names([&] {
@@ -197,8 +193,9 @@ FAIRQ_FUNCTION(fairq_wait_for_jobs) {
     if (!pg::may_commit(fcinfo))
         pg::raise_cannot_wait();
     bool woken = false;
-    pg::with_committing_spi(fcinfo,
-                            [&] { woken = queue::wait_for_jobs(timeout, tenants ? &*tenants : nullptr); });
+    pg::with_committing_spi(fcinfo, [&] {
+        woken = queue::wait_for_jobs(timeout, {tenants ? &*tenants : nullptr, queues ? &*queues : nullptr});
+    });
     PG_RETURN_DATUM(pg::of_record(fcinfo, pg::of(woken)));
 }
 
@@ -275,13 +272,14 @@ FAIRQ_FUNCTION(fairq_unregister_job_handler) {
 }
 
 FAIRQ_FUNCTION(fairq_run_job_queue_cron) {
-    begin(fcinfo);
-    PG_RETURN_DATUM(pg::of_jsonb(ticks::tick(1)).datum);
+    Arguments const arguments = begin(fcinfo);
+    PG_RETURN_DATUM(pg::of_jsonb(ticks::tick(1, queue_name(arguments, 0))).datum);
 }
 
 FAIRQ_FUNCTION(fairq_run_job_queue_parallel) {
-    int32 const workers = begin(fcinfo).int32_in(0, "workers", {1, core::kMaxTickWorkers});
-    PG_RETURN_DATUM(pg::of_jsonb(ticks::tick(workers)).datum);
+    Arguments const arguments = begin(fcinfo);
+    int32 const workers = arguments.int32_in(0, "workers", {1, core::kMaxTickWorkers});
+    PG_RETURN_DATUM(pg::of_jsonb(ticks::tick(workers, queue_name(arguments, 1))).datum);
 }
 
 FAIRQ_FUNCTION(fairq_run_job_queue_ticks) {
@@ -289,7 +287,9 @@ FAIRQ_FUNCTION(fairq_run_job_queue_ticks) {
     int32 const workers = arguments.int32_in(0, "workers", {1, core::kMaxTickWorkers});
     int64 const every = arguments.duration(1, "every", core::kDay);
     int64 const during = arguments.duration(2, "during", core::kDay);
-    pg::with_committing_spi(fcinfo, [&] { ticks::run_ticks(workers, every, during); });
+    std::string const queue(
+        queue_name(arguments, 3)); // the ticks commit, and end the memory of the arguments
+    pg::with_committing_spi(fcinfo, [&] { ticks::run_ticks(workers, every, during, queue); });
     PG_RETURN_VOID();
 }
 
@@ -339,7 +339,7 @@ FAIRQ_API_FUNCTION(fairq_get_load_test_metrics) {
 FAIRQ_FUNCTION(fairq_truncate_notify_payload) {
     Arguments const arguments = begin(fcinfo);
     auto const most = static_cast<size_t>(arguments.int32_in(1, "max_bytes", {1, core::kMaxNotifyBytes}));
-    PG_RETURN_DATUM(text_datum(pg::clip(arguments.text(0, "payload"), most)));
+    PG_RETURN_DATUM(pg::of(pg::clip(arguments.text(0, "payload"), most)).datum);
 }
 
 FAIRQ_FUNCTION(fairq_notify_truncated) {

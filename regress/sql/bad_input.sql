@@ -168,7 +168,7 @@ SELECT * FROM pg_temp.bad(ARRAY[
     $$register_job_handler('j', NULL)$$, $$register_job_handler('j', 0)$$, $$register_job_handler('j', 4711::oid::regprocedure)$$,
     $$register_job_handler('j', 'nothing(job_queue)')$$, $$register_job_handler('j', 'now()')$$,
     $$register_job_handler('j', 'cancel_job(bigint)')$$, $$register_job_handler('j', 'count(anyelement)')$$,
-    $$register_job_handler('j', 'run_job_queue_ticks(integer, interval, interval)')$$,
+    $$register_job_handler('j', 'run_job_queue_ticks(integer, interval, interval, text)')$$,
     $$unregister_job_handler(NULL)$$, $$unregister_job_handler('')$$, $$unregister_job_handler(repeat('x', 256))$$,
     $$unregister_job_handler('nothing')$$,
     $$run_job_queue_parallel(NULL)$$, $$run_job_queue_parallel(0)$$, $$run_job_queue_parallel(-1)$$,

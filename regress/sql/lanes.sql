@@ -85,12 +85,12 @@ SELECT * FROM finish();
 -- An index of that name that is another: nobody reads its entries for lanes.
 BEGIN;
 DROP INDEX job_live_lane;
-CREATE INDEX job_live_lane ON job_live (tenant_id, position, priority) WHERE position IS NOT NULL;
+CREATE INDEX job_live_lane ON job_live (queue, tenant_id, position, priority) WHERE position IS NOT NULL;
 SAVEPOINT replaced;
 SELECT FROM claim_queued_jobs('w', 1);
 ROLLBACK TO replaced;
 DROP INDEX job_live_lane;
-CREATE INDEX job_live_lane ON job_live (tenant_id, priority, position DESC) WHERE position IS NOT NULL;
+CREATE INDEX job_live_lane ON job_live (queue, tenant_id, priority, position DESC) WHERE position IS NOT NULL;
 SAVEPOINT replaced;
 SELECT FROM claim_queued_jobs('w', 1);
 ROLLBACK;

@@ -139,5 +139,5 @@ UPDATE job_live SET status = 'completed' WHERE id = 5;
 UPDATE job_live SET position = NULL WHERE id = 6;
 UPDATE job_live SET lock_token = NULL WHERE id = 6;
 UPDATE job_live SET due_at = now() WHERE id = 6;
-INSERT INTO job_history SELECT id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key,
+INSERT INTO job_history SELECT id, queue, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key,
     run_id, stage, created_at, payload, status, attempts, locked_by, locked_at, lock_token, last_error, now() FROM job_live WHERE id = 6;

@@ -65,7 +65,7 @@ DROP TABLE mine;
 CALL drop_days();
 TRUNCATE job_history;
 INSERT INTO job_history
-SELECT n, 'a', 'mail', 0, now(), 5, '1 minute', NULL, NULL, NULL, NULL, now(), to_jsonb(repeat('x', 900)), 'completed', 1, NULL, NULL, NULL, NULL,
+SELECT n, 'default', 'a', 'mail', 0, now(), 5, '1 minute', NULL, NULL, NULL, NULL, now(), to_jsonb(repeat('x', 900)), 'completed', 1, NULL, NULL, NULL, NULL,
        now() - n % 3 * interval '1 day'
   FROM generate_series(1, 24000) AS n;
 SELECT pg_relation_size('job_history_default') > 16 * 1024 * 1024 AS large;

@@ -14,10 +14,10 @@ DECLARE
     woken boolean;
     told integer := 0;
 BEGIN
-    CALL wait_for_jobs('1 minute', woken); -- of what has come so far
+    CALL wait_for_jobs('1 minute', woken => woken); -- of what has come so far
     LOOP
         PERFORM claim_queued_jobs('w', 1);
-        CALL wait_for_jobs('100 milliseconds', woken);
+        CALL wait_for_jobs('100 milliseconds', woken => woken);
         EXIT WHEN NOT woken;
         told := told + 1;
     END LOOP;

@@ -6,8 +6,8 @@ CREATE ROLE regress_app;
 RESET client_min_messages;
 SELECT truncate_notify_payload('loads the library');
 
-SELECT name, setting, unit, min_val, max_val, context, vartype FROM pg_settings WHERE name LIKE 'fairq.%' AND name NOT IN ('fairq.max_databases', 'fairq.ring_lanes') ORDER BY name COLLATE "C";
-SELECT name FROM pg_settings WHERE name LIKE 'fairq.%' AND name NOT IN ('fairq.max_databases', 'fairq.ring_lanes') AND short_desc = '';
+SELECT name, setting, unit, min_val, max_val, context, vartype FROM pg_settings WHERE name LIKE 'fairq.%' AND name NOT IN ('fairq.max_databases', 'fairq.ring_lanes', 'fairq.ring_queues') ORDER BY name COLLATE "C";
+SELECT name FROM pg_settings WHERE name LIKE 'fairq.%' AND name NOT IN ('fairq.max_databases', 'fairq.ring_lanes', 'fairq.ring_queues') AND short_desc = '';
 
 \set VERBOSITY sqlstate
 SET fairq.lease_timeout = '99ms';
@@ -33,7 +33,7 @@ RESET fairq.lease_timeout;
 
 -- Not for others.
 SET ROLE regress_app;
-SELECT format('SET %s = %s', name, setting) FROM pg_settings WHERE name LIKE 'fairq.%' AND name NOT IN ('fairq.max_databases', 'fairq.ring_lanes') ORDER BY name COLLATE "C" \gexec
+SELECT format('SET %s = %s', name, setting) FROM pg_settings WHERE name LIKE 'fairq.%' AND name NOT IN ('fairq.max_databases', 'fairq.ring_lanes', 'fairq.ring_queues') ORDER BY name COLLATE "C" \gexec
 SHOW fairq.lease_timeout;
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION enqueue_job TO regress_app;

@@ -19,7 +19,7 @@ ROLLBACK;
 CREATE FUNCTION wait_in_function() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE woken boolean;
 BEGIN
-    CALL wait_for_jobs('1 second', woken);
+    CALL wait_for_jobs('1 second', woken => woken);
 END
 $$;
 SELECT wait_in_function();
@@ -28,7 +28,7 @@ DECLARE
     woken boolean;
 BEGIN
     PERFORM enqueue_job('a', 'mail');
-    CALL wait_for_jobs('30 seconds', woken);
+    CALL wait_for_jobs('30 seconds', woken => woken);
     RAISE NOTICE 'woken: %', woken;
 END
 $$;

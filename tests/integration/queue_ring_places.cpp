@@ -1,4 +1,4 @@
-// Shared memory has places for the queues of some databases. A database that has none is served all the same; and a
+// Shared memory has places for some queues. A database whose queue has none is served all the same; and a
 // claim whose place another database has got meanwhile works in its own database only, although both come from
 // one template, so that the oids of their tables are the same.
 #include <future>
@@ -30,7 +30,7 @@ protected:
     static ClusterOptions options() {
         ClusterOptions made;
         made.needs_cron = false;
-        made.settings = {{"fsync", "off"}, {"fairq.max_databases", "1"}};
+        made.settings = {{"fsync", "off"}, {"fairq.ring_queues", "1"}};
         return made;
     }
 

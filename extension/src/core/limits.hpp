@@ -6,8 +6,10 @@
 
 namespace fairq::core {
 
-constexpr std::size_t kMaxNameBytes = 255;   // tenant, job type, idempotency key, worker
-constexpr std::size_t kMaxErrorBytes = 8192; // last_error, longer ones are cut
+constexpr std::size_t kMaxNameBytes = 255; // tenant, job type, idempotency key, worker
+constexpr std::size_t kMaxQueueBytes = 63;
+constexpr std::size_t kMostQueuesOfWait = 64; // that one wait_for_jobs names
+constexpr std::size_t kMaxErrorBytes = 8192;  // last_error, longer ones are cut
 constexpr std::size_t kMaxNotifyBytes = 7999;
 constexpr int kMaxJobsPerCall = 10000; // claim, reclaim and redrive
 constexpr int kMaxAttempts = 1000;

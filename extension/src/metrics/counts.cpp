@@ -21,11 +21,11 @@ struct Size {
     enum Column { live = 1, history };
 };
 
-// → status, jobs, load-test jobs, tenant (of queued jobs); reads the whole table
+// → status, jobs, load-test jobs, tenant and queue (of queued jobs); reads the whole table
 const pg::Statement kCountLive{pg::Plan::open, R"(
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'),
-       CASE WHEN status = 'queued' THEN tenant_id END
-  FROM @job_live GROUP BY status, 4)"};
+       CASE WHEN status = 'queued' THEN tenant_id END, CASE WHEN status = 'queued' THEN queue END
+  FROM @job_live GROUP BY status, 4, 5)"};
 const pg::Statement kCountHistory{pg::Plan::open, R"(
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'),
        NULL::text
@@ -115,7 +115,8 @@ void add(Counted &counted, const pg::Rows &rows) {
         counted.jobs.by_status[0][status] += rows.int64_at(row, queue::Moves::jobs);
         counted.jobs.by_status[1][status] += rows.int64_at(row, queue::Moves::load_test_jobs);
         if (!rows.is_null(row, queue::Moves::tenant))
-            counted.queued->emplace(rows.text_at(row, queue::Moves::tenant),
+            counted.queued->emplace(core::LaneName{rows.text_at(row, queue::Moves::queue),
+                                                   rows.text_at(row, queue::Moves::tenant)},
                                     rows.int64_at(row, queue::Moves::jobs));
     }
 }

@@ -12,7 +12,7 @@ namespace {
 
 // counts by status, oldest age in seconds or NULL, exact?, in shared memory?, tenants, source of the queued counts, quiet
 // tenants' p50 and p99 in tenths of a millisecond or NULL, number of their jobs,
-// source of the counts, handlers that cannot run, failures of housekeeping
+// source of the counts, handlers that cannot run, failures of housekeeping, queued jobs by queue (NULL: unknown)
 const pg::Statement kQueueMetrics{pg::Plan::pinned, R"(
 SELECT jsonb_build_object(
     'queue_stats', (SELECT jsonb_object_agg(u.status, u.jobs)
@@ -26,10 +26,11 @@ SELECT jsonb_build_object(
     'handlers_gone', $11,
     'shared_memory', $4,
     'tenants', $5,
+    'queues', $13,
     'depths_source', $6,
     'quiet_dwell_ms', jsonb_build_object('p50', $7 / 10.0::float8, 'p99', $8 / 10.0::float8, 'jobs', $9),
     'housekeeping', jsonb_build_object(
-        'failing', (SELECT count(*) FROM (SELECT FROM @housekeeping_failures LIMIT 10000) AS f), 'failures', $12)))", {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID, JSONBOID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, INT8OID}};
+        'failing', (SELECT count(*) FROM (SELECT FROM @housekeeping_failures LIMIT 10000) AS f), 'failures', $12)))", {INT8ARRAYOID, INT8OID, BOOLOID, BOOLOID, JSONBOID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, INT8OID, JSONBOID}};
 
 // counts by status, oldest age in seconds or NULL, exact?, source of the counts
 const pg::Statement kLoadTestMetrics{pg::Plan::pinned, R"(
@@ -62,7 +63,7 @@ const pg::Statement kMetricsOfTenants{pg::Plan::pinned, R"(
 WITH live AS MATERIALIZED (
     SELECT status, created_at FROM @job_live
      WHERE tenant_id = ANY ($1)
-       AND (position IS NOT NULL OR parked_position IS NOT NULL OR running_since IS NOT NULL OR due_at IS NOT NULL
+       AND ((position IS NOT NULL AND queue = ANY ()" FAIRQ_QUEUES R"()) OR parked_position IS NOT NULL OR running_since IS NOT NULL OR due_at IS NOT NULL
             OR run_id IS NOT NULL)
 ), counted AS (
     SELECT status::text, count(*) AS jobs FROM live GROUP BY status
@@ -119,7 +120,7 @@ pg::Value queue_metrics(const queue::Tenants &of) {
              pg::of(shared::queue_state::available()), by_tenant.json, pg::of(by_tenant.depths),
              pg::of(by_tenant.dwell_p50), pg::of(by_tenant.dwell_p99), pg::of(by_tenant.dwell_jobs),
              pg::of(name_of(now.source)), pg::of(queue::gone_handlers()),
-             pg::of(shared::queue_state::failures(tables::live_table_oid(pg::schema())))}));
+             pg::of(shared::queue_state::failures(tables::live_table_oid(pg::schema()))), by_tenant.queues}));
     });
 }
 

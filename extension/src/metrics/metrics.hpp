@@ -38,6 +38,7 @@ Counts counts(bool by_tenant);
 
 struct TenantFigures {
     pg::Value json;                            // an array
+    pg::Value queues;                          // an array; NULL when it is not known
     std::string_view depths;                   // where the tenants' queued counts come from
     std::optional<int64> dwell_p50, dwell_p99; // of quiet tenants' jobs in the last minute, tenths of a ms
     int64 dwell_jobs = 0;

@@ -3,6 +3,7 @@
 #include "metrics/metrics.hpp"
 #include "queue/access.hpp"
 #include "queue/limits.hpp"
+#include "shared/name_hash.hpp"
 
 namespace fairq::metrics {
 
@@ -54,61 +55,57 @@ struct Tenant {
     int64 in_flight = 0, cap = kNone, age = kNone, waiting = kNone, tenants = 1;
 };
 
-QueuedCounts in_flight() {
+shared::NameMap<int64> in_flight() {
     return pg::with_spi([] {
         pg::Rows const rows = pg::execute(kInFlight);
-        QueuedCounts jobs;
+        shared::NameMap<int64> jobs;
         for (size_t row = 0; row < rows.size(); ++row)
             jobs.emplace(rows.text_at(row, InFlight::tenant), rows.int64_at(row, InFlight::jobs));
         return jobs;
     });
 }
 
-// Takes the tenant's number out, so that the numbers that stay belong to tenants that were not asked for.
-int64 take_out(QueuedCounts &queued, const std::string &tenant) {
-    auto const found = queued.find(tenant);
-    if (found == queued.end())
-        return 0;
-    int64 const jobs = found->second;
-    queued.erase(found);
-    return jobs;
+// What this call has counted; or what this transaction has changed, beside the numbers that the ring keeps.
+QueuedCounts queued_counts(const Counts &counts) {
+    if (counts.queued_counts)
+        return *counts.queued_counts;
+    QueuedCounts queued;
+    shared::queued_counts::add_pending(queued);
+    return queued;
 }
 
-// All tenants that have a lane in the ring, queued jobs, or running jobs.
-class Everybody {
-public:
-    Everybody(shared::ring::Figures figures, const Counts &counts) : running_(in_flight()) {
-        if (counts.queued_counts)
-            queued_counts_ = *counts.queued_counts;
-        else
-            shared::queued_counts::add_pending(queued_counts_);
-        bool const kept = !counts.queued_counts;
-        for (shared::ring::LaneFigures &lane : figures.lanes)
-            add(std::move(lane), kept);
-        while (!queued_counts_.empty())
-            add({queued_counts_.begin()->first, 0, 0, 0, 1, 0, false}, kept);
-        while (!running_.empty())
-            add({running_.begin()->first, 0, 0, 0, 1, 0, false}, kept);
-    }
-
-    std::vector<Tenant> all;
-
-private:
-    void add(shared::ring::LaneFigures lane, bool kept) {
-        Tenant tenant;
-        tenant.depth = std::max<int64>(0, (kept ? lane.queued : 0) + take_out(queued_counts_, lane.tenant));
-        tenant.in_flight = take_out(running_, lane.tenant);
+// All tenants that have a lane in the ring, queued jobs, or running jobs, each over all queues.
+std::vector<Tenant> everybody(const shared::ring::Figures &figures, const Counts &counts) {
+    shared::NameMap<Tenant> by_name;
+    auto const of = [&](const std::string &name) -> Tenant & {
+        auto const [found, is_new] = by_name.try_emplace(name);
+        if (is_new) {
+            found->second.name = name;
+            found->second.weight = 1;
+            found->second.waiting = 0;
+        }
+        return found->second;
+    };
+    for (shared::ring::LaneFigures const &lane : figures.lanes) {
+        Tenant &tenant = of(lane.tenant);
+        tenant.depth += counts.queued_counts ? 0 : lane.queued;
         tenant.weight = lane.weight;
-        tenant.served = lane.served;
-        tenant.due = lane.due_last_minute;
-        tenant.got = lane.got_last_minute;
-        tenant.waiting = lane.waiting ? 1 : 0;
-        tenant.name = std::move(lane.tenant);
+        tenant.served += lane.served;
+        tenant.due += lane.due_last_minute;
+        tenant.got += lane.got_last_minute;
+        tenant.waiting = std::max<int64>(tenant.waiting, lane.waiting ? 1 : 0);
+    }
+    for (auto const &[lane, jobs] : queued_counts(counts))
+        of(lane.tenant).depth += jobs;
+    for (auto const &[tenant, jobs] : in_flight())
+        of(tenant).in_flight = jobs;
+    std::vector<Tenant> all;
+    for (auto &[name, tenant] : by_name) {
+        tenant.depth = std::max<int64>(tenant.depth, 0);
         all.push_back(std::move(tenant));
     }
-
-    QueuedCounts running_, queued_counts_;
-};
+    return all;
+}
 
 bool before(const Tenant &a, const Tenant &b) {
     return std::tie(b.depth, b.got, b.served, a.name) < std::tie(a.depth, a.got, a.served, b.name);
@@ -134,21 +131,50 @@ void sum_rest(std::vector<Tenant> &all) {
     all.push_back(std::move(rest));
 }
 
-// Only for the tenants that are named.
-void look_up(std::vector<Tenant> &tenants) {
-    std::vector<tables::LaneFront> lanes;
+constexpr size_t kLanesLookedUp = 1000;
+
+// The lanes of the tenants that are named: where they are in the vector, by the lanes.
+using NamedLanes = std::map<core::OwnLaneName, size_t, core::LaneOrder>;
+NamedLanes named_lanes(const std::vector<Tenant> &tenants, const shared::ring::Figures &figures,
+                       const Counts &counts) {
+    shared::NameMap<size_t> places;
+    for (size_t i = 0; i < tenants.size(); ++i)
+        if (!tenants[i].name.empty())
+            places.emplace(tenants[i].name, i);
+    NamedLanes lanes;
+    auto const add = [&](core::LaneName lane) {
+        auto const found = places.find(std::string(lane.tenant));
+        if (found != places.end() && lanes.size() < kLanesLookedUp)
+            lanes.emplace(lane, found->second);
+    };
+    for (shared::ring::LaneFigures const &lane : figures.lanes)
+        add({lane.queue, lane.tenant});
+    for (auto const &of : queued_counts(counts))
+        add(of.first);
+    return lanes;
+}
+
+// Only for the tenants that are named. The oldest claimable job of a tenant is the oldest of its lanes' first ones.
+void look_up(std::vector<Tenant> &tenants, const NamedLanes &named) {
     for (Tenant &tenant : tenants) {
         if (tenant.name.empty())
             continue;
         queue::TenantLimits const &limits = queue::limits_of(tenant.name);
         tenant.weight = limits.weight;
         tenant.cap = limits.max_concurrency ? int64{*limits.max_concurrency} : kNone;
-        lanes.push_back({tenant.name, tenant.in_flight});
     }
+    std::vector<tables::LaneFront> lanes;
+    for (auto const &[lane, place] : named)
+        lanes.push_back({lane, tenants[place].in_flight});
     TimestampTz const now = pg::now();
     std::vector<std::optional<TimestampTz>> const fronts = tables::lane_fronts(pg::schema(), lanes);
-    for (size_t i = 0; i < fronts.size(); ++i)
-        tenants[i].age = fronts[i] ? std::max<int64>(0, now - *fronts[i]) / core::kSecond : kNone;
+    auto front = fronts.begin();
+    for (auto const &[lane, place] : named) {
+        if (*front)
+            tenants[place].age =
+                std::max(tenants[place].age, std::max<int64>(0, now - **front) / core::kSecond);
+        ++front;
+    }
 }
 
 // Of all the jobs that the ring gave in the last minute, in millionths; none when there were none.
@@ -164,7 +190,7 @@ struct Shown {
 
 // To a caller who may see some tenants only, a share would tell how many jobs the other tenants got.
 Shown shown(const shared::ring::Figures &figures, const Counts &counts, const queue::Tenants &of) {
-    Shown result{Everybody(figures, counts).all, 0, counts.queued_counts || figures.queued_counts_known};
+    Shown result{everybody(figures, counts), 0, counts.queued_counts || figures.queued_counts_known};
     if (of) {
         auto const foreign = [&](auto &tenant) {
             return !std::binary_search(of->begin(), of->end(), tenant.name);
@@ -176,7 +202,7 @@ Shown shown(const shared::ring::Figures &figures, const Counts &counts, const qu
             result.got += tenant.got;
     }
     sum_rest(result.tenants);
-    look_up(result.tenants);
+    look_up(result.tenants, named_lanes(result.tenants, figures, counts));
     return result;
 }
 
@@ -217,6 +243,35 @@ std::string_view source_of(const Counts &counts, const shared::ring::Figures &fi
     return figures.queued_counts_whole ? "kept" : "in part";
 }
 
+struct QueueDepth {
+    std::string name;
+    int64 depth = 0;
+};
+
+// Queued jobs by queue: those with the most, then the rest as one, without a name.
+pg::Value depths_by_queue(const shared::ring::Figures &figures, const Counts &counts) {
+    std::map<std::string, int64> depths;
+    for (shared::ring::LaneFigures const &lane : figures.lanes)
+        depths[lane.queue] += counts.queued_counts ? 0 : lane.queued;
+    for (auto const &[lane, jobs] : queued_counts(counts))
+        depths[lane.queue] += jobs;
+    std::vector<QueueDepth> queues;
+    for (auto const &[name, depth] : depths)
+        queues.push_back({name, std::max<int64>(depth, 0)});
+    std::stable_sort(queues.begin(), queues.end(), [](auto &a, auto &b) { return a.depth > b.depth; });
+    int64 rest = 0;
+    for (size_t i = kNamed; i < queues.size(); ++i)
+        rest += queues[i].depth;
+    std::string json;
+    for (size_t i = 0; i < std::min(kNamed, queues.size()); ++i)
+        json += (json.empty() ? "" : ", ") + ("{\"queue\": " + pg::json_string(queues[i].name)) +
+                ", \"depth\": " + std::to_string(queues[i].depth) + "}";
+    if (queues.size() > kNamed)
+        json += ", {\"queue\": null, \"depth\": " + std::to_string(rest) +
+                ", \"queues\": " + std::to_string(queues.size() - kNamed) + "}";
+    return pg::of_jsonb("[" + json + "]");
+}
+
 } // namespace
 
 TenantFigures tenants(const Counts &counts) {
@@ -225,6 +280,8 @@ TenantFigures tenants(const Counts &counts) {
     TenantFigures result;
     result.json = pg::with_spi([&] { return only_value(execute(kTenantsJson, all)); });
     result.depths = source_of(counts, figures);
+    if (all.queued_counts_known)
+        result.queues = depths_by_queue(figures, counts);
     result.dwell_p50 = tenths_of_ms(core::wait_quantile(figures.dwell, 0.5));
     result.dwell_p99 = tenths_of_ms(core::wait_quantile(figures.dwell, 0.99));
     double jobs = 0;

@@ -4,6 +4,7 @@
 // before another can matter stands before it, and one that only a command can end stands before one that ends by itself.
 #include "metrics/metrics.hpp"
 #include "metrics/why_answer.hpp"
+#include "metrics/why_live.hpp"
 #include "pg/table_cache.hpp"
 #include "queue/handlers.hpp"
 #include "queue/limit_check.hpp"
@@ -17,28 +18,14 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// id → version of the row, status, tenant, type, priority, position, due, when it came into this state, attempts,
-// max_attempts, error, concurrency key, run, stage, worker, heartbeat, the run's status and stage
-const pg::Statement kExplainLive{pg::Plan::pinned, R"(
-SELECT j.ctid::text || ' ' || j.xmin::text, array_position(enum_range(NULL::@job_status), j.status) - 1, j.tenant_id,
-       j.job_type, j.priority::integer, j.position, j.due_at, j.updated_at, j.attempts, j.max_attempts, j.last_error,
-       j.concurrency_key, j.run_id, j.stage, j.locked_by, l.heartbeat_at, r.status, r.stage
-  FROM @job_live j
-  LEFT JOIN @job_leases l ON l.lock_token = j.lock_token
-  LEFT JOIN @pipeline_runs r ON r.id = j.run_id
- WHERE j.id = $1)", {INT8OID}};
-struct LiveRow {
-    enum Column { version = 1, status, tenant, job_type, priority, position, due_at, updated_at, attempts, max_attempts, last_error, concurrency_key, run, stage, worker, heartbeat_at, run_status, run_stage };
-};
-
-// tenant, priority, position, paused types → jobs in front that a claim may take first, those that were looked at
+// tenant, priority, position, paused types, queue → jobs in front that a claim may take first, those that were looked at
 const pg::Statement kJobsAhead{pg::Plan::pinned, R"(
 SELECT count(*) FILTER (WHERE e.status = 'queued' AND e.job_type <> ALL ($4) AND NOT EXISTS (
                             SELECT FROM @job_live h WHERE h.tenant_id = $1 AND h.held_key = e.concurrency_key)),
        count(*)
   FROM (SELECT status, job_type, concurrency_key FROM @job_live
-         WHERE tenant_id = $1 AND position IS NOT NULL AND (priority, position) < ($2::smallint, $3)
-         ORDER BY priority, position LIMIT 10001) AS e)", {TEXTOID, INT4OID, INT8OID, TEXTARRAYOID}};
+         WHERE queue = $5 AND tenant_id = $1 AND position IS NOT NULL AND (priority, position) < ($2::smallint, $3)
+         ORDER BY priority, position LIMIT 10001) AS e)", {TEXTOID, INT4OID, INT8OID, TEXTARRAYOID, TEXTOID}};
 struct JobsAhead {
     enum Column { claimable = 1, looked_at };
 };
@@ -46,6 +33,10 @@ struct JobsAhead {
 // run, stage → unfinished jobs
 const pg::Statement kJobsOfStage{pg::Plan::pinned,
     "SELECT count(*) FROM (SELECT FROM @job_live WHERE run_id = $1 AND stage = $2 LIMIT 10001) AS s", {INT8OID, INT4OID}};
+
+// tenant, queue → the tenant's running jobs in other queues
+const pg::Statement kRunningElsewhere{pg::Plan::pinned, R"(
+SELECT count(*) FROM (SELECT FROM @job_live WHERE tenant_id = $1 AND running_since IS NOT NULL AND queue <> $2 LIMIT 10001) AS e)", {TEXTOID, TEXTOID}};
 
 // job → what the last try of housekeeping to move it failed with: step, SQLSTATE, error, how often, retry
 const pg::Statement kFailureOfJob{pg::Plan::pinned, R"(
@@ -57,58 +48,8 @@ struct FailureOfJob {
 
 // clang-format on
 
-using Time = std::optional<TimestampTz>;
 std::string quoted(std::string_view text) {
     return "\"" + std::string(text) + "\"";
-}
-
-template <class T>
-std::optional<T> if_set(const pg::Rows &rows, int column, T value) {
-    return rows.is_null(0, column) ? std::nullopt : std::optional<T>(std::move(value));
-}
-
-struct LiveJob {
-    int64 id;
-    std::string version; // differs once a transaction has changed the job
-    core::JobStatus status;
-    std::string tenant, type;
-    int32 priority;
-    std::optional<int64> position; // none: not in its lane
-    Time due_at;
-    TimestampTz since;
-    int32 attempts, max_attempts;
-    std::optional<std::string> error, key;
-    std::optional<int64> run;
-    std::optional<int32> stage;
-    std::optional<std::string> worker;
-    Time heartbeat_at;
-    std::optional<std::string> run_status;
-    std::optional<int32> run_stage;
-};
-
-std::optional<LiveJob> find_live(int64 id) {
-    pg::Rows const row = pg::read_as_of_snapshot(kExplainLive, {pg::of(id)});
-    if (row.empty())
-        return std::nullopt;
-    return LiveJob{id,
-                   row.text_at(0, LiveRow::version),
-                   static_cast<core::JobStatus>(row.int32_at(0, LiveRow::status)),
-                   row.text_at(0, LiveRow::tenant),
-                   row.text_at(0, LiveRow::job_type),
-                   row.int32_at(0, LiveRow::priority),
-                   if_set(row, LiveRow::position, row.int64_at(0, LiveRow::position)),
-                   if_set(row, LiveRow::due_at, row.time_at(0, LiveRow::due_at)),
-                   row.time_at(0, LiveRow::updated_at),
-                   row.int32_at(0, LiveRow::attempts),
-                   row.int32_at(0, LiveRow::max_attempts),
-                   text_or_none(row, LiveRow::last_error),
-                   text_or_none(row, LiveRow::concurrency_key),
-                   if_set(row, LiveRow::run, row.int64_at(0, LiveRow::run)),
-                   if_set(row, LiveRow::stage, row.int32_at(0, LiveRow::stage)),
-                   text_or_none(row, LiveRow::worker),
-                   if_set(row, LiveRow::heartbeat_at, row.time_at(0, LiveRow::heartbeat_at)),
-                   text_or_none(row, LiveRow::run_status),
-                   if_set(row, LiveRow::run_stage, row.int32_at(0, LiveRow::run_stage))};
 }
 
 // Judges one job as of the active snapshot. Limits, keys and locks are read a moment later.
@@ -243,13 +184,21 @@ private:
         return key_busy();
     }
 
+    // The cap counts the tenant's jobs in all queues: so a job may wait for jobs that its own workers never see.
     Answer at_cap(const queue::Verdict &verdict, const queue::TenantLimits &limits) const {
+        int64 const elsewhere =
+            pg::read_as_of_snapshot(kRunningElsewhere, {pg::of(std::string_view(job_.tenant)),
+                                                        pg::of(std::string_view(job_.queue))})
+                .int64_at(0, pg::kOnlyColumn);
+        std::string const where =
+            elsewhere > 0 ? ", " + std::to_string(elsewhere) + " of them in other queues" : "";
         return answer("at_cap",
                       "Its tenant " + quoted(job_.tenant) + " has " + std::to_string(verdict.running) +
-                          " of " + std::to_string(*limits.max_concurrency) + " jobs running.",
+                          " of " + std::to_string(*limits.max_concurrency) + " jobs running" + where + ".",
                       "One of them ends, or set_tenant_limits raises max_concurrency.")
             .with("tenant_id", job_.tenant)
             .number("running", verdict.running)
+            .number("running_in_other_queues", elsewhere)
             .number("max_concurrency", *limits.max_concurrency);
     }
 
@@ -324,23 +273,24 @@ private:
     Answer waiting() const {
         if (std::optional<Answer> failed = refused({"claim"}))
             return *std::move(failed);
-        pg::Rows const ahead =
-            pg::read_as_of_snapshot(kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority),
-                                                 pg::of(*job_.position), array_of(queue::paused_types())});
+        pg::Rows const ahead = pg::read_as_of_snapshot(
+            kJobsAhead, {pg::of(job_.tenant), pg::of(job_.priority), pg::of(*job_.position),
+                         array_of(queue::paused_types()), pg::of(std::string_view(job_.queue))});
         int64 const position = ahead.int64_at(0, JobsAhead::claimable);
         bool const exact = ahead.int64_at(0, JobsAhead::looked_at) <= kMostCounted;
-        Time const last_claim = shared::ring::last_claim(queue_);
+        Time const last_claim = shared::ring::last_claim(queue_, job_.queue);
         std::optional<Answer> answer =
-            nobody_claims(last_claim) ? this->answer("no_worker", "Nobody has claimed jobs for a while.",
-                                                     "Start a worker, or a tick.")
+            nobody_claims(last_claim)
+                ? this->answer("no_worker", "Nobody has claimed jobs of its queue for a while.",
+                               "Start a worker, or a tick.")
             : position == 0
                 ? this->answer("waiting", "It is the next of its tenant.", "The next claims, or ticks.")
                 : this->answer("waiting", "Other jobs of its tenant go first.",
                                "Claims, or ticks; more workers, if they are all busy.");
-        answer->counted("position", position, exact);
+        answer->counted("position", position, exact).with("queue", job_.queue);
         if (of_all_tenants_) {
             std::optional<shared::ring::SchedulePosition> const turn =
-                shared::ring::schedule_position(queue_, job_.tenant);
+                shared::ring::schedule_position(queue_, {job_.queue, job_.tenant});
             answer->number("tenants_ahead", turn ? std::optional<int64>(turn->ahead) : std::nullopt)
                 .with("last_claim", last_claim);
         }

@@ -167,6 +167,18 @@ size_t Arguments::names(int i, const char *name, size_t max_bytes, bool nulls) c
     return static_cast<size_t>(elements.count);
 }
 
+std::optional<std::vector<std::string>> Arguments::optional_names(int i, const char *name, size_t max_bytes,
+                                                                  size_t most) const {
+    if (is_null(i))
+        return std::nullopt;
+    size_t const count = names(i, name, max_bytes, false);
+    if (count == 0 || count > most)
+        raise_bad_argument(std::string(name) + " has " + std::to_string(count) + " elements",
+                           "Give 1 to " + std::to_string(most) + " names, or NULL for any.");
+    std::vector<std::string_view> const texts = texts_of(required(i, name));
+    return std::vector<std::string>(texts.begin(), texts.end());
+}
+
 size_t Arguments::payload_size(int i) const {
     return call([&] { return toast_raw_datum_size(info_->args[i].value); });
 }
@@ -178,6 +190,16 @@ std::vector<size_t> Arguments::payload_sizes(int i, const char *name) const {
         if (!elements.nulls[n])
             sizes[n] = call([&] { return toast_raw_datum_size(elements.values[n]); });
     return sizes;
+}
+
+void put_numbers(const std::vector<int64> &numbers, ReturnSetInfo *result) {
+    call([&] {
+        for (int64 const number : numbers) {
+            Datum value = Int64GetDatum(number);
+            bool null = number == 0;
+            tuplestore_putvalues(result->setResult, result->setDesc, &value, &null);
+        }
+    });
 }
 
 InsertedRow::InsertedRow(FunctionCallInfo call_info)

@@ -36,6 +36,9 @@ public:
 
     // text[] of names; returns its length. nulls: whether elements may be NULL.
     size_t names(int i, const char *name, size_t max_bytes, bool nulls) const;
+    // The same with 1 … most names, as texts; none for NULL.
+    std::optional<std::vector<std::string>> optional_names(int i, const char *name, size_t max_bytes,
+                                                           size_t most) const;
     // The raw sizes of a jsonb, or of all elements of a jsonb[].
     size_t payload_size(int i) const;
     std::vector<size_t> payload_sizes(int i, const char *name) const;
@@ -43,6 +46,9 @@ public:
 private:
     FunctionCallInfo info_;
 };
+
+// Adds a row with each of the numbers to the result of a function; 0 becomes NULL.
+void put_numbers(const std::vector<int64> &numbers, ReturnSetInfo *result);
 
 // The row that an INSTEAD OF INSERT trigger is called with.
 class InsertedRow {

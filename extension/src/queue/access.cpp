@@ -46,18 +46,18 @@ SELECT CASE WHEN theirs THEN jobs ELSE 0 END, coalesce(theirs, false) AND NOT EX
 
 // tenants → the jobs of these tenants, in the columns of job_queue, under the name j; conditions may follow. The
 // condition with OR is true of every job (see the CHECKs of job_live): it makes the planner use the indexes by
-// tenant.
+// tenant, and that of the lanes in all queues.
 constexpr char kMyJobs[] = R"(
 SELECT * FROM (
-    SELECT id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,
+    SELECT id, queue, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,
            created_at, payload, status, attempts, locked_by, locked_at, lock_token, last_error, updated_at
       FROM @job_live
      WHERE tenant_id = ANY ($1)
-       AND (position IS NOT NULL OR (parked_position IS NOT NULL AND concurrency_key IS NOT NULL)
+       AND ((position IS NOT NULL AND queue = ANY ()" FAIRQ_QUEUES R"()) OR (parked_position IS NOT NULL AND concurrency_key IS NOT NULL)
             OR (parked_position IS NOT NULL AND concurrency_key IS NULL) OR running_since IS NOT NULL
             OR due_at IS NOT NULL OR run_id IS NOT NULL)
     UNION ALL
-    SELECT id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,
+    SELECT id, queue, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, run_id, stage,
            created_at, payload, status, attempts, locked_by, locked_at, lock_token, last_error, finished_at
       FROM @job_history
      WHERE tenant_id = ANY ($1)) AS j)";

@@ -57,28 +57,30 @@ UPDATE @job_live j SET parked_position = j.position, position = NULL
 // claim counts; if there was none, a random tenant.
 class Rotation {
 public:
-    explicit Rotation(Oid queue) : queue_(queue) {}
+    Rotation(Oid table, std::string_view queue) : table_(table), queue_(queue) {}
 
     std::string start(tables::LiveTable &table) const {
-        if (std::optional<std::string> shared = shared::queue_state::rotation(queue_))
+        if (std::optional<std::string> shared = shared::queue_state::rotation(table_, queue_))
             return *shared;
-        if (own_queue == queue_ && own_length >= 0)
-            return std::string(own_tenant, static_cast<size_t>(own_length));
+        if (own_table == table_ && std::string_view(own_queue, own_queue_length) == queue_)
+            return std::string(own_tenant, own_length);
         std::optional<std::string> const first = table.next_lane(""), last = table.last_lane();
         return first && last ? core::between(*first, *last, pg::random_bits()) : std::string();
     }
 
     void stop(const std::string &tenant) const {
-        shared::queue_state::set_rotation(queue_, tenant);
-        own_queue = queue_;
-        own_length = static_cast<int>(tenant.copy(own_tenant, sizeof own_tenant));
+        shared::queue_state::set_rotation(table_, queue_, tenant);
+        own_table = table_;
+        own_queue_length = queue_.copy(own_queue, sizeof own_queue);
+        own_length = tenant.copy(own_tenant, sizeof own_tenant);
     }
 
 private:
-    Oid queue_;
-    inline static Oid own_queue = InvalidOid;
-    inline static int own_length = -1;
-    inline static char own_tenant[core::kMaxNameBytes + 1] = "";
+    Oid table_;
+    std::string_view queue_;
+    inline static Oid own_table = InvalidOid;
+    inline static size_t own_queue_length = 0, own_length = 0;
+    inline static char own_queue[core::kMaxQueueBytes + 1] = "", own_tenant[core::kMaxNameBytes + 1] = "";
 };
 
 Ids ids_of(const Claim &claim) {
@@ -127,7 +129,7 @@ bool update_rows(const ClaimRequest &request, const tables::ClaimStamp &stamp, U
     auto const refused = [&](const auto &job) {
         bool const kept_back = !std::binary_search(updated.begin(), updated.end(), job.id);
         if (kept_back)
-            lane_filled(claim.lanes[static_cast<size_t>(job.lane)]);
+            lane_filled({request.queue, claim.lanes[static_cast<size_t>(job.lane)]});
         return kept_back;
     };
     claim.jobs.erase(std::remove_if(claim.jobs.begin(), claim.jobs.end(), refused), claim.jobs.end());
@@ -157,7 +159,7 @@ void record(const tables::ClaimStamp &stamp, const Claim &claim) {
     for (auto const &job : claim.jobs)
         ++from_lane[static_cast<size_t>(job.lane)];
     for (size_t lane = 0; lane < claim.lanes.size(); ++lane)
-        lane_lost(claim.lanes[lane], from_lane[lane]);
+        lane_lost({stamp.queue, claim.lanes[lane]}, from_lane[lane]);
     if (Ids const runs = runs_of(claim); !runs.empty())
         runs_started(runs);
 }
@@ -219,7 +221,7 @@ void take(const ClaimRequest &request, const Reading &reading, Claim &claim) {
         if (!claim.jobs.empty() || !ring.is_lost())
             return;
     }
-    Rotation const rotation(queue);
+    Rotation const rotation(queue, request.queue);
     WalkedLanes lanes(ring, Walk(table, rotation.start(table), core::kLanesPerJob * request.max_jobs));
     divide(request, table, limit_check, lanes, claim);
     rotation.stop(lanes.stopped_at());
@@ -232,7 +234,7 @@ bool attempt(const ClaimRequest &request, const tables::ClaimStamp &stamp, Updat
     // First the ring: its constructor waits for a claim slot, and reads the ring's clock. A lane that enters the ring after
     // this moment stays in it, whatever this claim's older snapshot shows (Ring::settle).
     Oid const queue = tables::live_table_oid(pg::schema());
-    shared::ring::Ring const ring(queue);
+    shared::ring::Ring const ring(queue, request.queue);
 
     // Then what is read about types and tenants: a change of a rule is either seen here or ends the hold (core/holds.hpp).
     core::JobTypes const types = types_of(request);
@@ -306,10 +308,11 @@ Claim claim(const ClaimRequest &request) {
     pg::refuse_read_only("claim_queued_jobs()");
     // This lock keeps DROP EXTENSION out until the transaction ends, so that names keep their meaning.
     tables::lock_relation(pg::schema(), "job_live", RowExclusiveLock);
-    std::uint64_t const news = shared::waiters::news(tables::live_table_oid(pg::schema()));
+    shared::waiters::News const news =
+        shared::waiters::news(tables::live_table_oid(pg::schema()), request.queue);
     bool const swept = housekeeping({request.max_jobs, request.only_tenants}).swept;
     shared::ring::activate_own();
-    tables::ClaimStamp const stamp{request.worker, pg::random_token(), pg::now()};
+    tables::ClaimStamp const stamp{request.queue, request.worker, pg::random_token(), pg::now()};
     Claim claim;
     claim.lock_token = stamp.lock_token;
     int64 const began =

@@ -39,29 +39,30 @@ void refuse_swallowed(const pg::Rows &rows, const char *table) {
         pg::raise_row_swallowed(table);
 }
 
-void lane_filled(std::string_view tenant, int64 jobs, core::KeyRange where) {
+void lane_filled(core::LaneName lane, int64 jobs, core::KeyRange where) {
     Oid const queue = tables::live_table_oid(pg::schema());
-    shared::ring::activate_at_commit(queue, tenant, where);
-    shared::waiters::jobs_came(queue, tenant, jobs);
+    shared::ring::activate_at_commit(queue, lane, where);
+    shared::waiters::jobs_came(queue, lane, jobs);
 }
 
-void lane_gained(std::string_view tenant, int64 jobs, core::KeyRange where) {
-    shared::queued_counts::changed(tables::live_table_oid(pg::schema()), tenant, jobs);
-    lane_filled(tenant, jobs, where);
+void lane_gained(core::LaneName lane, int64 jobs, core::KeyRange where) {
+    shared::queued_counts::changed(tables::live_table_oid(pg::schema()), lane, jobs);
+    lane_filled(lane, jobs, where);
 }
 
-void lane_lost(std::string_view tenant, int64 jobs) {
-    shared::queued_counts::changed(tables::live_table_oid(pg::schema()), tenant, -jobs);
+void lane_lost(core::LaneName lane, int64 jobs) {
+    shared::queued_counts::changed(tables::live_table_oid(pg::schema()), lane, -jobs);
 }
 
 void lanes_gained(std::vector<Placed> jobs) {
     auto const before = [](const Placed &a, const Placed &b) {
-        return std::tie(a.tenant, a.place) < std::tie(b.tenant, b.place);
+        return std::tie(a.lane.queue, a.lane.tenant, a.place) <
+               std::tie(b.lane.queue, b.lane.tenant, b.place);
     };
     std::sort(jobs.begin(), jobs.end(), before);
     for (auto first = jobs.begin(); first != jobs.end();) {
-        auto const next = std::upper_bound(first, jobs.end(), Placed{first->tenant, core::kLastKey}, before);
-        lane_gained(first->tenant, next - first, {first->place, core::range_of(std::prev(next)->place).to});
+        auto const next = std::upper_bound(first, jobs.end(), Placed{first->lane, core::kLastKey}, before);
+        lane_gained(first->lane, next - first, {first->place, core::range_of(std::prev(next)->place).to});
         first = next;
     }
 }
@@ -72,8 +73,8 @@ core::KeyRange range_in(const pg::Rows &rows, size_t row, int first_place) {
 
 int64 count_into_lanes(const pg::Rows &rows) {
     for (size_t row = 0; row < rows.size(); ++row)
-        lane_gained(rows.text_at(row, Moves::tenant), rows.int64_at(row, Moves::jobs),
-                    range_in(rows, row, Moves::first_place));
+        lane_gained({rows.text_at(row, Moves::queue), rows.text_at(row, Moves::tenant)},
+                    rows.int64_at(row, Moves::jobs), range_in(rows, row, Moves::first_place));
     return count_moves(rows, JobStatus::queued);
 }
 

@@ -150,7 +150,7 @@ private:
         if (paused && !grant.result.empty)
             grant.result.hold = {core::HoldReason::jobs, core::kUntilEvent};
         if (grant.result.empty) // even if it took none: a rollback may bring jobs back
-            shared::ring::activate_at_abort(queue_, lane.tenant, {});
+            shared::ring::activate_at_abort(queue_, {request_.queue, lane.tenant}, {});
         lane.taken += grant.result.got;
         grant.result.since.reserve(grant.result.since.size() + static_cast<size_t>(grant.result.got));
         for (auto job = claim_.jobs.end() - grant.result.got; job != claim_.jobs.end(); ++job)
@@ -193,7 +193,7 @@ private:
         grant.result.scanned.insert(grant.result.scanned.end(), taken.scanned.begin(), taken.scanned.end());
         // A rollback makes the jobs that this claim took claimable again.
         for (core::KeyRange const &own : taken.own)
-            shared::ring::activate_at_abort(queue_, tenant, own);
+            shared::ring::activate_at_abort(queue_, {request_.queue, tenant}, own);
     }
 
     bool reopen_busy() {

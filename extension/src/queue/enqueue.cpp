@@ -12,24 +12,24 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// id, tenant, type, status, priority, payload, run_at, max_attempts, timeout, key, now, concurrency key, run, stage
+// id, tenant, type, status, priority, payload, run_at, max_attempts, timeout, key, now, concurrency key, run, stage, queue
 const pg::Statement kInsertJob{pg::Plan::pinned, R"(
 INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
-                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage)
+                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage, queue)
 VALUES ($1, $2, $3, $4::@job_status, $5::smallint, $6, $7, $8, $9, $10, $11, $11,
-        CASE WHEN $4 = 'queued' THEN $1 END, CASE WHEN $4 = 'scheduled' THEN $7 END, $12, $13, $14))", {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, TEXTOID,
-         TIMESTAMPTZOID, TEXTOID, INT8OID, INT4OID}};
+        CASE WHEN $4 = 'queued' THEN $1 END, CASE WHEN $4 = 'scheduled' THEN $7 END, $12, $13, $14, $15))", {INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, TEXTOID,
+         TIMESTAMPTZOID, TEXTOID, INT8OID, INT4OID, TEXTOID}};
 
 // ids, kept ids (a job whose key was known keeps the other id and is not inserted), tenants, payloads or NULL, keys or
 // NULL, concurrency keys or NULL, then as above
 const pg::Statement kInsertJobs{pg::Plan::pinned, R"(
 INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
-                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage)
+                       idempotency_key, created_at, updated_at, position, due_at, concurrency_key, run_id, stage, queue)
 SELECT i.id, i.tenant, $7, $8::@job_status, $9::smallint, coalesce(i.payload, '{}'), $10, $11, $12, i.key, $13, $13,
-       CASE WHEN $8 = 'queued' THEN i.id END, CASE WHEN $8 = 'scheduled' THEN $10 END, i.concurrency_key, $14, $15
+       CASE WHEN $8 = 'queued' THEN i.id END, CASE WHEN $8 = 'scheduled' THEN $10 END, i.concurrency_key, $14, $15, $16
   FROM unnest($1, $2, $3, $4, $5, $6) AS i (id, kept, tenant, payload, key, concurrency_key)
  WHERE i.id = i.kept)", {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID,
-         TIMESTAMPTZOID, INT4OID, INTERVALOID, TIMESTAMPTZOID, INT8OID, INT4OID}};
+         TIMESTAMPTZOID, INT4OID, INTERVALOID, TIMESTAMPTZOID, INT8OID, INT4OID, TEXTOID}};
 
 // tenants, keys, ids. In key order, so that two callers with the same keys do not deadlock.
 const pg::Statement kInsertKeys{pg::Plan::pinned, R"(
@@ -90,7 +90,7 @@ void fill_lanes(const NewJobs &common, const pg::Value &tenants, const Ids &ids,
     jobs.reserve(all.size());
     for (size_t i = 0; i < all.size(); ++i)
         if (kept[i] == ids[i])
-            jobs.push_back({all[i], place_of(common, ids[i])});
+            jobs.push_back({{common.queue, all[i]}, place_of(common, ids[i])});
     lanes_gained(std::move(jobs));
 }
 
@@ -159,7 +159,8 @@ void strike_refused(const BulkArrays &arrays, const Ids &ids, Ids &kept, bool pa
 }
 
 tables::NewRows rows_of(const NewJobs &common, const Moment &moment, JobStatus status) {
-    return {common.job_type,
+    return {common.queue,
+            common.job_type,
             core::name_of(status),
             common.priority,
             common.max_attempts,
@@ -190,12 +191,13 @@ void insert(const NewJob &job, int64 id, tables::NewRows rows) {
                   pg::of(job.concurrency_key)});
     });
     if (!inserted)
-        pg::execute_all(
-            kInsertJob, "job_live", 1,
-            {pg::of(id), pg::of(job.tenant), pg::of(rows.type), pg::of(std::string_view(rows.status)),
-             pg::of(rows.priority), pg::of_datum(job.payload), pg::of_time(rows.run_at),
-             pg::of(rows.max_attempts), pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of(job.key),
-             pg::of_time(rows.now), pg::of(job.concurrency_key), pg::of(rows.run), pg::of(rows.stage)});
+        pg::execute_all(kInsertJob, "job_live", 1,
+                        {pg::of(id), pg::of(job.tenant), pg::of(rows.type),
+                         pg::of(std::string_view(rows.status)), pg::of(rows.priority),
+                         pg::of_datum(job.payload), pg::of_time(rows.run_at), pg::of(rows.max_attempts),
+                         pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of(job.key),
+                         pg::of_time(rows.now), pg::of(job.concurrency_key), pg::of(rows.run),
+                         pg::of(rows.stage), pg::of(rows.queue)});
 }
 
 // Inserts the new jobs, which have kept the ids that were meant for them; returns how many there are.
@@ -219,7 +221,7 @@ int64 insert_all(const BulkArrays &arrays, const Ids &ids, const Ids &kept, tabl
                      arrays.concurrency_keys, pg::of(rows.type), pg::of(std::string_view(rows.status)),
                      pg::of(rows.priority), pg::of_time(rows.run_at), pg::of(rows.max_attempts),
                      pg::of_datum(IntervalPGetDatum(&rows.timeout)), pg::of_time(rows.now), pg::of(rows.run),
-                     pg::of(rows.stage)});
+                     pg::of(rows.stage), pg::of(rows.queue)});
     return jobs;
 }
 
@@ -241,7 +243,7 @@ int64 enqueue(const NewJobs &common, const NewJob &job) {
         insert(job, id, rows_of(common, moment, status));
         count_new(common, status, 1);
         if (status == JobStatus::queued)
-            lane_gained(job.tenant, 1, core::range_of(place_of(common, id)));
+            lane_gained({common.queue, job.tenant}, 1, core::range_of(place_of(common, id)));
         if (status == JobStatus::scheduled)
             job_due(moment.run_at);
         return id;

@@ -14,7 +14,7 @@ namespace {
 // SQL is laid out by hand.
 // clang-format off
 
-// ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history. The lease is
+// ids, token, now → id, load test?, tenant, concurrency key, run, stage, how many came into history, queue. The lease is
 // deleted if the call completes all its jobs; SKIP LOCKED, because a call must not wait for a lease while it has jobs locked
 // (docs/architecture.md, Locks): a lease that stays is deleted by a sweep later.
 const pg::Statement kComplete{pg::Plan::pinned, R"(
@@ -30,9 +30,9 @@ WITH gone AS (
     SELECT )" FAIRQ_BEFORE_STATUS R"(, 'completed', )" FAIRQ_AFTER_STATUS R"(, last_error, $3 FROM gone
     RETURNING id
 )
-SELECT id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage, (SELECT count(*) FROM kept) FROM gone)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
+SELECT id, job_type = 'load_test', tenant_id, concurrency_key, run_id, stage, (SELECT count(*) FROM kept), queue FROM gone)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID}};
 struct Completed {
-    enum Column { id = 1, load_test, tenant, concurrency_key, run, stage, moved };
+    enum Column { id = 1, load_test, tenant, concurrency_key, run, stage, moved, queue };
 };
 
 // token, number of jobs completed by this call: deletes the lease if it had no others. SKIP LOCKED as above. For a
@@ -43,15 +43,15 @@ DELETE FROM @job_leases
  WHERE lock_token = (SELECT lock_token FROM @job_leases
                       WHERE lock_token = $1 AND cardinality(job_ids) = $2 FOR UPDATE SKIP LOCKED))", {INT8OID, INT8OID}};
 
-// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key, run, place (NULL: in no lane); locks
-// the row
+// id → status, attempts, max_attempts, load test?, token, tenant, concurrency key, run, place (NULL: in no lane), queue;
+// locks the row
 const pg::Statement kLockJob{pg::Plan::pinned, R"(
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, attempts, max_attempts, job_type = 'load_test',
        lock_token, tenant_id, concurrency_key, run_id,
-       CASE WHEN position IS NOT NULL THEN )" FAIRQ_PLACE("position") R"( END
+       CASE WHEN position IS NOT NULL THEN )" FAIRQ_PLACE("position") R"( END, queue
   FROM @job_live WHERE id = $1 FOR UPDATE)", {INT8OID}};
 struct LockJob {
-    enum Column { status = 1, attempts, max_attempts, load_test, lock_token, tenant, concurrency_key, run, place };
+    enum Column { status = 1, attempts, max_attempts, load_test, lock_token, tenant, concurrency_key, run, place, queue };
 };
 
 // id, since when
@@ -78,7 +78,7 @@ struct Moved {
     enum Column { id = 1, moved };
 };
 
-// ids, token, now, run_at (NULL: to its old place at once) → a row for each tenant and priority: also its name,
+// ids, token, now, run_at (NULL: to its old place at once) → a row for each lane and priority: also its names,
 // the concurrency keys, the first and the last place
 const pg::Statement kRelease{pg::Plan::pinned, R"(
 WITH moved AS (
@@ -89,16 +89,16 @@ WITH moved AS (
            running_since = NULL, updated_at = $3
       FROM unnest($1) AS a (id)
      WHERE j.id = a.id AND j.lock_token = $2
-    RETURNING j.job_type, j.tenant_id, j.priority, j.concurrency_key, )" FAIRQ_PLACE("j.position") R"( AS place
+    RETURNING j.job_type, j.queue, j.tenant_id, j.priority, j.concurrency_key, )" FAIRQ_PLACE("j.position") R"( AS place
 ), ended AS (
     DELETE FROM @job_leases
      WHERE lock_token = (SELECT l.lock_token FROM @job_leases l
                           WHERE l.lock_token = $2 AND cardinality(l.job_ids) = (SELECT count(*) FROM moved)
                             FOR UPDATE SKIP LOCKED)
 )
-SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place),
+SELECT 3, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, queue, min(place), max(place),
        array_agg(concurrency_key) FILTER (WHERE concurrency_key IS NOT NULL)
-  FROM moved GROUP BY tenant_id, priority)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+  FROM moved GROUP BY queue, tenant_id, priority)", {INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 struct Release : Moves {
     enum Column { concurrency_keys = last_place + 1 };
 };
@@ -109,21 +109,21 @@ SELECT id FROM @job_history
  WHERE status = 'dead' AND finished_at >= $5 AND ($1 IS NULL OR tenant_id = $1) AND ($2 IS NULL OR job_type = $2) AND id > $3
  ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)", {TEXTOID, TEXTOID, INT8OID, INT4OID, TIMESTAMPTZOID}};
 
-// ids, now, since when they are dead → a row for each tenant and priority: also its name, the first and the last place
+// ids, now, since when they are dead → a row for each lane and priority: also its names, the first and the last place
 const pg::Statement kRedrive{pg::Plan::by_values, R"(
 WITH gone AS (
     DELETE FROM @job_history h USING unnest($1) AS a (id)
      WHERE h.id = a.id AND h.status = 'dead' AND h.finished_at >= $3 RETURNING h.*
 ), moved AS (
-    INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
+    INSERT INTO @job_live (id, queue, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout,
                            idempotency_key, concurrency_key, run_id, stage, last_error, created_at, updated_at, position)
-    SELECT id, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
+    SELECT id, queue, tenant_id, job_type, 'queued', priority, payload, run_at, max_attempts, timeout, idempotency_key,
            concurrency_key, run_id, stage, last_error, created_at, $2, nextval('@job_live_id_seq')
       FROM gone ORDER BY id
-    RETURNING tenant_id, priority, job_type, )" FAIRQ_PLACE("position") R"( AS place
+    RETURNING queue, tenant_id, priority, job_type, )" FAIRQ_PLACE("position") R"( AS place
 )
-SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, min(place), max(place)
-  FROM moved GROUP BY tenant_id, priority
+SELECT 5, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, queue, min(place), max(place)
+  FROM moved GROUP BY queue, tenant_id, priority
 )" FAIRQ_SWALLOWED("gone", "moved"), {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
 // clang-format on
@@ -150,6 +150,8 @@ struct LockedJob {
     std::string tenant;
     FreedKeys key;                      // its own, if it has one
     std::optional<core::LaneKey> place; // none: in no lane
+    std::string queue;
+    core::LaneName lane() const { return {queue, tenant}; }
 };
 
 // Locks the unfinished job, or returns none.
@@ -166,7 +168,8 @@ std::optional<LockedJob> lock_job(int64 id) {
                      rows.text_at(0, LockJob::tenant),
                      key_in(rows),
                      rows.is_null(0, LockJob::place) ? std::nullopt
-                                                     : std::optional(rows.int64_at(0, LockJob::place))};
+                                                     : std::optional(rows.int64_at(0, LockJob::place)),
+                     rows.text_at(0, LockJob::queue)};
 }
 
 bool is_in_history(int64 id) {
@@ -179,14 +182,14 @@ void move_to_history(int64 id, const LockedJob &job, JobStatus status, const pg:
         pg::raise_row_swallowed("job_live");
     count_move(job.status, status, 1, job.load_test ? 1 : 0);
     if (job.status == JobStatus::queued)
-        lane_lost(job.tenant, 1);
+        lane_lost(job.lane(), 1);
     // If this transaction also claims, it removes the lane that is now empty from the ring; if it then rolls back,
     // the job is claimable again.
     if (job.status == JobStatus::queued && job.place)
-        shared::ring::activate_at_abort(tables::live_table_oid(pg::schema()), job.tenant,
+        shared::ring::activate_at_abort(tables::live_table_oid(pg::schema()), job.lane(),
                                         core::range_of(*job.place));
     if (job.status == JobStatus::locked)
-        slot_freed(job.tenant);
+        slot_freed(job.lane());
     free_keys(job.key);
     if (job.run != 0)
         run_failed(job.run, id, status);
@@ -199,6 +202,7 @@ CompletedJobs complete_by_executor(const Ids &job_ids, int64 lock_token, Timesta
     for (size_t row = 0; row < rows.size(); ++row) {
         tables::CompletedJob job{rows.int64_at(row, Completed::id),
                                  rows.bool_at(row, Completed::load_test),
+                                 rows.text_at(row, Completed::queue),
                                  rows.text_at(row, Completed::tenant),
                                  std::nullopt,
                                  0,
@@ -262,7 +266,7 @@ Ids complete(Ids job_ids, int64 lock_token) {
             accepted.push_back(job.id);
             load_test += job.load_test ? 1 : 0;
             if (limited)
-                slot_freed(job.tenant);
+                slot_freed({job.queue, job.tenant});
             if (job.key)
                 keys.emplace_back(std::move(job.tenant), *std::move(job.key));
             if (job.run != 0)
@@ -295,7 +299,7 @@ JobStatus fail(int64 job_id, int64 lock_token, std::string_view error, bool retr
                         {pg::of(job_id), pg::of_time(now + delay), text, pg::of_time(now)});
         pending_moved({job_id}, +1);
         count_move(JobStatus::locked, JobStatus::scheduled, 1, job->load_test ? 1 : 0);
-        slot_freed(job->tenant);
+        slot_freed(job->lane());
         job_due(now + delay);
         free_keys(job->key);
         return JobStatus::scheduled;
@@ -311,10 +315,10 @@ int64 release(Ids job_ids, int64 lock_token, std::optional<TimestampTz> run_at) 
                                                       later ? pg::of_time(*run_at) : pg::Value{}});
         int64 const released = later ? count_moves(moved, JobStatus::scheduled) : count_into_lanes(moved);
         for (size_t row = 0; !later && row < moved.size(); ++row)
-            slot_freed_for_itself(moved.text_at(row, Release::tenant));
+            slot_freed_for_itself({moved.text_at(row, Release::queue), moved.text_at(row, Release::tenant)});
         FreedKeys keys;
         for (size_t row = 0; later && row < moved.size(); ++row) { // else it is itself the next of its key
-            slot_freed(moved.text_at(row, Release::tenant));
+            slot_freed({moved.text_at(row, Release::queue), moved.text_at(row, Release::tenant)});
             for (std::string const &key : moved.texts_at(row, Release::concurrency_keys))
                 keys.emplace_back(moved.text_at(row, Release::tenant), key);
         }

@@ -40,13 +40,13 @@ namespace {
     "UPDATE @job_live j"                                                                                     \
     "   SET status = 'queued', due_at = NULL, position = nextval('@job_live_id_seq'), updated_at = $1"       \
     "  FROM due WHERE j.id = due.id "                                                                        \
-    "RETURNING j.job_type, j.tenant_id, j.priority, " FAIRQ_PLACE(                                           \
+    "RETURNING j.job_type, j.queue, j.tenant_id, j.priority, " FAIRQ_PLACE(                                           \
         "j.position") " AS place) "                                                                          \
                       "SELECT 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'), tenant_id, "      \
-                      "min(place), max(place)"                                                               \
-                      "  FROM moved GROUP BY tenant_id, priority"
+                      "queue, min(place), max(place)"                                                        \
+                      "  FROM moved GROUP BY queue, tenant_id, priority"
 
-// Each → a row for each tenant and priority: also its name, the first and the last place
+// Each → a row for each lane and priority: also its names, the first and the last place
 const pg::Statement kPromote{pg::Plan::pinned, "WITH due AS (" FAIRQ_DUE "), " FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID}};
 const pg::Statement kPromoteOfTenants{pg::Plan::pinned, "WITH due AS (" FAIRQ_DUE_OF_TENANTS "), " FAIRQ_PROMOTE, {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, BOOLOID, TEXTARRAYOID}};
 // now, ids that this transaction has locked

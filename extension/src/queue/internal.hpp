@@ -23,18 +23,27 @@
 
 // The columns that job_live and job_history share before the status and after it, in two runs around it.
 #define FAIRQ_BEFORE_STATUS                                                                                  \
-    "id, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, concurrency_key, "   \
-    "run_id, stage, created_at, payload"
+    "id, queue, tenant_id, job_type, priority, run_at, max_attempts, timeout, idempotency_key, "             \
+    "concurrency_key, run_id, stage, created_at, payload"
 #define FAIRQ_AFTER_STATUS "attempts, locked_by, locked_at, lock_token"
 // A job's place in its lane, as core::lane_key() makes it of its priority and position.
 #define FAIRQ_PLACE(position)                                                                                \
     "least(priority * 281474976710656 + least(greatest(" position ", 0), 281474976710655), "                 \
     "9223372036854775806)"
 
+// The queues that have jobs in lanes: with them the lane index finds the jobs of a tenant in all of its lanes. One descent
+// of the index for each queue.
+#define FAIRQ_QUEUES                                                                                         \
+    "ARRAY(WITH RECURSIVE q (queue) AS ("                                                                    \
+    "(SELECT l.queue FROM @job_live l WHERE l.position IS NOT NULL ORDER BY l.queue LIMIT 1) UNION ALL "     \
+    "SELECT (SELECT l.queue FROM @job_live l WHERE l.position IS NOT NULL AND l.queue > q.queue "            \
+    "ORDER BY l.queue LIMIT 1) FROM q WHERE q.queue IS NOT NULL) SELECT queue FROM q WHERE queue IS NOT "    \
+    "NULL)"
+
 // For a statement whose CTE `into` takes over all rows of the CTE `from`: a row that begins with NULL when it did
-// not, and six columns (see refuse_swallowed()).
+// not, and seven columns (see refuse_swallowed()).
 #define FAIRQ_SWALLOWED(from, into)                                                                          \
-    "UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE (SELECT count(*) FROM " from                  \
+    "UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE (SELECT count(*) FROM " from            \
     ") <> (SELECT count(*) FROM " into ")"
 
 namespace fairq::queue {
@@ -138,10 +147,10 @@ Ids busy_runs(const Ids &runs);                          // locks those that it 
 
 // ------------------------------------------------------------------------------------------ counting.cpp
 
-// What a statement that moves jobs returns: a row for each old status, or for each tenant and priority, with the number
-// of the old status in job_status, and the first and the last place in the lane of jobs that became queued.
+// What a statement that moves jobs returns: a row for each old status, or for each lane and priority, with the number of the
+// old status in job_status, and the first and the last place in the lane of jobs that became queued.
 struct Moves {
-    enum Column { old_status = 1, jobs, load_test_jobs, tenant, first_place, last_place };
+    enum Column { old_status = 1, jobs, load_test_jobs, tenant, queue, first_place, last_place };
 };
 // Tells the counters what a statement moved and returns the number of jobs.
 int64 count_moves(const pg::Rows &rows, std::optional<JobStatus> to);
@@ -152,17 +161,17 @@ void refuse_swallowed(const pg::Rows &rows, const char *table);
 int64 count_into_lanes(const pg::Rows &rows);
 // From two columns with the first and the last place (see FAIRQ_PLACE).
 core::KeyRange range_in(const pg::Rows &rows, size_t row, int first_place);
-// A verb that tells count_move() that jobs became queued, or are no longer queued, tells here their tenant, and for new
+// A verb that tells count_move() that jobs became queued, or are no longer queued, tells here their lane, and for new
 // ones where in the lane they are (kEverywhere if the verb does not know it).
-void lane_gained(std::string_view tenant, int64 jobs, core::KeyRange where = core::kEverywhere);
+void lane_gained(core::LaneName lane, int64 jobs, core::KeyRange where = core::kEverywhere);
 struct Placed {
-    std::string_view tenant;
+    core::LaneName lane;
     core::LaneKey place;
 };
 void lanes_gained(std::vector<Placed> jobs);
-void lane_lost(std::string_view tenant, int64 jobs);
-// When this transaction commits, tells the ring and waiting sessions that the tenant has jobs to claim.
-void lane_filled(std::string_view tenant, int64 jobs = 1, core::KeyRange where = core::kEverywhere);
+void lane_lost(core::LaneName lane, int64 jobs);
+// When this transaction commits, tells the ring and waiting sessions that the lane has jobs to claim.
+void lane_filled(core::LaneName lane, int64 jobs = 1, core::KeyRange where = core::kEverywhere);
 void count_move(std::optional<JobStatus> from, std::optional<JobStatus> to, int64 jobs, int64 load_test);
 
 } // namespace fairq::queue

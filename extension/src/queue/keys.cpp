@@ -15,7 +15,7 @@ namespace {
 
 const pg::Statement kPausedTypes{pg::Plan::pinned, "SELECT job_type FROM @paused_job_types ORDER BY job_type"};
 
-// tenant, key, anything to pass over?, now → place: the first parked job of the key goes back to its place, if no
+// tenant, key, anything to pass over?, now → queue, place: the first parked job of the key goes back to its place, if no
 // running job holds the key
 const pg::Statement kUnpark{pg::Plan::pinned, R"(
 UPDATE @job_live SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp()
@@ -24,7 +24,10 @@ UPDATE @job_live SET position = parked_position, parked_position = NULL, updated
                 AND )" FAIRQ_NOT_PASSED_OVER("job", "p.id", "$3", "$4") R"(
               ORDER BY priority, parked_position LIMIT 1 FOR UPDATE SKIP LOCKED)
    AND NOT EXISTS (SELECT FROM @job_live WHERE tenant_id = $1 AND held_key = $2)
-RETURNING )" FAIRQ_PLACE("position") R"()", {TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}};
+RETURNING queue, )" FAIRQ_PLACE("position") R"()", {TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID}};
+struct Unparked {
+    enum Column { queue = 1, place };
+};
 
 // The same → id of the job that it would take
 const pg::Statement kFirstParked{pg::Plan::pinned, R"(
@@ -48,7 +51,8 @@ pg::Rows of_key(const pg::Statement &statement, const Key &key) {
 void unpark_first(const Key &key) {
     pg::Rows const moved = of_key(kUnpark, key);
     if (!moved.empty())
-        lane_filled(key.first, 1, core::range_of(moved.int64_at(0, pg::kOnlyColumn)));
+        lane_filled({moved.text_at(0, Unparked::queue), key.first}, 1,
+                    core::range_of(moved.int64_at(0, Unparked::place)));
 }
 
 // Jobs that cannot be moved are passed over, so that the next one of the key gets its turn.

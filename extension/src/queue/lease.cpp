@@ -26,16 +26,16 @@ const pg::Statement kLockLease{pg::Plan::pinned,
     "SELECT lock_token, worker_id, job_ids, locked_at FROM @job_leases WHERE lock_token = $1 FOR UPDATE", {INT8OID}};
 
 // tokens, ids and numbers of leases, side by side; behind which of them, how many, anything to pass over?, now → id, out of
-// attempts?, load test?, tenant, concurrency key, run, place, number of the lease, size of the payload, which of them. Locks the jobs,
+// attempts?, load test?, tenant, concurrency key, run, place, number of the lease, size of the payload, which of them, queue. Locks the jobs,
 // and passes over those that another transaction is finishing
 const pg::Statement kJobsOfLeases{pg::Plan::pinned, R"(
 SELECT j.id, j.attempts >= j.max_attempts, j.job_type = 'load_test', j.tenant_id, j.concurrency_key, j.run_id,
-       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(, a.lease, pg_column_size(j.payload), a.n
+       )" FAIRQ_PLACE("coalesce(position, running_position)") R"(, a.lease, pg_column_size(j.payload), a.n, j.queue
   FROM unnest($1, $2, $3) WITH ORDINALITY AS a (token, id, lease, n) JOIN @job_live j ON j.id = a.id AND j.lock_token = a.token
  WHERE a.n > $4 AND )" FAIRQ_NOT_PASSED_OVER("job", "j.id", "$6", "$7") R"(
  ORDER BY a.n LIMIT $5 FOR UPDATE OF j SKIP LOCKED)", {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8OID, INT4OID, BOOLOID, TIMESTAMPTZOID}};
 struct HeldJobRow {
-    enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place, lease, payload, number };
+    enum Column { id = 1, out_of_attempts, load_test, tenant, concurrency_key, run, place, lease, payload, number, queue };
 };
 
 // ids, errors, now → id
@@ -67,6 +67,8 @@ struct HeldJob {
     core::LaneKey place;
     size_t lease;
     int64 payload; // bytes, as stored
+    std::string queue;
+    core::LaneName lane() const { return {queue, tenant}; }
 };
 
 // Leaves out jobs without attempts whose run another transaction has locked: their death would fail the run, and a
@@ -97,7 +99,8 @@ HeldJob held_job_in(const pg::Rows &rows, size_t row) {
                 : std::optional(rows.text_at(row, HeldJobRow::concurrency_key)),
             rows.int64_at(row, HeldJobRow::place),
             static_cast<size_t>(rows.int64_at(row, HeldJobRow::lease)),
-            rows.int32_at(row, HeldJobRow::payload)};
+            rows.int32_at(row, HeldJobRow::payload),
+            rows.text_at(row, HeldJobRow::queue)};
 }
 
 // The jobs of some leases, in parts that can be moved at once.
@@ -218,11 +221,11 @@ int64 put_back_chunk(const std::vector<HeldJob> &chunk, const std::vector<Lease>
     FreedKeys keys;
     for (HeldJob const &job : jobs) {
         if (!job.out_of_attempts) { // back in its lane, and claimable with its concurrency key
-            lane_gained(job.tenant, 1, core::range_of(job.place));
-            slot_freed_for_itself(job.tenant);
+            lane_gained(job.lane(), 1, core::range_of(job.place));
+            slot_freed_for_itself(job.lane());
             continue;
         }
-        slot_freed(job.tenant);
+        slot_freed(job.lane());
         if (job.key)
             keys.emplace_back(job.tenant, *job.key);
     }

@@ -14,9 +14,9 @@ namespace {
 const pg::Statement kSeed{pg::Plan::pinned, R"(
 WITH seeded AS (
 INSERT INTO @job_live (id, tenant_id, job_type, status, priority, payload, run_at, max_attempts, timeout, created_at,
-                       updated_at, position)
+                       updated_at, position, queue)
 SELECT s.id, 'tenant-' || 1 + (s.n - 1) % $2, 'load_test', 'queued', 0, jsonb_build_object('work_ms', 10, 'n', s.n), $3, $4,
-       $5, $3, $3, s.id
+       $5, $3, $3, s.id, 'default'
   FROM (SELECT n, nextval('@job_live_id_seq') AS id FROM generate_series(1, $1) AS n) AS s
 RETURNING )" FAIRQ_PLACE("position") R"( AS place
 )
@@ -86,12 +86,14 @@ int64 clear(const pg::Statement &next, const pg::Statement &remove, core::Budget
 // most a quarter of the time that the deletion took, since `began` by the monotonic clock.
 void tell_dead_ranges(int64 began) {
     Oid const queue = tables::live_table_oid(pg::schema());
-    std::uint64_t const clock = shared::ring::ring_clock(queue);
     if (!shared::ring::available())
         return;
+    shared::ring::Clocks const clocks = shared::ring::ring_clocks(queue);
     int64 const longest = (pg::monotonic_now() - began) / kPartOfTime + kShortLook;
     for (tables::DeadRanges &lane : tables::dead_ranges(pg::schema(), longest))
-        shared::ring::skip_at_commit(queue, lane.tenant, std::move(lane.ranges), clock);
+        if (auto const clock = clocks.find(lane.queue); clock != clocks.end())
+            shared::ring::skip_at_commit(queue, {lane.queue, lane.tenant}, std::move(lane.ranges),
+                                         clock->second);
 }
 
 } // namespace
@@ -112,7 +114,7 @@ int64 seed_load_test(int total_jobs, int tenants) {
         for (int tenant = 1; tenant <= std::min(tenants, total_jobs); ++tenant) {
             names.push_back("tenant-" + std::to_string(tenant));
             changes.push_back(seeded / tenants + (tenant <= seeded % tenants ? 1 : 0));
-            lane_gained(names.back(), changes.back(), range);
+            lane_gained({core::kDefaultQueue, names.back()}, changes.back(), range);
         }
         pending_changed({names.begin(), names.end()}, changes);
         return seeded;

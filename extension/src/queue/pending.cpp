@@ -18,9 +18,9 @@ namespace {
 const pg::Statement kAddPending{pg::Plan::pinned, R"(
 INSERT INTO @tenant_pending (tenant_id, change) SELECT i.tenant, i.change FROM unnest($1, $2) AS i (tenant, change))", {TEXTARRAYOID, INT8ARRAYOID}};
 
-// tenant → what is missing in its sum
+// tenant → what is missing in its sum; its lanes may be in any queue
 const pg::Statement kCountPending{pg::Plan::pinned, R"(
-SELECT (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND position IS NOT NULL AND status = 'queued')
+SELECT (SELECT count(*) FROM @job_live WHERE queue = ANY ()" FAIRQ_QUEUES R"() AND tenant_id = $1 AND position IS NOT NULL AND status = 'queued')
      + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND parked_position IS NOT NULL)
      + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND due_at IS NOT NULL)
      + (SELECT count(*) FROM @job_live WHERE tenant_id = $1 AND run_id IS NOT NULL AND status = 'blocked')

@@ -107,8 +107,8 @@ struct BlockedJobRow {
     enum Column { id = 1, stage, priority };
 };
 
-// ids in the order in which they are to be claimed, now, error (NULL: promote, else cancel) → by the new status, jobs,
-// load-test jobs, tenants, first and last place. SKIP LOCKED: a transaction that cancels one of these jobs waits for
+// ids in the order in which they are to be claimed, now, error (NULL: promote, else cancel) → by the new status and the queue, jobs,
+// load-test jobs, tenants, queue, first and last place. SKIP LOCKED: a transaction that cancels one of these jobs waits for
 // the run, which this step has locked.
 const pg::Statement kMoveBlocked{pg::Plan::pinned, R"(
 WITH got AS (
@@ -120,21 +120,21 @@ WITH got AS (
            due_at = CASE WHEN j.run_at > $2 THEN j.run_at END,
            position = CASE WHEN j.run_at > $2 THEN NULL ELSE nextval('@job_live_id_seq') END, updated_at = $2
       FROM got WHERE j.id = got.id AND $3 IS NULL
-    RETURNING j.status, j.job_type, j.tenant_id, )" FAIRQ_PLACE("j.position") R"( AS place
+    RETURNING j.status, j.job_type, j.queue, j.tenant_id, )" FAIRQ_PLACE("j.position") R"( AS place
 ), gone AS (
     DELETE FROM @job_live j USING got WHERE j.id = got.id AND $3 IS NOT NULL RETURNING j.*
 ), cancelled AS (
     INSERT INTO @job_history ()" FAIRQ_BEFORE_STATUS R"(, status, )" FAIRQ_AFTER_STATUS R"(, last_error, finished_at)
     SELECT )" FAIRQ_BEFORE_STATUS R"(, 'cancelled', )" FAIRQ_AFTER_STATUS R"(, $3, $2 FROM gone
-    RETURNING status, job_type, tenant_id, NULL::bigint
+    RETURNING status, job_type, queue, tenant_id, NULL::bigint
 )
 SELECT array_position(enum_range(NULL::@job_status), status) - 1, count(*), count(*) FILTER (WHERE job_type = 'load_test'),
-       array_agg(DISTINCT tenant_id), min(place), max(place)
+       array_agg(DISTINCT tenant_id), queue, min(place), max(place)
   FROM (SELECT * FROM promoted UNION ALL SELECT * FROM cancelled) AS moved
- GROUP BY status
+ GROUP BY status, queue
 )" FAIRQ_SWALLOWED("gone", "cancelled"), {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}};
 struct MovedBlocked {
-    enum Column { new_status = 1, jobs, load_test_jobs, tenants, first_place, last_place };
+    enum Column { new_status = 1, jobs, load_test_jobs, tenants, queue, first_place, last_place };
 };
 
 // run, when the step was (NULL: it was the last one), behind which stage, priority, id the next one begins
@@ -189,7 +189,8 @@ void tell(const pg::Rows &moved, size_t row) {
     count_move(core::JobStatus::blocked, to, jobs, moved.int64_at(row, MovedBlocked::load_test_jobs));
     std::vector<std::string> const tenants = moved.texts_at(row, MovedBlocked::tenants);
     if (to == core::JobStatus::queued) // a run is of one tenant
-        lane_gained(tenants.front(), jobs, range_in(moved, row, MovedBlocked::first_place));
+        lane_gained({moved.text_at(row, MovedBlocked::queue), tenants.front()}, jobs,
+                    range_in(moved, row, MovedBlocked::first_place));
     if (to == core::JobStatus::scheduled)
         job_due(pg::now()); // or later: the session that leads the waiting ones looks for the time
     if (to == core::JobStatus::cancelled)

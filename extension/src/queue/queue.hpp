@@ -7,6 +7,7 @@
 
 #include "core/job_status.hpp"
 #include "core/job_types.hpp"
+#include "core/lane_name.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -34,7 +35,7 @@ using OnlyTenants = const std::vector<std::string> *; // sorted; null: all
 
 // What all jobs of one call have in common.
 struct NewJobs {
-    std::string_view job_type;
+    std::string_view queue, job_type;
     int32_t priority;
     std::optional<int64_t> run_at; // later than now: scheduled
     int32_t max_attempts;
@@ -55,7 +56,7 @@ Ids enqueue_all(const NewJobs &common, const BulkArrays &arrays, bool partial);
 // ------------------------------------------------------------------------------------------ claim.cpp
 
 struct ClaimRequest {
-    std::string_view worker;
+    std::string_view queue, worker;
     int max_jobs, tenant_cap;
     const core::JobTypes &types;
     ReturnSetInfo *rows; // where the claimed rows go, or null
@@ -64,7 +65,7 @@ struct ClaimRequest {
 struct Claim {
     int64_t lock_token = 0;
     std::vector<tables::ClaimedJob> jobs;
-    std::vector<std::string> lanes;    // the tenants, numbered as ClaimedJob::lane
+    std::vector<std::string> lanes;    // their tenants, numbered as ClaimedJob::lane; all are of one queue
     std::vector<bool> capped;          // whether each has a cap
     bool busy = false;                 // another session had the lock of a tenant
     int parked = 0, visited = 0;       // jobs that were parked, lanes that were asked and stay

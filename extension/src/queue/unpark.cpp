@@ -74,16 +74,16 @@ struct ParkedRow {
     enum Column { id = 1, position };
 };
 
-// ids → of each tenant and priority their number, its name, the first and the last place
+// ids → of each lane and priority their number, its names, the first and the last place
 const pg::Statement kUnparkJobs{pg::Plan::pinned, R"(
 WITH moved AS (
     UPDATE @job_live j SET position = parked_position, parked_position = NULL, updated_at = clock_timestamp()
       FROM unnest($1) AS a (id) WHERE j.id = a.id AND j.parked_position IS NOT NULL
-    RETURNING j.tenant_id, j.priority, )" FAIRQ_PLACE("j.position") R"( AS place
+    RETURNING j.queue, j.tenant_id, j.priority, )" FAIRQ_PLACE("j.position") R"( AS place
 )
-SELECT count(*), tenant_id, min(place), max(place) FROM moved GROUP BY tenant_id, priority)", {INT8ARRAYOID}};
+SELECT count(*), queue, tenant_id, min(place), max(place) FROM moved GROUP BY queue, tenant_id, priority)", {INT8ARRAYOID}};
 struct UnparkedJobs {
-    enum Column { jobs = 1, tenant, first_place, last_place };
+    enum Column { jobs = 1, queue, tenant, first_place, last_place };
 };
 
 // clang-format on
@@ -203,7 +203,7 @@ int64 unpark_jobs(const Ids &jobs) {
     int64 all = 0;
     for (size_t row = 0; row < moved.size(); ++row) {
         int64 const some = moved.int64_at(row, UnparkedJobs::jobs);
-        lane_filled(moved.text_at(row, UnparkedJobs::tenant), some,
+        lane_filled({moved.text_at(row, UnparkedJobs::queue), moved.text_at(row, UnparkedJobs::tenant)}, some,
                     range_in(moved, row, UnparkedJobs::first_place));
         all += some;
     }

@@ -86,15 +86,15 @@ bool wait_until(Oid queue, int64 end) {
 }
 
 // Whether there may be jobs that this session's last claim did not see: then the session need not wait.
-bool is_old_news(Oid queue, int64 end) {
-    switch (shared::waiters::seen(queue)) {
+bool is_old_news(Oid queue, const std::vector<std::string> *queues, int64 end) {
+    switch (shared::waiters::seen(queue, queues)) {
     case shared::waiters::Saw::all:
         return false;
     case shared::waiters::Saw::stopped:
         sleep_until(std::min(end, pg::monotonic_now() + kMoment));
         return true;
     case shared::waiters::Saw::more:
-        shared::waiters::mark_seen(queue);
+        shared::waiters::mark_seen(queue, queues);
         return true;
     }
     return true;
@@ -102,21 +102,21 @@ bool is_old_news(Oid queue, int64 end) {
 
 } // namespace
 
-bool wait_for_jobs(int64 timeout, const std::vector<std::string> *only_tenants) {
+bool wait_for_jobs(int64 timeout, const shared::waiters::Wanted &wanted) {
     Oid const queue = own_queue();
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
     int64 const end = pg::monotonic_now() + timeout;
-    if (!shared::waiters::enter(queue, only_tenants)) {
+    if (!shared::waiters::enter(queue, wanted)) {
         sleep_until(std::min(end, pg::monotonic_now() + kPollInterval));
         return true; // there may be jobs: without a slot no session could have woken this one
     }
-    if (is_old_news(queue, end)) {
+    if (is_old_news(queue, wanted.queues, end)) {
         shared::waiters::leave();
         return true;
     }
     bool const woken = wait_until(queue, end);
     if (woken)
-        shared::waiters::mark_seen(queue);
+        shared::waiters::mark_seen(queue, wanted.queues);
     return woken;
 }
 
@@ -143,20 +143,20 @@ bool has_cap(std::string_view tenant) {
 
 int lanes_of(const ClaimRequest &request) {
     return request.only_tenants ? static_cast<int>(request.only_tenants->size())
-                                : shared::ring::lanes(own_queue()).value_or(INT_MAX);
+                                : shared::ring::lanes(own_queue(), request.queue).value_or(INT_MAX);
 }
 
 } // namespace
 
-void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t news) {
+void claim_seen(const ClaimRequest &request, const Claim &claim, shared::waiters::News news) {
     using shared::waiters::Saw;
     Oid const queue = own_queue();
     auto const jobs = static_cast<int64>(claim.jobs.size());
     bool const more = left_something(request, claim);
     if (jobs > 0)
-        shared::waiters::jobs_come_back(queue, jobs);
+        shared::waiters::jobs_come_back(queue, request.queue, jobs);
     if (claim.opens_at != DT_NOEND)
-        shared::waiters::rate_opens(queue, monotonic(claim.opens_at));
+        shared::waiters::rate_opens(queue, request.queue, monotonic(claim.opens_at));
     // Sessions may have passed over these tenants because this claim holds their locks. If it left jobs, wake them at
     // commit; else only if news came meanwhile. A claim that took no job wakes no session: idle claims would go on
     // waking each other.
@@ -166,24 +166,25 @@ void claim_seen(const ClaimRequest &request, const Claim &claim, std::uint64_t n
         if (more)
             shared::waiters::tenant_opens(queue, tenant);
         else if (jobs > 0)
-            shared::waiters::tenant_held(queue, tenant, news);
+            shared::waiters::tenant_held(queue, tenant, news.of_all);
     }
     Saw const saw = more ? Saw::more : claim.stopped ? Saw::stopped : Saw::all;
-    shared::waiters::claimed(queue, news, saw, claim.visited, saw == Saw::stopped ? lanes_of(request) : 0);
+    shared::waiters::claimed(queue, request.queue, news, saw, claim.visited,
+                             saw == Saw::stopped ? lanes_of(request) : 0);
     if (saw == Saw::all && !claim.busy && request.types.any() && request.only_tenants == nullptr)
-        shared::waiters::own_jobs_seen();
+        shared::waiters::own_jobs_seen(queue, request.queue);
 }
 
-void slot_freed(std::string_view tenant) {
-    if (!has_cap(tenant))
+void slot_freed(core::LaneName lane) {
+    if (!has_cap(lane.tenant))
         return;
-    shared::ring::open_at_commit(own_queue(), tenant);
-    shared::waiters::tenant_opens(own_queue(), tenant);
+    shared::ring::open_at_commit(own_queue(), lane.tenant);
+    shared::waiters::tenant_opens(own_queue(), lane.tenant);
 }
 
-void slot_freed_for_itself(std::string_view tenant) {
-    if (has_cap(tenant))
-        shared::ring::open_at_commit(own_queue(), tenant);
+void slot_freed_for_itself(core::LaneName lane) {
+    if (has_cap(lane.tenant))
+        shared::ring::open_at_commit(own_queue(), lane.tenant);
 }
 
 void job_due(TimestampTz at) {

@@ -4,6 +4,7 @@
 
 #include "core/elapsed.hpp"
 #include "pg/clock.hpp"
+#include "shared/name_hash.hpp"
 
 namespace fairq::shared::queue_state {
 
@@ -27,8 +28,6 @@ struct Slot {
     int64 logged_at[kSteps]; // by the monotonic clock; 0: never
     TimestampTz partitions_looked_at;
     LowWaterMark low_water_marks[static_cast<int>(MarkedIndex::count)];
-    int tenant_length; // -1: unknown
-    char tenant[kTenantBytes];
     core::Known known[kParts];
     uint64 generation;          // of the count in progress, or of the last one
     Parts counting;             // the parts of the count in progress
@@ -44,6 +43,16 @@ struct StoredPlace {
     char first[kNameBytes], second[kNameBytes];
     int64 major, minor;
 };
+
+// The tenant at which the last claim of a queue has stopped that walked over the index. Queues whose names have hashes
+// of one place take it from each other.
+struct Rotation {
+    Oid database, table;
+    uint64 queue; // the hash of its name
+    int length;
+    char tenant[kTenantBytes];
+};
+constexpr size_t kRotations = 1024;
 
 struct Sweep {
     Oid database, table, scope;
@@ -66,6 +75,8 @@ struct State {
     Clock wall;
     Sweep sweeps[kSweeps]; // each claim looks for its own, so they stand close together
     StoredPlace places[kSweeps][static_cast<int>(Search::count)];
+    core::SipKey key; // of the hashes of queues
+    Rotation rotations[kRotations];
     int32 count;
     Slot slots[FLEXIBLE_ARRAY_MEMBER];
 };
@@ -89,6 +100,7 @@ void attach(void *memory) {
 void initialize(LWLock *lock) {
     memset(static_cast<void *>(state), 0, size_of_state());
     state->lock = lock;
+    state->key = draw_key();
     state->count = pg::shared_memory::max_databases();
 }
 
@@ -111,7 +123,6 @@ Slot &find_or_make(Oid table) {
         *slot = Slot{};
         slot->database = MyDatabaseId;
         slot->table = table;
-        slot->tenant_length = -1;
     }
     slot->used = ++state->clock;
     return *slot;
@@ -160,30 +171,28 @@ bool available() {
     return state != nullptr;
 }
 
-std::optional<std::string> rotation(Oid table) {
+std::optional<std::string> rotation(Oid table, std::string_view queue) {
     if (!available())
         return std::nullopt;
-    char tenant[kTenantBytes];
-    int length = -1;
+    uint64 const hash = core::siphash(state->key, queue);
+    Rotation found;
     {
         pg::LockScope const lock(state->lock, LW_SHARED);
-        if (Slot const *const slot = find(table)) {
-            length = slot->tenant_length;
-            memcpy(tenant, slot->tenant, sizeof tenant);
-        }
+        found = state->rotations[hash % kRotations];
     }
-    if (length < 0)
+    if (found.queue != hash || found.table != table || found.database != MyDatabaseId)
         return std::nullopt;
-    return std::string(tenant, static_cast<size_t>(length));
+    return std::string(found.tenant, static_cast<size_t>(found.length));
 }
 
-void set_rotation(Oid table, std::string_view tenant) {
+void set_rotation(Oid table, std::string_view queue, std::string_view tenant) {
     if (!available() || tenant.size() > kTenantBytes)
         return;
+    uint64 const hash = core::siphash(state->key, queue);
     pg::LockScope const lock(state->lock, LW_EXCLUSIVE);
-    Slot &slot = find_or_make(table);
-    slot.tenant_length = static_cast<int>(tenant.size());
-    memcpy(slot.tenant, tenant.data(), tenant.size());
+    Rotation &rotation = state->rotations[hash % kRotations];
+    rotation = Rotation{MyDatabaseId, table, hash, static_cast<int>(tenant.size()), {}};
+    memcpy(rotation.tenant, tenant.data(), tenant.size());
 }
 
 bool sweep_is_due(Oid table, Oid scope) {

@@ -21,9 +21,9 @@ namespace queue_state {
 extern const pg::shared_memory::Segment segment;
 bool available();
 
-// The tenant behind which the next claim begins; none when that is not known.
-std::optional<std::string> rotation(Oid table);
-void set_rotation(Oid table, std::string_view tenant);
+// The tenant behind which the next claim of the queue begins; none when that is not known.
+std::optional<std::string> rotation(Oid table, std::string_view queue);
+void set_rotation(Oid table, std::string_view queue, std::string_view tenant);
 
 // How far sweeps have come. scope: those for all tenants have 0, those of a role that is bound to tenants its oid. Such a
 // role leaves out other tenants, whose own sweeps it must not delay.

@@ -14,13 +14,14 @@ namespace fairq::tables {
 namespace {
 
 // The columns of job_history and its partitions: those of job_live up to last_error, then finished_at.
-constexpr int kHistoryColumns = 20;
+constexpr int kHistoryColumns = 21;
 
 constexpr std::array<ShapeColumn, kHistoryColumns> history_columns() {
     std::array<ShapeColumn, kHistoryColumns> columns{};
     for (size_t i = 0; i < columns.size(); ++i) {
         columns[i] = kLiveColumns[i];
-        columns[i].default_value = nullptr;
+        if (i != kQueue - 1)
+            columns[i].default_value = nullptr;
         columns[i].identity = '\0';
     }
     columns[kUpdatedAt - 1].name = "finished_at";
@@ -191,6 +192,7 @@ private:
         bool const *const nulls = job_->tts_isnull;
         CompletedJob done{DatumGetInt64(value(kId)),
                           pg::text_of(value(kType)) == kLoadTest,
+                          std::string(pg::text_of(value(kQueue))),
                           std::string(pg::text_of(value(kTenant))),
                           std::nullopt,
                           0,

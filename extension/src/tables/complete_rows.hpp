@@ -9,7 +9,7 @@ namespace fairq::tables {
 struct CompletedJob {
     int64 id;
     bool load_test;
-    std::string tenant;
+    std::string queue, tenant;
     std::optional<std::string> key; // concurrency key
     int64 run;                      // of a pipeline; 0: none
     int32 stage;

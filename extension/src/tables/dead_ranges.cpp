@@ -31,13 +31,9 @@ public:
 
     std::vector<DeadRanges> find() {
         std::vector<DeadRanges> found;
-        std::optional<std::string> tenant("");
-        while (readable_ && GetCurrentTimestamp() < end_ && (tenant = reader_.next_lane(*tenant))) {
-            pg::check_interrupts();
-            DeadRanges dead{*tenant, {}};
-            if (look_at(dead) >= kMany)
-                found.push_back(std::move(dead));
-        }
+        std::optional<std::string> queue("");
+        while (is_in_time() && (queue = reader_.next_queue(*queue)))
+            find_in(*queue, found);
         return found;
     }
 
@@ -53,6 +49,19 @@ public:
     }
 
 private:
+    bool is_in_time() const { return readable_ && GetCurrentTimestamp() < end_; }
+
+    void find_in(const std::string &queue, std::vector<DeadRanges> &found) {
+        reader_.set_queue(queue);
+        std::optional<std::string> tenant("");
+        while (is_in_time() && (tenant = reader_.next_lane(*tenant))) {
+            pg::check_interrupts();
+            DeadRanges dead{queue, *tenant, {}};
+            if (look_at(dead) >= kMany)
+                found.push_back(std::move(dead));
+        }
+    }
+
     // Returns how many dead entries it has passed.
     int look_at(DeadRanges &dead) {
         reader_.start(dead.tenant, core::kFirstKey, kExpected, true);

@@ -7,7 +7,7 @@
 namespace fairq::tables {
 
 struct DeadRanges {
-    std::string tenant;
+    std::string queue, tenant;
     std::vector<core::KeyRange> ranges; // at most as many as a lane has skip ranges
 };
 

@@ -1,6 +1,7 @@
 // Reading lanes (see lane_reader.hpp).
 #include "tables/lane_reader.hpp"
 
+#include "tables/lane_entry.hpp"
 #include "tables/live_columns.hpp"
 
 namespace fairq::tables {
@@ -37,25 +38,6 @@ IndexTuple item_at(Page page, OffsetNumber item) {
     return reinterpret_cast<IndexTuple>(PageGetItem(page, PageGetItemId(page, item)));
 }
 
-// The columns of an entry: tenant, priority, position; none of them NULL.
-char *tenant_of(IndexTuple tuple) {
-    return reinterpret_cast<char *>(tuple) + IndexInfoFindDataOffset(tuple->t_info);
-}
-
-std::string_view name_of(const void *text) {
-    return {VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text)};
-}
-
-std::pair<int16, int64> place_of(IndexTuple tuple) {
-    char const *const data = tenant_of(tuple);
-    size_t const priority = TYPEALIGN(ALIGNOF_SHORT, VARSIZE_ANY(data));
-    size_t const position = TYPEALIGN(ALIGNOF_DOUBLE, priority + sizeof(int16));
-    std::pair<int16, int64> place;
-    memcpy(&place.first, data + priority, sizeof place.first);
-    memcpy(&place.second, data + position, sizeof place.second);
-    return place;
-}
-
 // WHERE position IS NOT NULL
 bool has_every_position(Relation index) {
     List *const where = RelationGetIndexPredicate(index);
@@ -68,12 +50,26 @@ bool has_every_position(Relation index) {
 
 } // namespace
 
+bool LaneReader::is_of_queue(IndexTuple tuple) const {
+    char const *const queue = queue_of(tuple);
+    return memcmp(queue, queue_entry_, queue_.size() + 1) == 0;
+}
+
+void LaneReader::set_queue(std::string_view queue) {
+    queue_ = queue;
+    queue_datum_ = pg::of(queue).datum;
+    SET_VARSIZE_SHORT(queue_entry_, queue.size() + 1);
+    queue.copy(queue_entry_ + 1, core::kMaxQueueBytes);
+    hint_ = {};
+}
+
 bool LaneReader::reads(Relation index, Relation table) {
-    constexpr Column kColumnsOfIt[kKeys] = {kTenant, kPriority, kPosition};
+    constexpr Column kColumnsOfIt[kKeys] = {kQueue, kTenant, kPriority, kPosition};
     Form_pg_index const definition = index->rd_index;
     bool same = index->rd_rel->relam == BTREE_AM_OID && definition->indisvalid &&
                 definition->indrelid == RelationGetRelid(table) && definition->indnatts == kKeys &&
-                definition->indnkeyatts == kKeys && index->rd_indcollation[0] == C_COLLATION_OID;
+                definition->indnkeyatts == kKeys && index->rd_indcollation[0] == C_COLLATION_OID &&
+                index->rd_indcollation[1] == C_COLLATION_OID;
     for (int i = 0; same && i < kKeys; ++i)
         same = definition->indkey.values[i] == kColumnsOfIt[i] && index->rd_indoption[i] == 0;
     return same && has_every_position(index);
@@ -162,7 +158,13 @@ bool LaneReader::peek(TupleTableSlot *slot) {
 
 std::optional<std::string> LaneReader::next_lane(std::string_view after) {
     Datum const bound = pg::of(after).datum;
-    text *const name = pg::call([&] { return first_tenant_behind(bound); });
+    text *const name = pg::call([&] { return first_behind(2, bound); });
+    return name == nullptr ? std::nullopt : std::optional<std::string>(pg::text_of(PointerGetDatum(name)));
+}
+
+std::optional<std::string> LaneReader::next_queue(std::string_view after) {
+    Datum const bound = pg::of(after).datum;
+    text *const name = pg::call([&] { return first_behind(1, bound); });
     return name == nullptr ? std::nullopt : std::optional<std::string>(pg::text_of(PointerGetDatum(name)));
 }
 
@@ -189,9 +191,10 @@ void LaneReader::read() {
 LaneReader::Spot LaneReader::find_position() {
     key_->keysz = kKeys;
     key_->nextkey = false;
-    key_->scankeys[0].sk_argument = behind_.tenant;
-    key_->scankeys[1].sk_argument = Int16GetDatum(behind_.priority);
-    key_->scankeys[2].sk_argument = Int64GetDatum(behind_.position);
+    key_->scankeys[0].sk_argument = queue_datum_;
+    key_->scankeys[1].sk_argument = behind_.tenant;
+    key_->scankeys[2].sk_argument = Int16GetDatum(behind_.priority);
+    key_->scankeys[3].sk_argument = Int64GetDatum(behind_.position);
     key_->scantid = ItemPointerIsValid(&behind_.row) ? &behind_.row : nullptr;
     Spot const at = find();
     set_hint(at);
@@ -283,11 +286,18 @@ int LaneReader::compare(Page page, OffsetNumber item) const {
     IndexTuple const tuple = item_at(page, item);
     if (VARATT_IS_COMPRESSED(tenant_of(tuple)))
         return _bt_compare(index_, key_, page, item);
+    // Mostly all entries that are compared are of the reader's own queue.
+    if (key_->keysz == 1 || !is_of_queue(tuple)) {
+        int const queues =
+            name_of(DatumGetPointer(key_->scankeys[0].sk_argument)).compare(name_of(queue_of(tuple)));
+        if (queues != 0 || key_->keysz == 1)
+            return queues;
+    }
     int const names =
-        name_of(DatumGetPointer(key_->scankeys[0].sk_argument)).compare(name_of(tenant_of(tuple)));
+        name_of(DatumGetPointer(key_->scankeys[1].sk_argument)).compare(name_of(tenant_of(tuple)));
     if (names != 0)
         return names;
-    if (key_->keysz == 1)
+    if (key_->keysz == 2)
         return 0;
     std::pair<int16, int64> const sought{behind_.priority, behind_.position}, place = place_of(tuple);
     if (sought != place)
@@ -311,8 +321,8 @@ void LaneReader::read_page(Page page, OffsetNumber item) {
 }
 
 bool LaneReader::is_of_lane(IndexTuple tuple) const {
-    return name_of(DatumGetTextPP(PointerGetDatum(tenant_of(tuple)))) ==
-           name_of(DatumGetPointer(behind_.tenant));
+    return is_of_queue(tuple) && name_of(DatumGetTextPP(PointerGetDatum(tenant_of(tuple)))) ==
+                                     name_of(DatumGetPointer(behind_.tenant));
 }
 
 // The reader may have read a part of a posting list: then the rows up to behind_.row are left out.
@@ -332,11 +342,13 @@ void LaneReader::add(IndexTuple tuple, OffsetNumber item) {
     }
 }
 
-text *LaneReader::first_tenant_behind(Datum tenant) {
-    key_->keysz = 1;
+// keys: 1 for the first queue behind that name, 2 for the first tenant of the reader's own queue.
+text *LaneReader::first_behind(int keys, Datum name) {
+    key_->keysz = keys;
     key_->nextkey = true;
     key_->scantid = nullptr;
-    key_->scankeys[0].sk_argument = tenant;
+    key_->scankeys[0].sk_argument = keys == 1 ? name : queue_datum_;
+    key_->scankeys[1].sk_argument = name;
     hint_is_of_lane_ = true; // the hint is this lane's, or the lane's before it: both are usable
     Spot at = find();
     while (BufferIsValid(at.page) && at.item > PageGetMaxOffsetNumber(BufferGetPage(at.page)))
@@ -344,8 +356,12 @@ text *LaneReader::first_tenant_behind(Datum tenant) {
     set_hint(at);
     if (!BufferIsValid(at.page))
         return nullptr;
-    text *const found =
-        DatumGetTextPCopy(PointerGetDatum(tenant_of(item_at(BufferGetPage(at.page), at.item))));
+    IndexTuple const tuple = item_at(BufferGetPage(at.page), at.item);
+    text *found = nullptr;
+    if (keys == 1)
+        found = DatumGetTextPCopy(PointerGetDatum(queue_of(tuple)));
+    else if (is_of_queue(tuple))
+        found = DatumGetTextPCopy(PointerGetDatum(tenant_of(tuple)));
     _bt_relbuf(index_, at.page);
     return found;
 }

@@ -7,6 +7,7 @@
 // MVCC snapshot need not pin a page after it has read the page's entries.
 #pragma once
 
+#include "core/limits.hpp"
 #include "core/page_hint.hpp"
 #include "core/skip_ranges.hpp"
 #include "pg/values.hpp"
@@ -20,6 +21,8 @@ public:
     // Table and index have to stay open and locked until finish(). Runs inside call().
     void open(Relation table, Relation index, Snapshot snapshot);
     void finish();
+    // Whose lanes are read from here on. Comes first.
+    void set_queue(std::string_view queue);
 
     // Begins at the key `from` of the tenant's lane. dead_too: next() also returns dead entries, whose rows no
     // snapshot sees. expected: how many entries the caller will probably look at. hint: where `from` may be.
@@ -37,9 +40,11 @@ public:
     // The page and item at which the last search ended.
     core::PageHint hint() const { return hint_; }
 
-    // The first tenant after `after` (bytewise) that has an entry, dead or alive; or none. Then hint() is
+    // The first tenant after `after` (bytewise) that has an entry in the queue, dead or alive; or none. Then hint() is
     // where its lane begins.
     std::optional<std::string> next_lane(std::string_view after);
+    // The first queue after `after` (bytewise) that has an entry, dead or alive; or none.
+    std::optional<std::string> next_queue(std::string_view after);
 
     struct Spot {
         Buffer page; // locked for reading
@@ -48,7 +53,7 @@ public:
 
 private:
     static constexpr int kMost = 512; // entries; a page has some 200
-    static constexpr int kKeys = 3;
+    static constexpr int kKeys = 4;
 
     struct Entry {
         core::LaneKey place;
@@ -77,13 +82,17 @@ private:
     void add(IndexTuple tuple, OffsetNumber item);
     void note(bool dead);
     void mark_dead();
-    text *first_tenant_behind(Datum tenant);
+    bool is_of_queue(IndexTuple tuple) const;
+    text *first_behind(int keys, Datum name);
 
     Relation table_, index_;
     Snapshot snapshot_;
     IndexFetchTableData *rows_;
     BTScanInsert key_;
-    BlockNumber pages_; // of the index when it was opened; it may have grown since
+    std::string queue_ = {};
+    Datum queue_datum_ = 0;
+    char queue_entry_[core::kMaxQueueBytes + 1]; // the queue as an entry of the index has it
+    BlockNumber pages_;                          // of the index when it was opened; it may have grown since
 
     core::PageHint hint_{};
     bool hint_is_of_lane_;           // false: the hint belongs to the lane that was read before this one

@@ -8,6 +8,7 @@ namespace fairq::tables {
 // The columns of job_live, as sql/fairq.sql orders them.
 enum Column : AttrNumber {
     kId = 1,
+    kQueue,
     kTenant,
     kType,
     kPriority,
@@ -39,6 +40,7 @@ constexpr std::string_view kLoadTest = "load_test";
 
 constexpr std::array<ShapeColumn, kColumns> kLiveColumns{{
     {"id", INT8OID, true, nullptr, ATTRIBUTE_IDENTITY_BY_DEFAULT},
+    {"queue", TEXTOID, true, "'default'::text"},
     {"tenant_id", TEXTOID, true},
     {"job_type", TEXTOID, true},
     {"priority", INT2OID, true},
@@ -76,6 +78,7 @@ constexpr const char *kLiveChecks[] = {
     "((running_since IS NULL) OR (status = 'locked'::@job_status))",
     "(((run_id IS NULL) = (stage IS NULL)) AND ((run_id IS NOT NULL) OR (status <> 'blocked'::@job_status)))",
     "(status < 'completed'::@job_status)",
+    "((octet_length(queue) >= 1) AND (octet_length(queue) <= 63))",
     "CASE WHEN (status = 'locked'::@job_status) THEN (NOT (held_key IS DISTINCT FROM concurrency_key)) "
     "ELSE (held_key IS NULL) END",
 };

@@ -17,8 +17,8 @@ Elements::Elements(const pg::Value &array, Oid type) {
 }
 
 LiveInsert::LiveInsert(Oid schema, const NewRows &common)
-    : common_(common), type_(pg::of(common.type).datum), empty_(pg::of_jsonb("{}").datum),
-      table_(open_table(schema, "job_live", RowExclusiveLock)),
+    : common_(common), queue_(pg::of(common.queue).datum), type_(pg::of(common.type).datum),
+      empty_(pg::of_jsonb("{}").datum), table_(open_table(schema, "job_live", RowExclusiveLock)),
       status_(status_datum(schema, common.status)) { // looked up under the table's lock
     possible_ = is_as_made(table_, kLiveShape);
     if (possible_)
@@ -32,6 +32,7 @@ void LiveInsert::add(const NewRow &row) {
         slot->tts_isnull[column - 1] = value.null;
     };
     set(kId, pg::of(row.id));
+    set(kQueue, pg::of_datum(queue_));
     set(kTenant, row.tenant);
     set(kType, pg::of_datum(type_));
     set(kStatus, pg::of_datum(status_));

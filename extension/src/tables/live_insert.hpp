@@ -8,7 +8,7 @@ namespace fairq::tables {
 
 // What is the same for all jobs of one call.
 struct NewRows {
-    std::string_view type;
+    std::string_view queue, type;
     const char *status;
     int32 priority, max_attempts;
     Interval timeout;
@@ -46,7 +46,7 @@ public:
 
 private:
     NewRows common_;
-    Datum type_, empty_;
+    Datum queue_, type_, empty_;
     Relation table_;
     Datum status_;
     bool possible_;

@@ -93,8 +93,8 @@ LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, 
       lane_(open_index(schema, "job_live_lane", RowExclusiveLock)), queued_(status_datum(schema, "queued")),
       locked_(status_datum(schema, "locked")) {
     if (!pg::call([&] { return LaneReader::reads(lane_, table_); }))
-        pg::raise_altered_index("job_live_lane",
-                                "ON job_live (tenant_id, priority, position) WHERE position IS NOT NULL");
+        pg::raise_altered_index(
+            "job_live_lane", "ON job_live (queue, tenant_id, priority, position) WHERE position IS NOT NULL");
     pg::call([&] {
         CommandCounterIncrement();
         PushActiveSnapshot(GetTransactionSnapshot());
@@ -105,6 +105,7 @@ LiveTable::LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, 
         // A slot of this kind keeps the row that the update writes.
         changed_ = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsHeapTuple);
     });
+    reader_.set_queue(stamp.queue);
     direct_ = is_as_made(table_, kLiveShape);
 }
 
@@ -118,11 +119,10 @@ bool may_be_refused(Oid schema) {
 std::optional<std::string> LiveTable::last_lane() {
     pg::IndexScan scan(open_for_scan(schema_, "job_live", "job_live_lane"), 1, pg::IndexScan::Sees::active);
     scan.want_entries();
-    scan.start({{1, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(std::string_view()).datum}},
-               BackwardScanDirection);
+    scan.start({{1, BTEqualStrategyNumber, F_TEXTEQ, pg::of(stamp_.queue).datum}}, BackwardScanDirection);
     std::optional<std::string> last;
     if (scan.next_entry())
-        last = pg::text_of(scan.entry(1));
+        last = pg::text_of(scan.entry(2));
     scan.close();
     return last;
 }

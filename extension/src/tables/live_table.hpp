@@ -13,9 +13,9 @@
 
 namespace fairq::tables {
 
-// How a claim changes a row.
+// Of which queue a claim takes jobs, and how it changes their rows.
 struct ClaimStamp {
-    std::string_view worker;
+    std::string_view queue, worker;
     int64 lock_token;
     TimestampTz at;
 };
@@ -64,11 +64,11 @@ class LiveTable {
 public:
     LiveTable(Oid schema, ClaimStamp stamp, const core::JobTypes &types, KeyLocks &keys, ReturnSetInfo *rows);
 
-    // The first tenant after `after` (bytewise) that has an entry in the lane index, dead or alive; or none.
+    // The first tenant after `after` (bytewise) that has an entry of the queue in the lane index, dead or alive; or none.
     // Then hint() is where its lane begins.
     std::optional<std::string> next_lane(std::string_view after) { return reader_.next_lane(after); }
     core::PageHint hint() const { return reader_.hint(); }
-    // The last tenant that has an entry in the lane index; or none.
+    // The last tenant that has an entry of the queue in the lane index; or none.
     std::optional<std::string> last_lane();
     // Takes queued jobs of the tenant, by priority, then position; skips rows that other transactions have
     // locked. Appends the jobs to `taken` and their rows to the tuplestore (when there is one).

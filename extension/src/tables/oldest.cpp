@@ -37,14 +37,22 @@ public:
 
     void start() { scan_.start({}); }
 
-    void start_lane(std::string_view tenant) {
-        scan_.start({{1, BTEqualStrategyNumber, F_TEXTEQ, pg::of(tenant).datum}});
+    void start_lane(core::LaneName lane) {
+        scan_.start({{1, BTEqualStrategyNumber, F_TEXTEQ, pg::of(lane.queue).datum},
+                     {2, BTEqualStrategyNumber, F_TEXTEQ, pg::of(lane.tenant).datum}});
     }
 
-    // The first tenant after `after` that has a job in its lane; or none.
-    std::optional<std::string> next_tenant(std::string_view after) {
-        scan_.start({{1, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(after).datum}});
-        return scan_.next() ? std::optional(std::string(text(kTenant))) : std::nullopt;
+    // The first lane after `after` that has a job: of the same queue, or of the next ones; or none.
+    std::optional<core::OwnLaneName> next_lane(core::LaneName after) {
+        scan_.start({{1, BTEqualStrategyNumber, F_TEXTEQ, pg::of(after.queue).datum},
+                     {2, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(after.tenant).datum}});
+        bool found = scan_.next();
+        if (!found) {
+            scan_.start({{1, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(after.queue).datum},
+                         {2, BTGreaterStrategyNumber, F_TEXT_GT, pg::of(std::string_view()).datum}});
+            found = scan_.next();
+        }
+        return found ? std::optional(core::OwnLaneName({text(kQueue), text(kTenant)})) : std::nullopt;
     }
 
     void finish() { scan_.close(); }
@@ -60,11 +68,11 @@ private:
 // The oldest of the lanes' first queued jobs. A lane is in the order of priorities, then of positions, so its first
 // job is mostly its oldest.
 std::optional<TimestampTz> oldest_by_lanes(Oid schema, bool load_test_only) {
-    Reader reader(schema, "job_live_lane", 1, load_test_only);
+    Reader reader(schema, "job_live_lane", 2, load_test_only);
     std::optional<TimestampTz> oldest;
-    std::optional<std::string> tenant("");
-    for (int lane = 0; lane < kLanesLookedAt && (tenant = reader.next_tenant(*tenant)); ++lane) {
-        reader.start_lane(*tenant);
+    std::optional<core::OwnLaneName> lane(core::LaneName{});
+    for (int looked_at = 0; looked_at < kLanesLookedAt && (lane = reader.next_lane(*lane)); ++looked_at) {
+        reader.start_lane(*lane);
         bool ended = false;
         std::optional<TimestampTz> const first = reader.first_queued(kCreatedAt, kJobsPerLane, ended);
         if (first && (!oldest || *first < *oldest))
@@ -87,9 +95,9 @@ std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only) {
 
 std::vector<std::optional<TimestampTz>> lane_fronts(Oid schema, const std::vector<LaneFront> &lanes) {
     std::vector<std::optional<TimestampTz>> fronts;
-    Reader reader(schema, "job_live_lane", 1, false);
+    Reader reader(schema, "job_live_lane", 2, false);
     for (LaneFront const &lane : lanes) {
-        reader.start_lane(lane.tenant);
+        reader.start_lane(lane.lane);
         bool ended = false;
         fronts.push_back(reader.first_queued(kUpdatedAt, lane.running + kJobsPerLane, ended));
     }

@@ -1,6 +1,7 @@
 // Since when jobs have waited, for metrics.
 #pragma once
 
+#include "core/lane_name.hpp"
 #include "pg/boundary.hpp"
 
 namespace fairq::tables {
@@ -13,7 +14,7 @@ std::optional<TimestampTz> oldest_queued(Oid schema, bool load_test_only);
 // Since when the first queued job of each lane can be claimed. running: about how many running jobs stand in
 // front of it; none for a lane that has no queued job soon behind those.
 struct LaneFront {
-    std::string_view tenant;
+    core::LaneName lane;
     int64 running;
 };
 std::vector<std::optional<TimestampTz>> lane_fronts(Oid schema, const std::vector<LaneFront> &lanes);

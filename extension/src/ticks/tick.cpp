@@ -22,16 +22,19 @@ struct Time {
     int64 deadline, patience;
 };
 
-TickRequest request_of(int workers, Time time) {
-    return {MyDatabaseId,
-            GetSessionUserId(),
-            pg::current_role(),
-            pg::schema(),
-            workers,
-            pg::settings::tick_jobs_per_worker(),
-            pg::settings::tick_tenant_cap(),
-            time.deadline,
-            time.patience};
+TickRequest request_of(int workers, Time time, std::string_view queue) {
+    TickRequest request{MyDatabaseId,
+                        GetSessionUserId(),
+                        pg::current_role(),
+                        pg::schema(),
+                        workers,
+                        pg::settings::tick_jobs_per_worker(),
+                        pg::settings::tick_tenant_cap(),
+                        time.deadline,
+                        time.patience,
+                        {}};
+    queue.copy(request.queue, core::kMaxQueueBytes);
+    return request;
 }
 
 uint32 summary_size(const TickRequest &request) {
@@ -51,26 +54,26 @@ int free_workers(int workers, int64 deadline) {
     }
 }
 
-std::string tick_in(int workers, Time time) {
+std::string tick_in(int workers, Time time, std::string_view queue) {
     pg::refuse_on_standby("a tick");
     queue::check_unbound(queue::Capability::worker); // it claims jobs of all tenants
     if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
         pg::raise_in_transaction();
     if (Oid const role = GetSessionUserId(); !pg::role_can_login(role))
         pg::raise_role_cannot_login(pg::role_name(role));
-    TickRequest const request = request_of(free_workers(workers, time.deadline), time);
+    TickRequest const request = request_of(free_workers(workers, time.deadline), time, queue);
     return run_processes(request, summary_size(request));
 }
 
 } // namespace
 
-std::string tick(int workers) {
-    return tick_in(workers,
-                   {pg::monotonic_now() + pg::settings::tick_deadline(), pg::settings::tick_patience()});
+std::string tick(int workers, std::string_view queue) {
+    return tick_in(
+        workers, {pg::monotonic_now() + pg::settings::tick_deadline(), pg::settings::tick_patience()}, queue);
 }
 
 // A handler that runs for longer than an interval does not hold up the next tick, which has the other workers.
-void run_ticks(int workers, int64 every, int64 during) {
+void run_ticks(int workers, int64 every, int64 during, const std::string &queue) {
     pg::commit_and_chain(); // lets go of the caller's snapshot, which would pin the horizon
     int64 const start = pg::monotonic_now(), end = start + during;
     for (int64 next = start; next < end;) {
@@ -78,7 +81,7 @@ void run_ticks(int workers, int64 every, int64 during) {
         Time const time{std::min(until, now + pg::settings::tick_deadline()),
                         std::min(every, pg::settings::tick_patience())};
         // What it asks first is prepared with its owner's rights.
-        pg::with_own_names([&] { tick_in(workers, time); });
+        pg::with_own_names([&] { tick_in(workers, time, queue); });
         pg::commit_and_chain();
         // A tick that took longer than the interval costs the ones that it covered.
         next += every * std::max<int64>(1, (pg::monotonic_now() - next + every - 1) / every);

@@ -95,7 +95,8 @@ private:
             types.push_back(handler.job_type);
         std::sort(types.begin(), types.end());
         core::JobTypes const accepted(std::move(types));
-        claim_ = queue::claim({worker_id_, capacity(), tick_.request.tenant_cap, accepted, nullptr});
+        claim_ = queue::claim(
+            {tick_.request.queue, worker_id_, capacity(), tick_.request.tenant_cap, accepted, nullptr});
     }
 
     void publish() {

@@ -3,6 +3,7 @@
 // the segment before the coordinator has let it go, for whatever reason, they end.
 #pragma once
 
+#include "core/limits.hpp"
 #include "pg/errors.hpp"
 
 namespace fairq::ticks {
@@ -13,6 +14,7 @@ struct TickRequest {
     Oid database, session_role, role, schema;
     int workers, jobs_per_worker, tenant_cap;
     int64 deadline, patience; // see core/tick_end.hpp; by pg::monotonic_now()
+    char queue[core::kMaxQueueBytes + 1];
 };
 
 // left: the caller may go on, although handlers still run.

@@ -8,9 +8,10 @@
 
 namespace fairq::ticks {
 
-std::string tick(int workers);                          // one tick's summary (JSON)
-void run_ticks(int workers, int64 every, int64 during); // in a procedure; microseconds
-void coordinate(TickSegment &tick);                     // process 0 of a tick
-void work(TickSegment &tick, int index);                // processes 1 … n
+std::string tick(int workers, std::string_view queue); // one tick's summary (JSON)
+void run_ticks(int workers, int64 every, int64 during,
+               const std::string &queue); // in a procedure; microseconds
+void coordinate(TickSegment &tick);       // process 0 of a tick
+void work(TickSegment &tick, int index);  // processes 1 … n
 
 } // namespace fairq::ticks

@@ -14,9 +14,9 @@ constexpr long kPatience = 100; // milliseconds; then the claim goes ahead: a se
 int held_slot = -1; // the place of the queue of which this session's claim holds a slot; -1: none
 
 // False when all slots are taken. A queue without a place has no slots, and no skip ranges that would need them.
-bool try_to_acquire(Oid table, bool at_once, int &queue) {
+bool try_to_acquire(Oid table, std::string_view name, bool at_once, int &queue) {
     Exclusive const lock;
-    queue = find_or_make_queue(table);
+    queue = find_or_make_queue(table, name);
     if (queue < 0)
         return true;
     if (!at_once && memory->claim_slots[queue].claiming >= kAtOnce)
@@ -27,20 +27,20 @@ bool try_to_acquire(Oid table, bool at_once, int &queue) {
 }
 
 // Runs inside call().
-void wait_for_claim_slot(Oid table, int queue) {
+void wait_for_claim_slot(Oid table, std::string_view name, int queue) {
     ConditionVariable *const free = &memory->claim_slots[queue].one_is_free;
     ConditionVariablePrepareToSleep(free);
-    for (bool late = false; !try_to_acquire(table, late, queue);)
+    for (bool late = false; !try_to_acquire(table, name, late, queue);)
         late = ConditionVariableTimedSleep(free, kPatience, PG_WAIT_EXTENSION);
     ConditionVariableCancelSleep();
 }
 
 } // namespace
 
-void acquire_claim_slot(Oid table) {
+void acquire_claim_slot(Oid table, std::string_view name) {
     int queue = -1;
-    if (held_slot < 0 && !try_to_acquire(table, false, queue))
-        pg::call([&] { wait_for_claim_slot(table, queue); });
+    if (held_slot < 0 && !try_to_acquire(table, name, false, queue))
+        pg::call([&] { wait_for_claim_slot(table, name, queue); });
 }
 
 void release_claim_slot() {

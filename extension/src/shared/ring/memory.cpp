@@ -14,15 +14,18 @@ constexpr int kLooksForLane = 256; // lanes that are looked at to find one that 
 constexpr int64 kIdle = 10 * USECS_PER_SEC;
 constexpr int kEndedAtOnce = 256; // lanes that are looked at, while the lock is held once
 
-int capacity = 131072; // the setting fairq.ring_lanes
+int capacity = 131072;  // the setting fairq.ring_lanes
+int queue_count = 1024; // the setting fairq.ring_queues
 
 Size size_of_memory() {
     auto const lanes = static_cast<Size>(capacity);
     if (lanes == 0)
         return 0;
-    auto const queues = static_cast<Size>(pg::shared_memory::max_databases());
+    auto const queues = static_cast<Size>(queue_count);
     return MAXALIGN(sizeof(Memory)) + MAXALIGN(queues * sizeof(Queue)) +
-           MAXALIGN(queues * sizeof(ClaimSlots)) + MAXALIGN(lanes * sizeof(int32)) +
+           MAXALIGN(queues * sizeof(ClaimSlots)) +
+           MAXALIGN(static_cast<Size>(pg::shared_memory::max_databases()) * sizeof(Counting)) +
+           MAXALIGN(queues * sizeof(int32)) + 2 * MAXALIGN(lanes * sizeof(int32)) +
            MAXALIGN(lanes * sizeof(core::ScheduledLane)) + MAXALIGN(lanes * sizeof(core::HeldLane)) +
            MAXALIGN(lanes * sizeof(Lane));
 }
@@ -38,7 +41,10 @@ void lay_out_arrays() {
     char *at = reinterpret_cast<char *>(memory) + MAXALIGN(sizeof(Memory));
     lay_out(memory->queues, memory->queue_count, at);
     lay_out(memory->claim_slots, memory->queue_count, at);
+    lay_out(memory->countings, memory->counting_count, at);
+    lay_out(memory->queue_bucket, memory->queue_count, at);
     lay_out(memory->bucket, memory->capacity, at);
+    lay_out(memory->tenant_bucket, memory->capacity, at);
     lay_out(memory->scheduled, memory->capacity, at);
     lay_out(memory->held, memory->capacity, at);
     lay_out(memory->lane, memory->capacity, at);
@@ -52,7 +58,8 @@ void initialize(LWLock *lock) {
     *memory = Memory{};
     memory->lock = lock;
     memory->key = draw_key();
-    memory->queue_count = pg::shared_memory::max_databases();
+    memory->queue_count = queue_count;
+    memory->counting_count = pg::shared_memory::max_databases();
     memory->capacity = capacity;
     lay_out_arrays();
     for (int queue = 0; queue < memory->queue_count; ++queue) {
@@ -60,16 +67,39 @@ void initialize(LWLock *lock) {
         memory->claim_slots[queue].claiming = 0;
         ConditionVariableInit(&memory->claim_slots[queue].one_is_free);
     }
-    memset(memory->bucket, 0, static_cast<Size>(capacity) * sizeof(int32));
+    std::fill_n(memory->countings, memory->counting_count, Counting{});
+    std::fill_n(memory->queue_bucket, memory->queue_count, 0);
+    std::fill_n(memory->bucket, capacity, 0);
+    std::fill_n(memory->tenant_bucket, capacity, 0);
 }
 
+uint32 hash_of(int queue, uint32 tenant_hash) {
+    return tenant_hash ^ hash_bytes_uint32(static_cast<uint32>(queue));
+}
 uint32 hash_of(int queue, std::string_view tenant) {
-    return static_cast<uint32>(core::siphash(memory->key, tenant)) ^
-           hash_bytes_uint32(static_cast<uint32>(queue));
+    return hash_of(queue, hash_of_name(tenant));
+}
+
+// Adds the lane to a list, or takes it out. `first` is the list's head, and `links` the lanes' links in it.
+void enlist(int32 &first, Links Lane::*links, int place) {
+    memory->lane[place].*links = {first, 0};
+    if (first != 0)
+        (memory->lane[first - 1].*links).previous = place + 1;
+    first = place + 1;
+}
+
+void delist(int32 &first, Links Lane::*links, int place) {
+    Links const at = memory->lane[place].*links;
+    (at.previous == 0 ? first : (memory->lane[at.previous - 1].*links).next) = at.next;
+    if (at.next != 0)
+        (memory->lane[at.next - 1].*links).previous = at.previous;
 }
 
 int32 &bucket_of(uint32 hash) {
     return memory->bucket[hash % static_cast<uint32>(memory->capacity)];
+}
+int32 &tenant_bucket_of(uint32 hash) {
+    return memory->tenant_bucket[hash % static_cast<uint32>(memory->capacity)];
 }
 
 void drop(int place) {
@@ -77,8 +107,11 @@ void drop(int place) {
     holds_of(lane.queue).end(place);
     schedule_of(lane.queue).leave(place);
     Queue &queue = memory->queues[lane.queue];
-    if (lane.queued != 0 && lane.count_generation == queue.count_generation)
-        queue.queued_counts_whole = false;
+    Counting *const counting = find_counting(queue.database, queue.table);
+    if (counting != nullptr && lane.queued != 0 && lane.count_generation == counting->generation)
+        counting->whole = false;
+    delist(tenant_bucket_of(lane.tenant_hash), &Lane::of_tenant, place);
+    delist(queue.lanes, &Lane::of_queue, place);
     for (int32 *link = &bucket_of(lane.hash); *link != 0; link = &memory->lane[*link - 1].next)
         if (*link == place + 1) {
             *link = lane.next;
@@ -89,19 +122,21 @@ void drop(int place) {
     memory->free = place + 1;
 }
 
+} // namespace
+
 void forget_queue(int queue) {
-    if (OidIsValid(memory->queues[queue].table))
-        for (int place = 0; place < memory->used; ++place)
-            if (memory->lane[place].queue == queue)
-                drop(place);
-    memory->queues[queue] = Queue{};
+    while (memory->queues[queue].lanes != 0)
+        drop(memory->queues[queue].lanes - 1);
+    free_queue_place(queue);
 }
+
+namespace {
 
 // Frees the lanes of the queue from which no session has claimed for longest, if other queues have been in
 // use since: its database may have been dropped, which the ring is not told. If the queue is used again, its
 // claims walk over the index until they know its lanes.
 void forget_idle_queue(int but) {
-    Queue *const queues = memory->queues, *const end = queues + memory->queue_count;
+    Queue *const queues = memory->queues, *const end = queues + memory->queues_used;
     auto const longer_idle = [](const Queue &a, const Queue &b) { return a.claimed_at < b.claimed_at; };
     Queue const *const last_used = std::max_element(queues, end, longer_idle);
     Queue *idle = nullptr;
@@ -150,10 +185,13 @@ int make_lane(int queue, std::string_view tenant) {
     lane.queue = static_cast<int16>(queue);
     lane.length = static_cast<int16>(tenant.size());
     memcpy(lane.tenant, tenant.data(), tenant.size());
-    lane.hash = hash_of(queue, tenant);
+    lane.tenant_hash = hash_of_name(tenant);
+    lane.hash = hash_of(queue, lane.tenant_hash);
     lane.changed_at = memory->queues[queue].clock; // an earlier lane of the tenant may have changed until now
     lane.next = bucket_of(lane.hash);
     bucket_of(lane.hash) = place + 1;
+    enlist(tenant_bucket_of(lane.tenant_hash), &Lane::of_tenant, place);
+    enlist(memory->queues[queue].lanes, &Lane::of_queue, place);
     return place;
 }
 
@@ -165,6 +203,11 @@ void define_settings() {
                             "with more, or with 0, claims walk over the index.",
                             nullptr, &capacity, capacity, 0, 4 * 1024 * 1024, PGC_POSTMASTER, 0, nullptr,
                             nullptr, nullptr);
+    DefineCustomIntVariable("fairq.ring_queues",
+                            "How many queues shared memory has room for, in all databases; of further ones, "
+                            "claims walk over the index.",
+                            nullptr, &queue_count, queue_count, 1, 32000, PGC_POSTMASTER, 0, nullptr, nullptr,
+                            nullptr);
 }
 
 const pg::shared_memory::Segment segment{"fairq ring", "FairqRing", size_of_memory, attach, initialize};
@@ -177,28 +220,8 @@ core::Holds holds_of(int queue) {
     return core::Holds(memory->held, memory->queues[queue].holds, schedule_of(queue));
 }
 
-int find_queue(Oid table) {
-    return pg::place_of_queue(memory->queues, memory->queue_count, table);
-}
-
-// If more queues than there are places were in use, and took each other's, each claim would begin with an empty ring.
-int find_or_make_queue(Oid table) {
-    TimestampTz const now = GetCurrentTimestamp();
-    int queue = find_queue(table);
-    if (queue < 0) {
-        Queue *const queues = memory->queues;
-        auto const idle_longer = [](const Queue &a, const Queue &b) { return a.used_at < b.used_at; };
-        Queue const *const idlest = std::min_element(queues, queues + memory->queue_count, idle_longer);
-        if (OidIsValid(idlest->table) && std::abs(now - idlest->used_at) < kIdle)
-            return -1;
-        queue = static_cast<int>(idlest - queues);
-        forget_queue(queue);
-        queues[queue].database = MyDatabaseId;
-        queues[queue].table = table;
-        queues[queue].life = ++memory->clock;
-    }
-    memory->queues[queue].used_at = now;
-    return queue;
+uint32 hash_of_name(std::string_view tenant) {
+    return static_cast<uint32>(core::siphash(memory->key, tenant));
 }
 
 void prefetch_lane(int queue, std::string_view tenant, bool lane) {
@@ -250,13 +273,14 @@ void enter(int queue, std::string_view tenant, core::KeyRange where) {
     lane.served_before = lane.served;
 }
 
-void open(int queue, std::string_view tenant) {
+void open(Oid table, std::string_view tenant) {
 #ifdef FAIRQ_TEST_WITHOUT_OPENINGS // so that the test of full tenants can be seen to fail
     return;
 #endif
-    int const place = find_lane(queue, tenant);
-    if (place >= 0 && holds_of(queue).happened(place, core::HoldReason::limits))
-        hold_ended(place);
+    for_lanes_of(table, tenant, [](int place) {
+        if (holds_of(memory->lane[place].queue).happened(place, core::HoldReason::limits))
+            hold_ended(place);
+    });
 }
 
 // For metrics: the lane was due nothing while it was held, and how long its jobs have waited was due to the tenant.
@@ -269,22 +293,21 @@ void hold_ended(int place) {
 void end_older_holds(Oid table) {
     for (int from = 0;; from += kEndedAtOnce) {
         Exclusive const lock;
-        int const queue = find_queue(table);
-        if (queue < 0 || from >= memory->used)
+        if (from >= memory->used)
             return;
         for (int place = from; place < std::min(from + kEndedAtOnce, memory->used); ++place)
-            if (memory->lane[place].queue == queue && holds_of(queue).end_if_older(place))
+            if (int const queue = memory->lane[place].queue;
+                queue >= 0 && is_of(memory->queues[queue], table) && holds_of(queue).end_if_older(place))
                 hold_ended(place);
     }
 }
 
 void forget_skip_ranges(int queue) {
     memory->queues[queue].clock += kChanges + 1;
-    for (int place = 0; place < memory->used; ++place)
-        if (memory->lane[place].queue == queue) {
-            memory->lane[place].skip_ranges = {};
-            memory->lane[place].changed_at = memory->queues[queue].clock;
-        }
+    for (int32 link = memory->queues[queue].lanes; link != 0; link = memory->lane[link - 1].of_queue.next) {
+        memory->lane[link - 1].skip_ranges = {};
+        memory->lane[link - 1].changed_at = memory->queues[queue].clock;
+    }
 }
 
 void make_skip_ranges(int place, const std::vector<core::KeyRange> &scanned, uint64 since) {

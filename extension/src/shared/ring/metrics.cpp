@@ -59,12 +59,14 @@ LaneFigures figures_of(int place, bool waiting, const Queue &queue, double left)
         due.jobs[0] += more.jobs[0];
         due.jobs[1] += more.jobs[1];
     }
-    return {std::string(lane.name()),
+    Counting const *const counting = find_counting(queue.database, queue.table);
+    return {std::string(queue.queue_name()),
+            std::string(lane.name()),
             lane.served,
             last_minute(minutes_of(lane, lane.got, queue.minute), left),
             last_minute(due, left),
             std::max(memory->scheduled[place].weight, 1),
-            lane.count_generation == queue.count_generation ? lane.queued : 0,
+            counting != nullptr && lane.count_generation == counting->generation ? lane.queued : 0,
             waiting};
 }
 
@@ -122,37 +124,52 @@ bool queued_counts_known(Oid table) {
     if (memory == nullptr)
         return false;
     Exclusive const lock;
-    int const queue = find_queue(table);
-    return queue >= 0 && memory->queues[queue].count_generation != 0 && memory->queues[queue].count_ended;
+    Counting const *const counting = find_counting(MyDatabaseId, table);
+    return counting != nullptr && counting->generation != 0 && counting->ended;
 }
+
+namespace {
+
+// What is known of all queues with this table; the lanes follow.
+void begin_figures(Oid table, TimestampTz now, double left, Figures &all) {
+    Exclusive const lock;
+    for_queues_of(table, [&](int queue) {
+        begin_minute(queue, now);
+        Queue const &of = memory->queues[queue];
+        for (int bucket = 0; bucket < core::kWaitBuckets; ++bucket)
+            all.dwell[bucket] += of.dwell[0][bucket] + left * of.dwell[1][bucket];
+    });
+    if (Counting const *const counting = find_counting(MyDatabaseId, table)) {
+        all.queued_counts_known = counting->generation != 0 && counting->ended;
+        all.queued_counts_whole = counting->whole;
+    }
+}
+
+} // namespace
 
 Figures figures(Oid table) {
     Figures all;
     TimestampTz const now = GetCurrentTimestamp();
     double const left = fraction_left(now);
-    for (int from = 0; memory != nullptr; from += kFiguresAtOnce) {
+    if (memory == nullptr)
+        return all;
+    begin_figures(table, now, left, all);
+    for (int from = 0;; from += kFiguresAtOnce) {
         Exclusive const lock;
-        int const queue = find_queue(table);
-        if (queue < 0 || (from > 0 && from >= memory->used))
+        if (from >= memory->used)
             break;
-        begin_minute(queue, now);
-        Queue const &of = memory->queues[queue];
-        core::Schedule const schedule = schedule_of(queue);
-        for (int place = from; place < std::min(from + kFiguresAtOnce, memory->used); ++place)
-            if (memory->lane[place].queue == queue)
+        for (int place = from; place < std::min(from + kFiguresAtOnce, memory->used); ++place) {
+            int const queue = memory->lane[place].queue;
+            if (queue >= 0 && is_of(memory->queues[queue], table))
                 all.lanes.push_back(
-                    figures_of(place, schedule.contains(place) && !memory->held[place].held, of, left));
-        if (from > 0)
-            continue;
-        for (int bucket = 0; bucket < core::kWaitBuckets; ++bucket)
-            all.dwell[bucket] = of.dwell[0][bucket] + left * of.dwell[1][bucket];
-        all.queued_counts_known = of.count_generation != 0 && of.count_ended;
-        all.queued_counts_whole = of.queued_counts_whole;
+                    figures_of(place, schedule_of(queue).contains(place) && !memory->held[place].held,
+                               memory->queues[queue], left));
+        }
     }
     return all;
 }
 
-std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant) {
+std::optional<SchedulePosition> schedule_position(Oid table, core::LaneName lane) {
     std::vector<core::ScheduledLane> lanes; // a copy, so that this session counts without the lock
     core::ScheduleState state;
     int own = -1, held = 0;
@@ -160,8 +177,8 @@ std::optional<SchedulePosition> schedule_position(Oid table, std::string_view te
         return std::nullopt;
     {
         Exclusive const lock;
-        int const queue = find_queue(table);
-        own = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
+        int const queue = find_queue(table, lane.queue);
+        own = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, lane.tenant);
         if (own < 0 || !schedule_of(queue).contains(own) || memory->held[own].held)
             return std::nullopt;
         lanes.assign(memory->scheduled, memory->scheduled + memory->used);
@@ -172,11 +189,11 @@ std::optional<SchedulePosition> schedule_position(Oid table, std::string_view te
     return SchedulePosition{all, core::lanes_before(own, std::move(lanes), state)};
 }
 
-std::optional<TimestampTz> last_claim(Oid table) {
+std::optional<TimestampTz> last_claim(Oid table, std::string_view name) {
     if (memory == nullptr)
         return std::nullopt;
     Exclusive const lock;
-    int const queue = find_queue(table);
+    int const queue = find_queue(table, name);
     if (queue < 0 || memory->queues[queue].claimed_at == 0)
         return std::nullopt;
     return memory->queues[queue].claimed_at;

@@ -10,9 +10,9 @@ namespace fairq::shared::queued_counts {
 
 namespace {
 
+using ring::Counting;
 using ring::Exclusive;
 using ring::memory;
-using ring::Queue;
 
 constexpr size_t kAddAtOnce = 256; // changes, while the lock is held once
 constexpr size_t kShort = 4096;    // changes: a list that is not longer is not worth shortening
@@ -20,7 +20,7 @@ constexpr size_t kShort = 4096;    // changes: a list that is not longer is not 
 struct Change {
     int nesting;
     int64 jobs;
-    std::string tenant;
+    core::OwnLaneName lane;
 };
 
 struct Changes {
@@ -29,17 +29,12 @@ struct Changes {
 };
 pg::PendingChanges<Changes> pending;
 
-// One key for all changes of one tenant on one nesting level.
-std::string key_of(const Change &change) {
-    return std::to_string(change.nesting) + ' ' + change.tenant;
-}
-
-// Adds up the changes by tenant and level: a transaction may call a verb a million times for few tenants.
+// Adds up the changes by lane and level: a transaction may call a verb a million times for few lanes.
 void shorten() {
-    shared::NameMap<size_t> places;
+    std::map<int, std::map<core::OwnLaneName, size_t, core::LaneOrder>> places;
     std::vector<Change> shorter;
     for (Change &change : pending->changes) {
-        auto const [found, is_new] = places.emplace(key_of(change), shorter.size());
+        auto const [found, is_new] = places[change.nesting].emplace(change.lane, shorter.size());
         if (is_new)
             shorter.push_back(std::move(change));
         else
@@ -50,36 +45,37 @@ void shorten() {
 }
 
 // What follows can run when a transaction has ended, where nothing may raise an error. add() needs the lock.
-void add(int queue, const std::string &tenant, int64 jobs) {
-    Queue &of = memory->queues[queue];
-    int const place = ring::find_or_make_lane(queue, tenant);
+void add(Oid table, Counting &counting, core::LaneName name, int64 jobs) {
+    int const queue = ring::find_queue_or_free_place(table, name.queue);
+    int const place = queue < 0 ? -1 : ring::find_or_make_lane(queue, name.tenant);
     if (place < 0) {
-        of.queued_counts_whole = false;
+        counting.whole = false;
         return;
     }
     ring::Lane &lane = memory->lane[place];
-    lane.queued = jobs + (lane.count_generation == of.count_generation ? lane.queued : 0);
-    lane.count_generation = of.count_generation;
+    lane.queued = jobs + (lane.count_generation == counting.generation ? lane.queued : 0);
+    lane.count_generation = counting.generation;
 }
 
-// Adds up to kAddAtOnce changes from `change` on, and moves `change` behind them.
-template <class At, class End, class Jobs>
-void add_some(Oid table, uint64 generation, At &change, End end, Jobs jobs) {
+// Adds up to kAddAtOnce changes from `change` on, and moves `change` behind them. generation: of the count that they
+// belong to; 0: the last one.
+template <class At, class End, class Add>
+void add_some(Oid table, uint64 generation, At &change, End end, Add &&add_one) {
     Exclusive const lock;
-    int const queue = ring::find_queue(table);
-    bool const wanted = queue >= 0 && memory->queues[queue].count_generation != 0 &&
-                        (generation == 0 || memory->queues[queue].count_generation == generation);
+    Counting *const counting = ring::find_counting(MyDatabaseId, table);
+    bool const wanted = counting != nullptr && counting->generation != 0 &&
+                        (generation == 0 || counting->generation == generation);
     for (size_t i = 0; i < kAddAtOnce && change != end; ++i, ++change)
         if (wanted)
-            jobs(queue, *change);
+            add_one(*counting, *change);
 }
 
-// All queues of this database, because a database has the extension once.
+// All counts of this database, because a database has the extension once.
 void forget_queued_counts() {
     Exclusive const lock;
-    for (int queue = 0; queue < memory->queue_count; ++queue)
-        if (memory->queues[queue].database == MyDatabaseId)
-            memory->queues[queue].count_generation = 0;
+    for (int i = 0; i < memory->counting_count; ++i)
+        if (memory->countings[i].database == MyDatabaseId)
+            memory->countings[i].generation = 0;
 }
 
 bool agrees_with_status_counts() {
@@ -96,8 +92,9 @@ void add_all() {
         return;
     auto change = pending->changes.cbegin();
     while (change != pending->changes.cend())
-        add_some(pending.table(), 0, change, pending->changes.cend(),
-                 [](int queue, const Change &of) { add(queue, of.tenant, of.jobs); });
+        add_some(
+            pending.table(), 0, change, pending->changes.cend(),
+            [](Counting &counting, const Change &of) { add(pending.table(), counting, of.lane, of.jobs); });
 }
 
 bool changes_something() {
@@ -137,49 +134,49 @@ void install_callbacks() {
     pg::on_transaction_end<at_end>();
 }
 
-void changed(Oid table, std::string_view tenant, int64 jobs) {
+void changed(Oid table, core::LaneName lane, int64 jobs) {
     if (memory == nullptr || jobs == 0)
         return;
     if (pending.of(table).changes.size() >= pending->shorten_at)
         shorten();
-    pending->changes.push_back({GetCurrentTransactionNestLevel(), jobs, std::string(tenant)});
+    pending->changes.push_back({GetCurrentTransactionNestLevel(), jobs, core::OwnLaneName(lane)});
 }
 
 void add_pending(QueuedCounts &counts) {
     if (pending)
         for (Change const &change : pending->changes)
-            counts[change.tenant] += change.jobs;
+            counts[change.lane] += change.jobs;
 }
 
 uint64 begin_count(Oid table) {
     if (memory == nullptr)
         return 0;
     Exclusive const lock;
-    int const place = ring::find_or_make_queue(table);
-    if (place < 0)
-        return 0;
-    Queue &queue = memory->queues[place];
-    queue.count_generation = ++memory->clock;
-    queue.count_ended = false;
-    queue.queued_counts_whole = true;
-    return queue.count_generation;
+    Counting *counting = ring::find_counting(MyDatabaseId, table);
+    if (counting ==
+        nullptr) // the place of the count that began the longest ago; 0: it is free, or unknown anyway
+        counting = std::min_element(
+            memory->countings, memory->countings + memory->counting_count,
+            [](const Counting &a, const Counting &b) { return a.generation < b.generation; });
+    *counting = {MyDatabaseId, table, ++memory->clock, false, true};
+    return counting->generation;
 }
 
-// Tenants with the most jobs come first: if there are not enough lanes, those with few jobs are left out.
+// Lanes with the most jobs come first: if there is not enough room, those with few jobs are left out.
 void end_count(Oid table, uint64 generation, const QueuedCounts &counted) {
     if (generation == 0)
         return;
     std::vector<const QueuedCounts::value_type *> sorted;
-    for (auto const &tenant : counted)
-        sorted.push_back(&tenant);
-    std::sort(sorted.begin(), sorted.end(), [](auto *a, auto *b) { return a->second > b->second; });
-    for (auto tenant = sorted.cbegin(); tenant != sorted.cend();)
-        add_some(table, generation, tenant, sorted.cend(),
-                 [](int queue, auto *of) { add(queue, of->first, of->second); });
+    for (auto const &lane : counted)
+        sorted.push_back(&lane);
+    std::stable_sort(sorted.begin(), sorted.end(), [](auto *a, auto *b) { return a->second > b->second; });
+    for (auto lane = sorted.cbegin(); lane != sorted.cend();)
+        add_some(table, generation, lane, sorted.cend(),
+                 [&](Counting &counting, auto *of) { add(table, counting, of->first, of->second); });
     Exclusive const lock;
-    int const queue = ring::find_queue(table);
-    if (queue >= 0 && memory->queues[queue].count_generation == generation)
-        memory->queues[queue].count_ended = true;
+    Counting *const counting = ring::find_counting(MyDatabaseId, table);
+    if (counting != nullptr && counting->generation == generation)
+        counting->ended = true;
 }
 
 } // namespace fairq::shared::queued_counts

@@ -75,10 +75,10 @@ void install_draw_callbacks() {
     pg::on_transaction_end<at_end>();
 }
 
-Ring::Ring(Oid table) : table_(table) {
+Ring::Ring(Oid table, std::string_view name) : table_(table), name_(name) {
     if (memory == nullptr)
         return;
-    acquire_claim_slot(table);
+    acquire_claim_slot(table, name);
     if (begin(GetCurrentTimestamp()))
         end_older_holds(table);
 }
@@ -86,7 +86,7 @@ Ring::Ring(Oid table) : table_(table) {
 // Notes where the queue is and what it knows. True: the clock went back, so that times that end holds may be wrong.
 bool Ring::begin(TimestampTz now) {
     Exclusive const lock;
-    queue_ = find_or_make_queue(table_);
+    queue_ = find_or_make_queue(table_, name_);
     if (queue_ < 0)
         return false;
     Queue &queue = memory->queues[queue_];
@@ -182,23 +182,39 @@ void Ring::set_weight(const Grant &grant, int weight) const {
         schedule_of(queue_).set_weight(grant.lane, weight);
 }
 
-std::optional<int> lanes(Oid table) {
+std::optional<int> lanes(Oid table, std::string_view name) {
     if (memory == nullptr)
         return std::nullopt;
     Exclusive const lock;
-    int const queue = find_queue(table);
+    int const queue = find_queue(table, name);
     if (queue < 0 || !memory->queues[queue].complete)
         return std::nullopt;
     return schedule_of(queue).lanes() - memory->queues[queue].holds.lanes;
 }
 
-bool may_have_jobs(Oid table, std::string_view tenant) {
-    if (memory == nullptr)
-        return true;
+// A queue without a place is known by nothing but the time at which it was refused one. Nobody waits for jobs of a queue that
+// no session has claimed from yet: a wait that comes before the first claim ends at once.
+void find_queues_of(Oid table, std::string_view tenant, QueuesOfTenant &found) {
+    found.count = 0;
+    found.all = memory == nullptr;
+    if (found.all)
+        return;
+    auto const add = [&](int queue) {
+        found.all = found.all || found.count == QueuesOfTenant::kMost;
+        if (!found.all)
+            found.queues[found.count++] = memory->queues[queue].name_hash;
+    };
     Exclusive const lock;
-    int const queue = find_queue(table);
-    int const lane = queue < 0 || !memory->queues[queue].complete ? -1 : find_lane(queue, tenant);
-    return queue < 0 || !memory->queues[queue].complete || (lane >= 0 && schedule_of(queue).contains(lane));
+    found.all = std::abs(GetCurrentTimestamp() - memory->refused_at) < USECS_PER_MINUTE;
+    for_queues_of(table, [&](int queue) {
+        if (!memory->queues[queue].complete && memory->queues[queue].claimed_at != 0)
+            add(queue);
+    });
+    for_lanes_of(table, tenant, [&](int place) {
+        int const queue = memory->lane[place].queue;
+        if (memory->queues[queue].complete && schedule_of(queue).contains(place))
+            add(queue);
+    });
 }
 
 } // namespace fairq::shared::ring

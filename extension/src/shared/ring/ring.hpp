@@ -1,4 +1,4 @@
-// The ring knows, in shared memory, which lanes (tenants) of a queue may have claimable jobs, and which lane
+// The ring of a queue knows, in shared memory, which of its lanes (tenants) may have claimable jobs, and which lane
 // is served next. A claim draws from it instead of walking over the lane index, so that its cost depends on
 // the jobs that it claims, not on the jobs that are queued. The tables are the truth: the ring only saves
 // work. It never hides a claimable job that came through the API, because
@@ -26,11 +26,14 @@
 
 #include "core/histogram.hpp"
 #include "core/holds.hpp"
+#include "core/lane_name.hpp"
 #include "core/limits.hpp"
 #include "core/page_hint.hpp"
 #include "core/schedule.hpp"
 #include "core/skip_ranges.hpp"
 #include "pg/shared_memory.hpp"
+
+#include <map>
 
 namespace fairq::shared::ring {
 
@@ -38,21 +41,22 @@ extern const pg::shared_memory::Segment segment;
 void define_settings();   // by _PG_init, when preloaded
 void install_callbacks(); // by _PG_init, when preloaded
 
-// The tenant's lane enters the ring when this transaction commits; or when it, or a savepoint in it, rolls
+// The lane enters the ring of its queue when this transaction commits; or when it, or a savepoint in it, rolls
 // back. `where`: the jobs that can be claimed then.
-void activate_at_commit(Oid table, std::string_view tenant, core::KeyRange where);
-void activate_at_abort(Oid table, std::string_view tenant, core::KeyRange where);
+void activate_at_commit(Oid table, core::LaneName lane, core::KeyRange where);
+void activate_at_abort(Oid table, core::LaneName lane, core::KeyRange where);
 // For a transaction that has deleted many jobs: when it has committed, these ranges of the lane hold nothing to claim, as a
-// snapshot saw that was taken after ring_clock() was read. Not in a savepoint, whose rollback would take it back.
-std::uint64_t ring_clock(Oid table);
-void skip_at_commit(Oid table, std::string_view tenant, std::vector<core::KeyRange> ranges,
-                    std::uint64_t clock);
-// If this transaction, which removes jobs of many lanes, rolls back, the queue loses all its skip ranges.
+// snapshot saw that was taken after ring_clocks() were read. Not in a savepoint, whose rollback would take it back.
+using Clocks =
+    std::map<std::string, std::uint64_t, std::less<>>; // of the queues with this table, by their names
+Clocks ring_clocks(Oid table);
+void skip_at_commit(Oid table, core::LaneName lane, std::vector<core::KeyRange> ranges, std::uint64_t clock);
+// If this transaction, which removes jobs of many lanes, rolls back, all queues lose all their skip ranges.
 void forget_skip_ranges_at_abort(Oid table);
 // Does at once what would be done at the commit, because a claim sees what its own transaction has done.
 void activate_own();
-// When this transaction has committed, the tenant's limits may let more jobs run: a job that counted for its cap has
-// ended, or a limit has changed. Or that may be so for all tenants; or jobs of all tenants may run again (HoldReason).
+// When this transaction has committed, the tenant's limits may let more jobs run, in each of its queues: a job that
+// counted for its cap has ended, or a limit has changed. Or that may be so for all tenants; or jobs of all tenants may run again (HoldReason).
 void open_at_commit(Oid table, std::string_view tenant);
 void open_all_at_commit(Oid table, core::HoldReason reason);
 // This transaction has changed limits or paused types: its claims hold no lane.
@@ -93,7 +97,7 @@ struct Grant {
 
 // What one lane did since it came into the ring, for metrics. The last minute is a sliding one.
 struct LaneFigures {
-    std::string tenant;
+    std::string queue, tenant;
     std::int64_t served;    // jobs in all
     double got_last_minute; // jobs that it got
     double due_last_minute; // jobs that were its share by weight while it could have been served
@@ -102,9 +106,9 @@ struct LaneFigures {
     bool waiting;           // it is in the schedule now, and not held
 };
 struct Figures {
-    std::vector<LaneFigures> lanes;        // all lanes of the queue, in the schedule or not
+    std::vector<LaneFigures> lanes;        // all lanes of all queues, in the schedule or not
     bool queued_counts_known = false;      // jobs were counted, and every commit since has added its changes
-    bool queued_counts_whole = false;      // they were counted for every tenant
+    bool queued_counts_whole = false;      // they were counted for every lane
     double dwell[core::kWaitBuckets] = {}; // jobs of quiet tenants in the last minute, by wait
 };
 
@@ -112,7 +116,7 @@ struct Figures {
 // for a claim slot until another claim calls release_claim_slot().
 class Ring {
 public:
-    explicit Ring(Oid table);
+    Ring(Oid table, std::string_view name);
 
     bool available() const { return queue_ >= 0; } // false: no shared memory, or too many queues
     bool complete() const { return complete_; }
@@ -153,6 +157,7 @@ private:
     void settle_lane(const Grant &grant) const;
 
     Oid table_;
+    std::string name_;
     int queue_ = -1;
     std::uint64_t life_ = 0;               // of the queue at that place: another one has another number
     std::uint64_t clock_ = 0, events_ = 0; // before the claim's snapshot
@@ -167,13 +172,20 @@ Figures figures(Oid table);
 struct SchedulePosition {
     int lanes, ahead;
 };
-std::optional<SchedulePosition> schedule_position(Oid table, std::string_view tenant);
+std::optional<SchedulePosition> schedule_position(Oid table, core::LaneName lane);
 // The number of lanes in the schedule that are not held; none when there is no ring, or it is not complete.
-std::optional<int> lanes(Oid table);
-// Whether the tenant's lane may have jobs, held or not: false only when a claim saw it empty and nothing has entered
-// it since. Raises nothing.
-bool may_have_jobs(Oid table, std::string_view tenant);
+std::optional<int> lanes(Oid table, std::string_view queue);
+// The queues in which the tenant may have jobs, held or not, by the hashes of their names (waiters::hash_of). A queue is
+// missing only when a claim saw the tenant's lane empty and nothing has entered it since. all: that cannot be told, and it
+// may have jobs in any queue. Raises nothing.
+struct QueuesOfTenant {
+    static constexpr int kMost = 64;
+    int count;
+    bool all;
+    std::uint64_t queues[kMost];
+};
+void find_queues_of(Oid table, std::string_view tenant, QueuesOfTenant &found);
 // When a session last claimed from the queue, with or without success; none when unknown.
-std::optional<TimestampTz> last_claim(Oid table);
+std::optional<TimestampTz> last_claim(Oid table, std::string_view queue);
 
 } // namespace fairq::shared::ring

@@ -13,7 +13,7 @@ namespace {
 constexpr int kEnterAtOnce = 256; // lanes, while the lock is held once
 
 // In the order of names: the order in which lanes enter the ring must not depend on the secret key of a hash.
-using Lanes = std::map<std::string, core::DirtyRanges, std::less<>>;
+using Lanes = std::map<core::OwnLaneName, core::DirtyRanges, core::LaneOrder>;
 
 // The lanes to enter when this nesting level of the transaction is rolled back.
 struct Level {
@@ -23,7 +23,7 @@ struct Level {
 };
 
 struct Skipped {
-    std::string tenant;
+    core::OwnLaneName lane;
     std::vector<core::KeyRange> ranges;
     uint64 since; // the ring's clock
 };
@@ -57,22 +57,38 @@ void enter_at(int queue, const std::string &tenant, const core::DirtyRanges &pla
         enter(queue, tenant, where);
 }
 
+// Lanes of one queue follow each other, so that it is looked for once.
+class QueueFinder {
+public:
+    int find(const std::string &name) {
+        if (last_ == nullptr || *last_ != name)
+            queue_ = find_queue(pending.table(), name);
+        last_ = &name;
+        return queue_;
+    }
+
+private:
+    const std::string *last_ = nullptr;
+    int queue_ = -1;
+};
+
 void enter_all(const Lanes &lanes) {
     auto lane = lanes.begin();
     while (lane != lanes.end()) {
         Exclusive const lock;
-        int const queue = find_queue(pending.table());
+        QueueFinder finder;
         for (int i = 0; i < kEnterAtOnce && lane != lanes.end(); ++i, ++lane)
-            if (queue >= 0) // otherwise no session has claimed yet, and the rescan is still to come
-                enter_at(queue, lane->first, lane->second);
+            // otherwise no session has claimed from the queue yet, and the rescan is still to come
+            if (int const queue = finder.find(lane->first.queue); queue >= 0)
+                enter_at(queue, lane->first.tenant, lane->second);
     }
 }
 
-const std::string &name_of(const std::string &tenant) {
+const std::string &tenant_of(const std::string &tenant) {
     return tenant;
 }
-const std::string &name_of(const Lanes::value_type &lane) {
-    return lane.first;
+const std::string &tenant_of(const Lanes::value_type &lane) {
+    return lane.first.tenant;
 }
 
 template <class Tenants>
@@ -80,10 +96,8 @@ void open_each(const Tenants &tenants) {
     auto tenant = tenants.begin();
     while (tenant != tenants.end()) {
         Exclusive const lock;
-        int const queue = find_queue(pending.table());
         for (int i = 0; i < kEnterAtOnce && tenant != tenants.end(); ++i, ++tenant)
-            if (queue >= 0)
-                open(queue, name_of(*tenant));
+            open(pending.table(), tenant_of(*tenant));
     }
 }
 
@@ -92,35 +106,33 @@ void open_all() {
         return;
     {
         Exclusive const lock;
-        int const queue = find_queue(pending.table());
         for (core::HoldReason const reason : {core::HoldReason::limits, core::HoldReason::jobs})
-            if (queue >= 0 && pending->opened_all[static_cast<int>(reason)])
-                holds_of(queue).happened_to_all(reason);
+            if (pending->opened_all[static_cast<int>(reason)])
+                for_queues_of(pending.table(), [&](int queue) { holds_of(queue).happened_to_all(reason); });
     }
     end_older_holds(pending.table());
 }
 
 void skip_all() {
-    auto lane = pending->skipped.begin();
-    while (lane != pending->skipped.end()) {
+    auto skipped = pending->skipped.begin();
+    while (skipped != pending->skipped.end()) {
         Exclusive const lock;
-        int const queue = find_queue(pending.table());
-        for (int i = 0; i < kEnterAtOnce && lane != pending->skipped.end(); ++i, ++lane) {
-            int const place = queue < 0 ? -1 : find_or_make_lane(queue, lane->tenant);
+        QueueFinder finder;
+        for (int i = 0; i < kEnterAtOnce && skipped != pending->skipped.end(); ++i, ++skipped) {
+            int const queue = finder.find(skipped->lane.queue);
+            int const place = queue < 0 ? -1 : find_or_make_lane(queue, skipped->lane.tenant);
             if (place >= 0)
-                make_skip_ranges(place, lane->ranges, lane->since);
+                make_skip_ranges(place, skipped->ranges, skipped->since);
         }
     }
 }
 
 void weigh_all() {
     Exclusive const lock;
-    int const queue = find_queue(pending.table());
-    for (auto const &[tenant, weight] : pending->weights) {
-        int const lane = queue < 0 ? -1 : find_lane(queue, tenant);
-        if (lane >= 0)
-            schedule_of(queue).set_weight(lane, weight);
-    }
+    for (auto const &[tenant, weight] : pending->weights)
+        for_lanes_of(pending.table(), tenant, [&, to = weight](int place) {
+            schedule_of(memory->lane[place].queue).set_weight(place, to);
+        });
 }
 
 Level &level_of(Oid table) {
@@ -140,8 +152,7 @@ void roll_back(size_t left) {
         if (!levels.back().forget_skip_ranges)
             continue;
         Exclusive const lock;
-        if (int const queue = find_queue(pending.table()); queue >= 0)
-            forget_skip_ranges(queue);
+        for_queues_of(pending.table(), forget_skip_ranges);
     }
 }
 
@@ -186,23 +197,23 @@ void install_callbacks() {
 namespace {
 
 // A call adds its lanes in the order of their names, mostly behind all lanes that are there.
-void add(Lanes &lanes, std::string_view tenant, core::KeyRange where) {
-    auto found = lanes.find(tenant);
+void add(Lanes &lanes, core::LaneName lane, core::KeyRange where) {
+    auto found = lanes.find(lane);
     if (found == lanes.end())
-        found = lanes.emplace_hint(lanes.end(), tenant, core::DirtyRanges());
+        found = lanes.emplace_hint(lanes.end(), lane, core::DirtyRanges());
     found->second.add(where);
 }
 
 } // namespace
 
-void activate_at_commit(Oid table, std::string_view tenant, core::KeyRange where) {
+void activate_at_commit(Oid table, core::LaneName lane, core::KeyRange where) {
     if (memory != nullptr)
-        add(pending.of(table).at_commit, tenant, where);
+        add(pending.of(table).at_commit, lane, where);
 }
 
-void activate_at_abort(Oid table, std::string_view tenant, core::KeyRange where) {
+void activate_at_abort(Oid table, core::LaneName lane, core::KeyRange where) {
     if (memory != nullptr)
-        add(level_of(table).lanes, tenant, where);
+        add(level_of(table).lanes, lane, where);
 }
 
 void forget_skip_ranges_at_abort(Oid table) {
@@ -210,17 +221,31 @@ void forget_skip_ranges_at_abort(Oid table) {
         level_of(table).forget_skip_ranges = true;
 }
 
-uint64 ring_clock(Oid table) {
-    if (memory == nullptr)
-        return 0;
-    Exclusive const lock;
-    int const queue = find_queue(table);
-    return queue < 0 ? 0 : memory->queues[queue].clock;
+// It allocates memory only without the lock.
+Clocks ring_clocks(Oid table) {
+    struct Clock {
+        char name[core::kMaxQueueBytes + 1];
+        uint64 at;
+    };
+    std::vector<Clock> found(memory == nullptr ? 0 : static_cast<size_t>(memory->queue_count));
+    size_t count = 0;
+    if (memory != nullptr) {
+        Exclusive const lock;
+        for_queues_of(table, [&](int queue) {
+            Queue const &of = memory->queues[queue];
+            memcpy(found[count].name, of.name, sizeof of.name);
+            found[count++].at = of.clock;
+        });
+    }
+    Clocks clocks;
+    for (size_t i = 0; i < count; ++i)
+        clocks.emplace(found[i].name, found[i].at);
+    return clocks;
 }
 
-void skip_at_commit(Oid table, std::string_view tenant, std::vector<core::KeyRange> ranges, uint64 clock) {
+void skip_at_commit(Oid table, core::LaneName lane, std::vector<core::KeyRange> ranges, uint64 clock) {
     if (memory != nullptr && GetCurrentTransactionNestLevel() == 1)
-        pending.of(table).skipped.push_back({std::string(tenant), std::move(ranges), clock});
+        pending.of(table).skipped.push_back({core::OwnLaneName(lane), std::move(ranges), clock});
 }
 
 void activate_own() {

@@ -46,8 +46,20 @@ Bucket &bucket_of(Oid table) {
         ->buckets[hash_combine(hash_bytes_uint32(MyDatabaseId), hash_bytes_uint32(table)) % kBuckets];
 }
 
-uint64 hash_of(std::string_view tenant) {
-    return core::siphash(memory->key, tenant);
+Bucket &bucket_of(Oid table, uint64 queue) {
+    return memory->buckets[(queue ^ hash_combine(hash_bytes_uint32(MyDatabaseId), hash_bytes_uint32(table))) %
+                           kBuckets];
+}
+
+uint64 hash_of(std::string_view name) {
+    return core::siphash(memory->key, name);
+}
+
+int64 Queue::opens_at() const {
+    int64 earliest = others_open_at;
+    for (int i = 0; i < opening_count; ++i)
+        earliest = std::min(earliest, openings[i].at);
+    return earliest;
 }
 
 int find_queue(Oid table) {
@@ -63,7 +75,10 @@ int find_or_make_queue(Oid table) {
                 queue = i;
         if (queue < 0)
             return -1;
-        memory->queues[queue] = Queue{MyDatabaseId, table, 0, 0, 0, 0, 0, DT_NOEND};
+        memory->queues[queue] = Queue{};
+        memory->queues[queue].database = MyDatabaseId;
+        memory->queues[queue].table = table;
+        memory->queues[queue].others_open_at = DT_NOEND;
     }
     memory->queues[queue].used = ++memory->clock;
     return queue;
@@ -75,7 +90,7 @@ int take_slot(int queue) {
         return -1;
     Queue &of = memory->queues[queue];
     memory->free = memory->slots[slot].next;
-    memory->slots[slot] = Slot{MyProc, 0, of.last, queue, false, 0, {}};
+    memory->slots[slot] = Slot{MyProc, 0, of.last, queue, false, 0, {}, 0, {}};
     (of.last == 0 ? of.first : memory->slots[of.last - 1].next) = slot + 1;
     of.last = slot + 1;
     ++of.slots;
@@ -116,12 +131,44 @@ void wake_leader(int queue) {
         SetLatch(&memory->slots[first - 1].proc->procLatch);
 }
 
-void wake_any(int queue, int64 jobs) {
+bool note_opening(int queue, Opening opening) {
+    Queue &of = memory->queues[queue];
+    bool const sooner = opening.at < of.opens_at();
+    Opening *const end = of.openings + of.opening_count;
+    Opening *const known =
+        std::find_if(of.openings, end, [&](auto &at) { return at.queue == opening.queue; });
+    if (known != end)
+        known->at = std::min(known->at, opening.at);
+    else if (of.opening_count < kOpenings)
+        of.openings[of.opening_count++] = opening;
+    else
+        of.others_open_at = std::min(of.others_open_at, opening.at);
+    return sooner;
+}
+
+void wake_opened(int queue, int64 now) {
+    Queue &of = memory->queues[queue];
+    for (int i = 0; i < of.opening_count;) {
+        if (of.openings[i].at > now) {
+            ++i;
+            continue;
+        }
+        uint64 const opened = of.openings[i].queue;
+        of.openings[i] = of.openings[--of.opening_count];
+        wake_any(queue, 1, opened);
+    }
+    if (of.others_open_at <= now) {
+        of.others_open_at = DT_NOEND;
+        wake_any(queue, kSlots);
+    }
+}
+
+void wake_any(int queue, int64 jobs, std::optional<uint64> of) {
     for (bool const bound : {false, true})
         for (int link = memory->queues[queue].last; link != 0 && jobs > 0;) {
             int const slot = link - 1;
             link = memory->slots[slot].previous;
-            if ((memory->slots[slot].bound != 0) == bound) {
+            if ((memory->slots[slot].bound != 0) == bound && (!of || memory->slots[slot].takes_of(*of))) {
                 wake(slot);
                 jobs -= bound ? 0 : 1;
             }

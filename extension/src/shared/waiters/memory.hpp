@@ -8,8 +8,10 @@
 namespace fairq::shared::waiters {
 
 constexpr int kSlots = 1024;
-constexpr uint32 kBuckets = 256;
+constexpr uint32 kBuckets = 4096;
 constexpr int kTenants = 4;
+constexpr int kQueues = 4;
+constexpr int kOpenings = 16;
 
 struct Slot {
     PGPROC *proc; // null: free
@@ -20,22 +22,42 @@ struct Slot {
     int32 bound; // to how many tenants the waiter is bound; 0: to none, it takes jobs of any tenant
     // Their hashes; a waiter that is bound to more tenants is woken when jobs of any tenant come.
     uint64 tenants[kTenants];
+    int32 queue_count; // of how many queues the waiter takes jobs; 0: of any
+    // Their hashes; a waiter for more queues is woken when jobs of any queue come.
+    uint64 queues[kQueues];
+
+    bool takes_of(uint64 of) const {
+        return queue_count == 0 || queue_count > kQueues ||
+               std::find(queues, queues + queue_count, of) != queues + queue_count;
+    }
 };
 
+// When a rate lets the next job of a queue through.
+struct Opening {
+    uint64 queue; // the hash of its name
+    int64 at;     // by the monotonic clock
+};
+
+// The waiters of all queues with one table.
 struct Queue {
     Oid database, table; // InvalidOid: free
     uint64 used;
     int32 slots;        // how many the queue's waiters have, woken ones included
     int32 first, last;  // waiters in the list; index + 1
     TimestampTz due_at; // when the next scheduled job is due, as the leader knows it; 0: it has not looked
+    Opening openings[kOpenings]; // the first opening_count of them are known
+    int32 opening_count;
     int64
-        opens_at; // when a rate lets the next job through, by the monotonic clock; DT_NOEND: none is known to
+        others_open_at; // of queues for which there was no room: any waiter may be wanted then; DT_NOEND: none
+
+    int64 opens_at() const;
 };
 
-// What can be read without the lock. Queues may share a bucket; then their sessions sometimes look for jobs in vain.
+// What can be read without the lock: one bucket for a table, with all its queues, and one for each of its queues. Some may
+// share a bucket; then their sessions sometimes look for jobs in vain.
 struct Bucket {
     pg_atomic_uint64 news;    // counts transactions that brought something to claim
-    pg_atomic_uint32 waiting; // waiters that were not woken
+    pg_atomic_uint32 waiting; // of a table: waiters that were not woken
 };
 
 struct Memory {
@@ -56,7 +78,7 @@ struct Exclusive : pg::LockScope {
 };
 
 Bucket &bucket_of(Oid table);
-uint64 hash_of(std::string_view tenant);
+Bucket &bucket_of(Oid table, uint64 queue);
 
 // All that follows needs the lock; nothing raises an error.
 int find_queue(Oid table);         // or -1
@@ -66,9 +88,12 @@ void unlink(int slot);             // takes the waiter out of the list; the next
 void free_slot(int slot);
 void wake(int slot);
 void wake_leader(int queue);
-// Wakes `jobs` waiters, those that came last first. A waiter that is bound to tenants may have no use for a
+// Notes when a rate opens. True: nothing was to open before.
+bool note_opening(int queue, Opening opening);
+void wake_opened(int queue, int64 now); // those for whom a rate has opened: one for each
+// Wakes `jobs` waiters of that queue of jobs (none: of any), those that came last first. A waiter that is bound to tenants may have no use for a
 // job: it does not count, and if the unbound waiters do not suffice, all bound ones are woken.
-void wake_any(int queue, int64 jobs);
+void wake_any(int queue, int64 jobs, std::optional<uint64> of = std::nullopt);
 
 // To be called without the lock, at the end of each transaction of this process. If an error ends the transaction
 // after this process was woken as a waiter, another waiter is woken.

@@ -1,6 +1,7 @@
 // What a waiting session does, and what its claims have seen (see waiters.hpp).
 #include "shared/waiters/waiters.hpp"
 
+#include "core/limits.hpp"
 #include "pg/clock.hpp"
 #include "shared/waiters/memory.hpp"
 
@@ -11,14 +12,54 @@ namespace {
 int own = -1;         // the slot of this session; -1: it does not wait
 bool leaving = false; // the session was woken, and gives its slot up when its transaction commits
 
-// What this session's last claims saw, or what mark_seen() set.
+// What this session's last claims from a queue saw, or what mark_seen() set.
 struct Seen {
-    Oid table;
-    std::uint64_t news;
+    Oid table; // InvalidOid: free
+    std::uint64_t queue;
+    News news;
     Saw saw;
     int visited; // lanes, by successive claims that stopped early, each of which began where the last one stopped
+    std::uint64_t used; // grows with each use
 };
-Seen last_claim = {InvalidOid, 0, Saw::more, 0};
+// Of a queue that the session has forgotten it takes there to be more. A wait names no more queues than it remembers.
+Seen remembered[core::kMostQueuesOfWait] = {};
+size_t last = 0; // the one of the last claim
+std::uint64_t uses = 0;
+
+// Null: not remembered.
+Seen *find_seen(Oid table, std::uint64_t queue) {
+    for (Seen &of : remembered)
+        if (of.table == table && of.queue == queue)
+            return &of;
+    return nullptr;
+}
+
+Seen &find_or_make_seen(Oid table, std::uint64_t queue) {
+    Seen *of = find_seen(table, queue);
+    if (of == nullptr) {
+        of = std::min_element(std::begin(remembered), std::end(remembered),
+                              [](const Seen &a, const Seen &b) { return a.used < b.used; });
+        *of = {table, queue, {}, Saw::more, 0, 0};
+    }
+    of->used = ++uses;
+    return *of;
+}
+
+News news_of(Oid table, std::uint64_t queue) {
+    return {pg_atomic_read_u64(&bucket_of(table, queue).news), pg_atomic_read_u64(&bucket_of(table).news)};
+}
+
+// Of both, what leaves more to be seen.
+Saw worse(Saw a, Saw b) {
+    if (a == Saw::more || b == Saw::more)
+        return Saw::more;
+    return a == Saw::stopped ? a : b;
+}
+
+Saw seen_of(const Seen *of) {
+    bool const is_new = of == nullptr || news_of(of->table, of->queue).of_queue != of->news.of_queue;
+    return is_new ? Saw::more : of->saw;
+}
 
 // Needs the lock. True: the session was woken.
 bool give_slot_up() {
@@ -33,30 +74,69 @@ bool give_slot_up() {
 
 } // namespace
 
-std::uint64_t news(Oid table) {
-    return memory == nullptr ? 0 : pg_atomic_read_u64(&bucket_of(table).news);
+News news(Oid table, std::string_view queue) {
+    return memory == nullptr ? News{} : news_of(table, hash_of(queue));
 }
 
 // A claim that stops early is continued by the next one. When they have visited as many lanes as there are,
 // they have seen all that the queue had when the first of them began.
-void claimed(Oid table, std::uint64_t news, Saw saw, int visited, int lanes) {
-    bool const goes_on = saw == Saw::stopped && last_claim.saw == Saw::stopped && last_claim.table == table &&
-                         last_claim.news == news;
-    int const seen = (goes_on ? last_claim.visited : 0) + visited;
-    last_claim = {table, news, saw == Saw::stopped && seen >= lanes ? Saw::all : saw, seen};
+void claimed(Oid table, std::string_view queue, News news, Saw saw, int visited, int lanes) {
+    if (memory == nullptr)
+        return;
+    Seen &of = find_or_make_seen(table, hash_of(queue));
+    bool const goes_on = saw == Saw::stopped && of.saw == Saw::stopped && of.news.of_queue == news.of_queue;
+    int const visited_in_all = (goes_on ? of.visited : 0) + visited;
+    of.news = news;
+    of.saw = saw == Saw::stopped && visited_in_all >= lanes ? Saw::all : saw;
+    of.visited = visited_in_all;
+    last = static_cast<size_t>(&of - remembered);
 }
 
-Saw seen(Oid table) {
-    if (last_claim.table != table || last_claim.news != news(table))
+Saw seen(Oid table, const std::vector<std::string> *queues) {
+    Saw saw = Saw::all;
+    if (queues != nullptr) {
+        for (std::string const &queue : *queues)
+            saw = worse(saw, seen_of(find_seen(table, hash_of(queue))));
+        return saw;
+    }
+    if (remembered[last].table != table ||
+        remembered[last].news.of_all != pg_atomic_read_u64(&bucket_of(table).news))
         return Saw::more;
-    return last_claim.saw;
+    for (Seen const &of : remembered)
+        if (of.table == table)
+            saw = worse(saw, seen_of(&of));
+    return saw;
 }
 
-void mark_seen(Oid table) {
-    last_claim = {table, news(table), Saw::all, 0};
+void mark_seen(Oid table, const std::vector<std::string> *queues) {
+    auto const mark = [&](Seen &of) {
+        of.news = news_of(of.table, of.queue);
+        of.saw = Saw::all;
+        of.visited = 0;
+        last = static_cast<size_t>(&of - remembered);
+    };
+    if (queues != nullptr)
+        for (std::string const &queue : *queues)
+            mark(find_or_make_seen(table, hash_of(queue)));
+    else if (remembered[last].table != table)
+        mark(find_or_make_seen(table, hash_of(core::kDefaultQueue)));
+    for (Seen &of : remembered)
+        if (queues == nullptr && of.table == table)
+            mark(of);
 }
 
-bool enter(Oid table, const std::vector<std::string> *tenants) {
+namespace {
+
+// Hashes as many names as there is room for, and returns how many names there are; 0 for all.
+int32 store(const std::vector<std::string> *names, uint64 *hashes, size_t room) {
+    for (size_t i = 0; names != nullptr && i < std::min(names->size(), room); ++i)
+        hashes[i] = hash_of((*names)[i]);
+    return names == nullptr ? 0 : static_cast<int32>(names->size());
+}
+
+} // namespace
+
+bool enter(Oid table, const Wanted &wanted) {
     if (memory == nullptr)
         return false;
     Exclusive const lock;
@@ -65,9 +145,8 @@ bool enter(Oid table, const std::vector<std::string> *tenants) {
     if (own < 0)
         return false;
     Slot &slot = memory->slots[own];
-    slot.bound = tenants == nullptr ? 0 : static_cast<int32>(tenants->size());
-    for (int i = 0; i < std::min(slot.bound, kTenants); ++i)
-        slot.tenants[i] = hash_of((*tenants)[static_cast<size_t>(i)]);
+    slot.bound = store(wanted.tenants, slot.tenants, kTenants);
+    slot.queue_count = store(wanted.queues, slot.queues, kQueues);
     return true;
 }
 
@@ -76,11 +155,8 @@ Watch watch() {
     Exclusive const lock;
     Slot const &slot = memory->slots[own];
     Queue &queue = memory->queues[slot.queue];
-    if (queue.opens_at <= now) {
-        queue.opens_at = DT_NOEND;
-        wake_any(slot.queue, 1);
-    }
-    return {slot.woken, queue.first == own + 1, queue.due_at, queue.opens_at};
+    wake_opened(slot.queue, now);
+    return {slot.woken, queue.first == own + 1, queue.due_at, queue.opens_at()};
 }
 
 // The look sees the jobs that were committed before it. A job that is committed from here on sets due_at if it is
